@@ -1,0 +1,25 @@
+#ifndef DAEMON_H
+#define DAEMON_H
+
+#include <ev.h>
+
+/*
+ * What every daemon does the same way: PIPE ignored, TERM and INT end the loop
+ * (a second one at once), readiness on a descriptor, as many descriptors as the
+ * hard limit allows.
+ */
+struct daemon {
+	struct ev_loop *loop;
+	ev_signal term, int_, hup;
+	void (*stop)(void *); /* on TERM: finish, then ev_break the loop */
+	void (*reload)(void *); /* on HUP; may be NULL */
+	void *arg;
+};
+
+void daemon_init(struct daemon *, struct ev_loop *, void (*stop)(void *),
+    void (*reload)(void *), void *arg);
+
+/* One newline to fd, then close it; fd -1 is nobody waiting. */
+void daemon_ready(int fd);
+
+#endif

@@ -1,0 +1,39 @@
+#ifndef MAILDIR_H
+#define MAILDIR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Stages between programs: tmp, new, cur, corrupt. A file is a batch of lines
+ * whose name carries proof of wholeness, egns-spool(5):
+ *	SECONDS.MMICROSPPIDQSEQ.HOST,S=bytes,N=lines,C=crc32c
+ */
+#define MAILDIR_NAME 160 /* bytes of the longest name, with its NUL */
+
+struct maildir_name {
+	int64_t time; /* microseconds since 1970 */
+	uint32_t pid, seq;
+	uint64_t bytes, lines;
+	uint32_t crc;
+};
+
+/* Make the four directories below dir/path. 0, or -1 and errno. */
+int maildir_make(int dir, const char *path);
+
+/*
+ * Write whole lines as one file and make it safe: tmp, fsync, rename to new,
+ * fsync of new. The file counts from the moment this returns 0. -1 and errno;
+ * nothing is left behind then, but for a crash: a file in tmp.
+ */
+int maildir_write(int dir, const char *path, const void *, size_t bytes,
+    uint64_t lines);
+
+/* Take a name apart: alphabet, order and length are checked. */
+bool maildir_parse(const char *, struct maildir_name *);
+
+/* Do these bytes match the proof in the name? */
+bool maildir_whole(const struct maildir_name *, const void *, size_t);
+
+#endif

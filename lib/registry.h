@@ -1,0 +1,54 @@
+#ifndef REGISTRY_H
+#define REGISTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jv.h>
+
+#include "fault.h"
+#include "spool.h"
+
+/*
+ * The resources of the namespace. Truth is namespace/changes.ndjson, a line per
+ * change; namespace/index.tcb (Tokyo Cabinet, path -> JSON) is rebuilt from it
+ * when it is missing, broken or behind. Paths are
+ *	namespace
+ *	topics/T	topics/T/eventSubscriptions/S
+ *	clients/C  clientGroups/G  topicSpaces/TS  permissionBindings/P
+ *	caCertificates/CA  roleAssignments/R
+ * and a resource is what `egns-ctl ... show` prints before hoisting: {"id",
+ * "name","type","uid","systemData","properties"...}. `uid` is made anew each
+ * time a resource is created: the same name created again is another thing.
+ */
+struct registry;
+
+/*
+ * Open for one look (shared lock) or for changes (exclusive lock; others wait).
+ * Keep it open for as short as can be. NULL and a fault.
+ */
+struct registry *registry_open(const struct spool *, bool write,
+    struct fault *);
+void registry_close(struct registry *);
+
+/* A resource, or invalid (without message) when there is none. */
+jv registry_get(struct registry *, const char *path);
+
+/*
+ * Call fn for each resource whose path begins with prefix, in path order, until
+ * it returns non-zero, which is returned. fn consumes the resource.
+ */
+int registry_each(struct registry *, const char *prefix,
+    int (*fn)(const char *path, jv resource, void *arg), void *arg);
+
+/*
+ * A transaction: put and delete gather changes in memory, which get and each
+ * see at once; commit makes them one durable step (append, fdatasync, index).
+ * Close without commit forgets them. `who` is the principal, "user:root".
+ */
+int registry_put(struct registry *, const char *path, jv resource,
+    struct fault *);
+int registry_delete(struct registry *, const char *path, struct fault *);
+int registry_commit(struct registry *, const char *who, struct fault *);
+
+#endif

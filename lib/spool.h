@@ -1,0 +1,62 @@
+#ifndef SPOOL_H
+#define SPOOL_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "fault.h"
+
+/*
+ * The directory tree that is one namespace, egns-spool(5). Everything in it is
+ * reached from one descriptor, so the tree can be renamed under a daemon.
+ */
+struct spool {
+	int fd;     /* of the directory */
+	char *path; /* as it was given; for messages */
+};
+
+/* -C, else $EGNS_SPOOL, else ./spool, else /var/spool/egns. A spool is a
+ * directory that has namespace/changes.ndjson. */
+const char *spool_locate(const char *flag);
+
+/* 0, or -1 with a fault (NotFound: says how to create one). */
+int spool_open(struct spool *, const char *flag, struct fault *);
+void spool_close(struct spool *);
+
+/*
+ * run/NAME.lock, held until the process ends; holds the pid as text. The
+ * descriptor, or -1: Conflict when another instance runs (and says its pid).
+ */
+int spool_lock(const struct spool *, const char *name, struct fault *);
+
+/* The pid of the process that holds run/NAME.lock; 0 when nobody does. */
+pid_t spool_holder(const struct spool *, const char *name);
+
+/*
+ * Listen on, or connect to, run/NAME.sock, however long the spool's path is.
+ * Listening replaces what a dead process left and opens the socket to
+ * everybody: who may do what is decided per request. -1 with a fault.
+ */
+int spool_listen(const struct spool *, const char *name, struct fault *);
+int spool_connect(const struct spool *, const char *name, struct fault *);
+
+/* mkdir -p below dir, each new name synced to disk. 0, or -1 and errno. */
+int spool_mkdir(int dir, const char *path, mode_t);
+
+/* fsync a directory below dir ("." for itself). 0, or -1 and errno. */
+int spool_sync_dir(int dir, const char *path);
+
+/*
+ * Replace a file whole: PATH.tmp, sync, rename, sync the directory. With sync
+ * false (metrics) only the rename. 0, or -1 and errno; the old file stays.
+ */
+int spool_replace(int dir, const char *path, const void *, size_t, bool sync);
+
+/* A whole file into memory that the caller frees, with a NUL behind; at most
+ * max bytes (EFBIG). NULL and errno. */
+char *spool_read(int dir, const char *path, size_t max, size_t *len);
+
+/* rm -r below dir; what is not there is no error. 0, or -1 and errno. */
+int spool_remove(int dir, const char *path);
+
+#endif
