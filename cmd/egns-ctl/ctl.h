@@ -1,0 +1,49 @@
+#ifndef CTL_H
+#define CTL_H
+
+#include <jv.h>
+
+#include "fault.h"
+
+/*
+ * What every verb of egns-ctl gets: the words of the command line that are the
+ * same for all of them have been taken off already (-C, -o, --query, --jq,
+ * --only-show-errors, --verbose, --debug, --subscription, -g).
+ */
+struct ctl {
+	const char *spool;  /* -C, or NULL: see spool_locate() */
+	const char *output; /* json, jsonc, table, tsv, none */
+	const char *query;  /* --query; NULL */
+	const char *jq;     /* --jq; NULL */
+};
+
+/*
+ * A verb: the words that select it ("namespace topic create"), one line of
+ * usage, and what runs. argv holds what follows the words; the return value is
+ * the exit status. The table in main.c is the grammar.
+ */
+struct verb {
+	const char *words;
+	const char *usage;
+	int (*run)(struct ctl *, const struct verb *, int argc, char *argv[]);
+};
+
+/* Print a result as -o, --query and --jq ask (consumes it). 0, or a status. */
+int ctl_print(struct ctl *, jv);
+
+/* Print "egns-ctl: TEXT" and return the status that the fault asks for. */
+int ctl_fault(const struct fault *);
+
+/* Tell running daemons that the registry changed, and wait until they have
+ * taken it up. 0, or -1 and a fault that names the daemon. (daemons.c) */
+struct spool;
+int ctl_reload(const struct spool *, struct fault *);
+
+int verb_publish(struct ctl *, const struct verb *, int, char *[]);
+int verb_up(struct ctl *, const struct verb *, int, char *[]);
+int verb_down(struct ctl *, const struct verb *, int, char *[]);
+int verb_status(struct ctl *, const struct verb *, int, char *[]);
+int verb_audit(struct ctl *, const struct verb *, int, char *[]);
+int verb_scrub(struct ctl *, const struct verb *, int, char *[]);
+
+#endif
