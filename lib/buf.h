@@ -21,7 +21,7 @@ struct buf {
 static inline char *
 buf_data(const struct buf *b)
 {
-	return b->mem + b->start;
+	return b->mem == NULL ? NULL : b->mem + b->start;
 }
 
 void buf_free(struct buf *);
@@ -46,7 +46,7 @@ void buf_printf(struct buf *, const char *fmt, ...)
 /* A decimal number; the quick way for hot paths. */
 void buf_u64(struct buf *, uint64_t);
 
-/* s as a JSON string, quotes included. */
+/* s as a JSON string, quotes included; what is not UTF-8 becomes U+FFFD. */
 void buf_json(struct buf *, const char *s, size_t n);
 
 #endif

@@ -8,8 +8,10 @@
 /*
  * The time in microseconds. EGNS_CLOCK=FILE names a file that holds seconds
  * (decimal, a sign and a fraction allowed) to add; it is looked at again at
- * most CLOCK_CHECK_MS later, so a change is in effect within 100 ms. Without
- * EGNS_CLOCK a call is one clock_gettime.
+ * most CLOCK_CHECK_MS later, so a change is in effect within 100 ms. A file
+ * that is not there adds nothing; one that makes no sense, as while somebody
+ * writes it, changes nothing. Without EGNS_CLOCK a call is one clock_gettime.
+ * Any thread may call.
  */
 #define CLOCK_SECOND INT64_C(1000000)
 #define CLOCK_CHECK_MS 40
