@@ -19,6 +19,7 @@ enum dl_reason {
 	DL_SCHEMA_REJECTED,    /* SchemaRejected: 400, 415 */
 	DL_PAYLOAD_TOO_LARGE,  /* PayloadTooLarge: 413, 414 */
 	DL_REJECTED,           /* Rejected, by a pull consumer */
+	DL_CORRUPT,           /* Corrupt: the log line is broken; only dropped/ */
 	DL_REASONS,
 };
 const char *dl_reason_name(enum dl_reason);
@@ -58,7 +59,8 @@ struct dl_record {
  * Add a record's line, newline included, to a buffer:
  * {"time","topic","subscription","offset","destination","deadletterProperties":
  * {...},"event":{...}}, "event" last and verbatim. In dropped/ the same without
- * destination and with "reason".
+ * destination and with "reason". A corrupt line stands as "line_base64" in place
+ * of "event".
  */
 void dl_format(struct buf *, const struct dl_record *);
 
