@@ -12,9 +12,10 @@ FUZZ_SECONDS = 10
 # Debian packages, in the one place where they are named.
 BUILD_DEPS = gcc make libc6-dev libjq-dev libtokyocabinet-dev libev-dev
 TEST_DEPS = bats jq procps socat parallel
-LINT_DEPS = clang-tidy cppcheck shellcheck mandoc clang-format
+LINT_DEPS = clang-tidy cppcheck shellcheck mandoc
+FMT_DEPS = clang-format
 FUZZ_DEPS = clang libclang-rt-14-dev
-BENCH_DEPS = redis-server nats-server libhiredis-dev
+BENCH_DEPS = redis-server nats-server libhiredis-dev libnats-dev
 
 WARN = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wformat=2 -Wvla -Wwrite-strings -Wundef
@@ -48,7 +49,7 @@ $(eval $(call program,egns-pull,$(pull)))
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_) $(WARN) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(CPPFLAGS_) $(WARN) $(WERROR) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
@@ -56,11 +57,133 @@ $(B)/%.o: %.c
 $(B)/lib.a: $(call objects,$(wildcard lib/*.c))
 	rm -f $@ && ar rcs $@ $^
 
-$(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/lib.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -ljq -ltokyocabinet -lev -lpthread \
-	    -lm $(LDLIBS)
+# What tests build: unit/ (TAP), fuzz/ (a program that reads its corpus; under
+# `make fuzz` FUZZ_MAIN makes it a fuzzer), helpers of soak/, crash/ and bench/.
+ALL_LIBS = -ljq -ltokyocabinet -lev -lpthread -lm
+FUZZ_MAIN = $(B)/tests/corpus.o
+UNITS = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*.c))
+FUZZERS = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*.c))
+LOADS = $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+LIBS_bench-redis = -lhiredis
+LIBS_bench-nats = -lnats
+
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZ_MAIN:-%=) $(B)/lib.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(FUZZ_MAIN) $(B)/lib.a \
+	    $(ALL_LIBS) $(LDLIBS)
+
+$(B)/tests/%: $(B)/tests/%.o $(B)/lib.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_bench-$(*F)) $(ALL_LIBS) \
+	    $(LDLIBS)
+
+# Without sanitizers, which a preloaded library would have to load first.
+$(B)/tests/crash/shim.so: tests/crash/shim.c
+	@mkdir -p $(@D)
+	$(CC) $(WARN) $(WERROR) -O2 -g -fPIC -shared -o $@ $< -ldl
+
+testing: all $(UNITS) $(FUZZERS) $(B)/tests/soak/load $(B)/tests/crash/shim.so
+
+test: test-deps
+	@$(MAKE) -j2 --no-print-directory testing
+	@B=$(B) tests/run $(TESTS)
+
+asan: SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
+asan:
+	@$(MAKE) --no-print-directory test B=build/asan \
+	    CFLAGS='-O1 -g -fno-omit-frame-pointer $(SANITIZE)'
+
+soak: test-deps
+	@$(MAKE) -j2 --no-print-directory testing
+	@B=$(B) tests/soak/soak
+
+bench: bench-deps
+	@$(MAKE) -j2 --no-print-directory all $(LOADS)
+	@B=$(B) tests/bench/bench
+
+demo: build-deps
+	@$(MAKE) -j2 --no-print-directory all
+	@PATH=$(CURDIR)/$(B):$$PATH examples/demo.sh
+
+# clang compiles everything anew for this, so that all of it guides the fuzzer.
+FUZZ_FLAGS = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
+	-fsanitize=fuzzer-no-link,address,undefined
+fuzz: fuzz-deps
+	@$(MAKE) -j2 --no-print-directory fuzzers B=build/fuzz CC=clang \
+	    CFLAGS='$(FUZZ_FLAGS)' FUZZ_MAIN=-fsanitize=fuzzer
+	@B=build/fuzz tests/fuzz/run $(FUZZ_SECONDS)
+
+fuzzers: $(FUZZERS)
+
+# Each of the four alone, too; zero warnings is what passes.
+lint: lint-tidy lint-cppcheck lint-shell lint-man
+
+SOURCES = $(wildcard lib/*.c cmd/*.c cmd/*/*.c tests/*.c tests/*/*.c)
+SCRIPTS = $(shell grep -rlE '^\#!.*(sh|bash|bats)$$' .ci tests examples) \
+	$(wildcard tests/*.bash tests/*/*.bash tests/*.bats)
+
+lint-tidy: lint-deps
+	printf '%s\n' $(SOURCES) | xargs -P 2 -n 4 sh -c \
+	    'clang-tidy --quiet "$$@" -- -std=c11 $(CPPFLAGS_)' tidy
+
+lint-cppcheck: lint-deps
+	cppcheck -q --std=c11 --enable=warning,performance,portability \
+	    --inline-suppr --suppress=missingIncludeSystem \
+	    --error-exitcode=1 $(CPPFLAGS_) $(SOURCES)
+
+lint-shell: lint-deps
+	shellcheck -x $(SCRIPTS)
+
+lint-man: lint-deps
+	mandoc -T lint -W warning $(wildcard man/*.[1-8])
+
+fmt: fmt-deps
+	clang-format -i $(SOURCES) $(wildcard lib/*.h cmd/*/*.h tests/*/*.h)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install $(PROGRAMS:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin
+	for page in man/*.[1-8]; do \
+		install -D -m 644 -t \
+		    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page; \
+	done
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in examples/systemd/*; do \
+		sed 's|/usr/local|$(PREFIX)|g' $$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}; \
+	done
+
+# Install what is missing when root; else say how, and fail.
+define need
+@command -v dpkg-query >/dev/null || exit 0; \
+missing=; for p in $(1); do \
+	dpkg-query -W -f '$${db:Status-Status}\n' $$p 2>/dev/null | \
+	    grep -qx installed || missing="$$missing $$p"; \
+done; \
+test -n "$$missing" || exit 0; \
+if test $$(id -u) -ne 0; then \
+	echo "missing packages: apt-get install$$missing" >&2; exit 1; \
+fi; \
+export DEBIAN_FRONTEND=noninteractive; \
+apt-get -qq update && \
+apt-get -qq install --no-install-recommends $$missing >/dev/null
+endef
+
+deps: build-deps test-deps lint-deps fmt-deps fuzz-deps bench-deps
+build-deps:
+	$(call need,$(BUILD_DEPS))
+test-deps:
+	$(call need,$(BUILD_DEPS) $(TEST_DEPS))
+lint-deps:
+	$(call need,$(BUILD_DEPS) $(LINT_DEPS))
+fmt-deps:
+	$(call need,$(FMT_DEPS))
+fuzz-deps:
+	$(call need,$(BUILD_DEPS) $(FUZZ_DEPS))
+bench-deps:
+	$(call need,$(BUILD_DEPS) $(BENCH_DEPS))
 
 clean:
-	rm -rf $(B)
+	rm -rf build $(B)
 
-.PHONY: all clean
+.PHONY: all testing test asan soak bench demo fuzz fuzzers lint lint-tidy \
+	lint-cppcheck lint-shell lint-man fmt install clean deps build-deps \
+	test-deps lint-deps fmt-deps fuzz-deps bench-deps
+.SECONDARY:
