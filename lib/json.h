@@ -72,7 +72,22 @@ bool json_is(const struct json *, uint32_t, const char *, size_t);
 /* Add a string's unescaped bytes to a buffer; the token is a JSON_STRING. */
 void json_string(const struct json *, uint32_t, struct buf *);
 
-/* A JSON_NUMBER as a double; as a whole number: false when it is none. */
+/*
+ * Walk the characters of a token without a copy: those of a string unescaped,
+ * those of any other value as they stand in the text.
+ */
+struct json_chars {
+	const char *p, *end;
+};
+void json_chars(const struct json *, uint32_t, struct json_chars *);
+
+/* The next code point, or -1 behind the last. */
+int32_t json_next(struct json_chars *);
+
+/*
+ * A JSON_NUMBER as a double; as a whole number: false when it is written with a
+ * fraction or an exponent, or does not fit.
+ */
 double json_double(const struct json *, uint32_t);
 bool json_int64(const struct json *, uint32_t, int64_t *);
 
