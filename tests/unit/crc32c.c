@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "crc32c.c" /* to reach both ways to compute it on any machine */
+#include "../../lib/crc32c.c" /* to reach both ways on any machine */
 
 static void
 the_examples_of_rfc_3720(void)
