@@ -11,7 +11,7 @@
  * reached from one descriptor, so the tree can be renamed under a daemon.
  */
 struct spool {
-	int fd;     /* of the directory */
+	int fd;     /* of the directory; O_PATH: only for *at() calls */
 	char *path; /* as it was given; for messages */
 };
 
@@ -26,6 +26,9 @@ void spool_close(struct spool *);
 /*
  * run/NAME.lock, held until the process ends; holds the pid as text. The
  * descriptor, or -1: Conflict when another instance runs (and says its pid).
+ * The lock is the process's: it is lost at fork, and when the process closes
+ * any other descriptor of the file, so do not ask spool_holder() about a name
+ * that this process has locked itself.
  */
 int spool_lock(const struct spool *, const char *name, struct fault *);
 
@@ -34,8 +37,10 @@ pid_t spool_holder(const struct spool *, const char *name);
 
 /*
  * Listen on, or connect to, run/NAME.sock, however long the spool's path is.
- * Listening replaces what a dead process left and opens the socket to
- * everybody: who may do what is decided per request. -1 with a fault.
+ * Who listens holds run/NAME.lock, so a socket that is there was left by a
+ * dead process and is replaced. It is non-blocking and open to everybody: who
+ * may do what is decided per request. A connection blocks. Needs /proc. The
+ * descriptor, or -1 with a fault (Unavailable: nobody listens).
  */
 int spool_listen(const struct spool *, const char *name, struct fault *);
 int spool_connect(const struct spool *, const char *name, struct fault *);
@@ -48,7 +53,8 @@ int spool_sync_dir(int dir, const char *path);
 
 /*
  * Replace a file whole: PATH.tmp, sync, rename, sync the directory. With sync
- * false (metrics) only the rename. 0, or -1 and errno; the old file stays.
+ * false (metrics) only the rename. 0, or -1 and errno: the old file stays,
+ * unless it was the last sync that failed, when either may be there.
  */
 int spool_replace(int dir, const char *path, const void *, size_t, bool sync);
 
