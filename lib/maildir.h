@@ -9,6 +9,8 @@
  * Stages between programs: tmp, new, cur, corrupt. A file is a batch of lines
  * whose name carries proof of wholeness, egns-spool(5):
  *	SECONDS.MMICROSPPIDQSEQ.HOST,S=bytes,N=lines,C=crc32c
+ * MICROS has six digits, crc32c is eight lower-case hexadecimal ones, other
+ * numbers are decimal without leading zeros; HOST is of A-Z a-z 0-9 . _ -.
  */
 #define MAILDIR_NAME 160 /* bytes of the longest name, with its NUL */
 
@@ -23,9 +25,11 @@ struct maildir_name {
 int maildir_make(int dir, const char *path);
 
 /*
- * Write whole lines as one file and make it safe: tmp, fsync, rename to new,
- * fsync of new. The file counts from the moment this returns 0. -1 and errno;
- * nothing is left behind then, but for a crash: a file in tmp.
+ * Write whole lines as one file and make it safe: tmp, fsync, link to new,
+ * fsync of new, and only then unlink from tmp, so that it has a name on disk
+ * at every moment. The file counts from the moment this returns 0. -1 and
+ * errno (EINVAL: not whole lines); nothing is left behind then, but for a
+ * crash: a file in tmp, which may be one of new as well and means nothing.
  */
 int maildir_write(int dir, const char *path, const void *, size_t bytes,
     uint64_t lines);

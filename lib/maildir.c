@@ -1,0 +1,263 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "crc32c.h"
+#include "maildir.h"
+#include "spool.h"
+
+/*
+ * What a name has room for: 12 digits of seconds (year 9999), ".M" and 6,
+ * "P" and 10, "Q" and 10, ".", the host, ",S=" and 20, ",N=" and 20, ",C=" and
+ * 8: 100 without the host, 149 with it.
+ */
+#define HOST_MAX 49
+#define YEAR_9999 INT64_C(253402300799) /* its last second */
+#define TRIES 100 /* names that exist already, before we give up */
+
+static bool
+host_char(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+	    (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+}
+
+static void
+host_name(char host[HOST_MAX + 1])
+{
+	char *p;
+
+	if (gethostname(host, HOST_MAX + 1) == -1)
+		host[0] = '\0'; /* too long: unspecified what is there */
+	host[HOST_MAX] = '\0';
+	if (host[0] == '\0')
+		strcpy(host, "localhost");
+	for (p = host; *p != '\0'; p++) {
+		if (!host_char(*p))
+			*p = '_';
+	}
+}
+
+static void
+make_name(char name[MAILDIR_NAME], const void *data, size_t bytes,
+    uint64_t lines)
+{
+	static _Atomic uint32_t seq;
+	char host[HOST_MAX + 1];
+	int64_t now = clock_now();
+
+	/* a clock moved to before 1970 or beyond 9999 has no name */
+	if (now < 0)
+		now = 0;
+	if (now / CLOCK_SECOND > YEAR_9999)
+		now = YEAR_9999 * CLOCK_SECOND;
+	host_name(host);
+	snprintf(name, MAILDIR_NAME,
+	    "%" PRId64 ".M%06" PRId64 "P%ldQ%" PRIu32 ".%s,S=%zu,N=%" PRIu64
+	    ",C=%08" PRIx32,
+	    now / CLOCK_SECOND, now % CLOCK_SECOND, (long)getpid(),
+	    (uint32_t)atomic_fetch_add(&seq, 1), host, bytes, lines,
+	    crc32c(0, data, bytes));
+}
+
+static uint64_t
+count_lines(const char *p, size_t n)
+{
+	const char *end = p + n;
+	uint64_t lines = 0;
+
+	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		lines++;
+		p++;
+	}
+	return lines;
+}
+
+static bool
+whole_lines(const char *p, size_t n, uint64_t lines)
+{
+	return n > 0 && p[n - 1] == '\n' && count_lines(p, n) == lines;
+}
+
+int
+maildir_make(int dir, const char *path)
+{
+	static const char *const stages[] = { "tmp", "new", "cur", "corrupt" };
+	char sub[PATH_MAX];
+	size_t i;
+
+	for (i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
+		if (snprintf(sub, sizeof(sub), "%s/%s", path, stages[i]) >=
+		    (int)sizeof(sub)) {
+			errno = ENAMETOOLONG;
+			return -1;
+		}
+		if (spool_mkdir(dir, sub, 0755) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+write_synced(int dir, const char *path, const char *data, size_t n)
+{
+	int error = 0, fd;
+	ssize_t got;
+
+	fd = openat(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd == -1)
+		return -1;
+	for (; n > 0 && error == 0; data += got, n -= (size_t)got) {
+		if ((got = write(fd, data, n)) == -1) {
+			error = errno == EINTR ? 0 : errno;
+			got = 0;
+		}
+	}
+	if (error == 0 && fsync(fd) == -1)
+		error = errno;
+	if (close(fd) == -1 && error == 0)
+		error = errno;
+	if (error != 0)
+		unlinkat(dir, path, 0);
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
+/* EEXIST: the name was used before; nothing else happened. */
+static int
+deliver(int dir, const char *path, const char *name, const void *data,
+    size_t n)
+{
+	char tmp[PATH_MAX], new[PATH_MAX], box[PATH_MAX];
+	int error = 0;
+
+	if (snprintf(box, sizeof(box), "%s/new", path) >= (int)sizeof(box) ||
+	    snprintf(tmp, sizeof(tmp), "%s/tmp/%s", path, name) >=
+	    (int)sizeof(tmp) ||
+	    snprintf(new, sizeof(new), "%s/new/%s", path, name) >=
+	    (int)sizeof(new)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if (write_synced(dir, tmp, data, n) == -1)
+		return -1;
+	if (linkat(dir, tmp, dir, new, 0) == -1) {
+		error = errno;
+	} else if (spool_sync_dir(dir, box) == -1) {
+		error = errno;
+		unlinkat(dir, new, 0);
+	}
+	unlinkat(dir, tmp, 0);
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
+int
+maildir_write(int dir, const char *path, const void *data, size_t bytes,
+    uint64_t lines)
+{
+	char name[MAILDIR_NAME];
+	int tries;
+
+	if (!whole_lines(data, bytes, lines)) {
+		errno = EINVAL;
+		return -1;
+	}
+	/* a clock set back may lead to a name that an earlier process used */
+	for (tries = 0; tries < TRIES; tries++) {
+		make_name(name, data, bytes, lines);
+		if (deliver(dir, path, name, data, bytes) == 0)
+			return 0;
+		if (errno != EEXIST)
+			return -1;
+	}
+	return -1;
+}
+
+/* Take s off the front. */
+static bool
+literal(const char **p, const char *s)
+{
+	size_t n = strlen(s);
+
+	if (strncmp(*p, s, n) != 0)
+		return false;
+	*p += n;
+	return true;
+}
+
+/* A decimal number without leading zeros, at most max. */
+static bool
+number(const char **p, uint64_t max, uint64_t *value)
+{
+	const char *from = *p;
+	uint64_t v = 0;
+
+	for (; **p >= '0' && **p <= '9'; ++*p) {
+		if (__builtin_mul_overflow(v, 10, &v) ||
+		    __builtin_add_overflow(v, (uint64_t)(**p - '0'), &v) ||
+		    v > max)
+			return false;
+	}
+	*value = v;
+	return *p > from && (*from != '0' || *p == from + 1);
+}
+
+/* n digits of the base, lower case. */
+static bool
+fixed(const char **p, int n, uint32_t base, uint32_t *value)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *d;
+
+	for (*value = 0; n > 0; n--, ++*p) {
+		d = **p == '\0' ? NULL : memchr(digits, **p, base);
+		if (d == NULL)
+			return false;
+		*value = *value * base + (uint32_t)(d - digits);
+	}
+	return true;
+}
+
+static bool
+host(const char **p)
+{
+	const char *from = *p;
+
+	while (host_char(**p))
+		++*p;
+	return *p > from && *p - from <= HOST_MAX;
+}
+
+bool
+maildir_parse(const char *p, struct maildir_name *m)
+{
+	uint64_t seconds, pid, seq;
+	uint32_t micros;
+
+	if (!number(&p, (uint64_t)YEAR_9999, &seconds) || !literal(&p, ".M") ||
+	    !fixed(&p, 6, 10, &micros) || !literal(&p, "P") ||
+	    !number(&p, UINT32_MAX, &pid) || !literal(&p, "Q") ||
+	    !number(&p, UINT32_MAX, &seq) || !literal(&p, ".") || !host(&p) ||
+	    !literal(&p, ",S=") || !number(&p, UINT64_MAX, &m->bytes) ||
+	    !literal(&p, ",N=") || !number(&p, UINT64_MAX, &m->lines) ||
+	    !literal(&p, ",C=") || !fixed(&p, 8, 16, &m->crc) || *p != '\0')
+		return false;
+	m->time = (int64_t)seconds * CLOCK_SECOND + micros;
+	m->pid = (uint32_t)pid;
+	m->seq = (uint32_t)seq;
+	return true;
+}
+
+bool
+maildir_whole(const struct maildir_name *m, const void *data, size_t n)
+{
+	return n == m->bytes && whole_lines(data, n, m->lines) &&
+	    crc32c(0, data, n) == m->crc;
+}
