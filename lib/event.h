@@ -16,7 +16,10 @@
 #define EVENT_ATTRIBUTES 128          /* members of an event */
 #define EVENT_NAME_MAX 20             /* bytes of an attribute's name */
 
-/* Tokens of what an event has; 0 for what it lacks (or has as null). */
+/*
+ * Tokens of what an event has; 0 for what it lacks. An attribute that is null
+ * is not there; "data":null is, as a payload.
+ */
 struct event {
 	struct json json;
 	uint32_t id, source, type, subject, time, datacontenttype, dataschema;

@@ -1,5 +1,5 @@
-#ifndef JQ_H
-#define JQ_H
+#ifndef EGNS_JQ_H
+#define EGNS_JQ_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,6 +13,10 @@
  * libjq for our own data: registry resources and expressions of people. As
  * everywhere with jv: a jv argument is consumed, a jv result is the caller's.
  */
+
+/* libjq has functions of these names, and calls them itself. */
+#define jq_parse egns_jq_parse
+#define jq_compile egns_jq_compile
 
 /* Strict (json.h, and no name twice in any object), or invalid and a fault. */
 jv jq_parse(const char *, size_t, struct fault *);
@@ -29,7 +33,7 @@ const char *jq_str(jv v, const char *path);
 
 /*
  * Compile an expression: NULL and a fault that carries jq's own words. A
- * program is used again for value after value.
+ * program is used again for value after value. It cannot import files.
  */
 struct jq_program;
 struct jq_program *jq_compile(const char *expression, struct fault *);
