@@ -11,11 +11,15 @@
 struct daemon {
 	struct ev_loop *loop;
 	ev_signal term, int_, hup;
-	void (*stop)(void *); /* on TERM: finish, then ev_break the loop */
-	void (*reload)(void *); /* on HUP; may be NULL */
+	void (*stop)(void *);   /* on TERM: finish, then ev_break the loop */
+	void (*reload)(void *); /* on HUP; NULL: HUP means nothing */
 	void *arg;
 };
 
+/*
+ * The struct must outlive the loop's run: the watchers are in it, and `stop` is
+ * NULL there once it was called. Children that exec have to restore SIGPIPE.
+ */
 void daemon_init(struct daemon *, struct ev_loop *, void (*stop)(void *),
     void (*reload)(void *), void *arg);
 

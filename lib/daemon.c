@@ -1,0 +1,76 @@
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "daemon.h"
+
+static void
+on_stop(struct ev_loop *loop, ev_signal *w, int events)
+{
+	struct daemon *d = w->data;
+	void (*stop)(void *) = d->stop;
+
+	(void)events;
+	/* the first asks, the second does not wait for the answer */
+	d->stop = NULL;
+	if (stop != NULL)
+		stop(d->arg);
+	else
+		ev_break(loop, EVBREAK_ALL);
+}
+
+static void
+on_reload(struct ev_loop *loop, ev_signal *w, int events)
+{
+	struct daemon *d = w->data;
+
+	(void)loop;
+	(void)events;
+	if (d->reload != NULL)
+		d->reload(d->arg);
+}
+
+static void
+watch(struct daemon *d, ev_signal *w,
+    void (*act)(struct ev_loop *, ev_signal *, int), int signum)
+{
+	ev_signal_init(w, act, signum);
+	w->data = d;
+	ev_signal_start(d->loop, w);
+}
+
+static void
+allow_descriptors(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
+		rl.rlim_cur = rl.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &rl);
+	}
+}
+
+void
+daemon_init(struct daemon *d, struct ev_loop *loop, void (*stop)(void *),
+    void (*reload)(void *), void *arg)
+{
+	*d = (struct daemon){
+		.loop = loop, .stop = stop, .reload = reload, .arg = arg
+	};
+	signal(SIGPIPE, SIG_IGN);
+	allow_descriptors();
+	watch(d, &d->term, on_stop, SIGTERM);
+	watch(d, &d->int_, on_stop, SIGINT);
+	watch(d, &d->hup, on_reload, SIGHUP);
+}
+
+void
+daemon_ready(int fd)
+{
+	if (fd == -1)
+		return;
+	while (write(fd, "\n", 1) == -1 && errno == EINTR)
+		;
+	close(fd);
+}
