@@ -81,6 +81,7 @@ check_names(const struct json *js, jv v, struct fault *f)
 	const struct json_token *tok = js->tok;
 	size_t n = 0;
 	uint32_t t;
+	struct buf name = { 0 };
 	char quoted[QUOTE_MAX];
 
 	for (uint32_t o = 0; o < js->ntok; o++)
@@ -90,10 +91,12 @@ check_names(const struct json *js, jv v, struct fault *f)
 	if (count_members(v) == n)
 		return 0;
 	t = name_given_twice(js);
-	return fault_set(f, FAULT_BAD_REQUEST,
+	json_string(js, t, &name);
+	fault_set(f, FAULT_BAD_REQUEST,
 	    "invalid JSON at byte %zu: \"%s\" is given twice",
-	    (size_t)tok[t].start + 1, quote(quoted, js->text + tok[t].start + 1,
-	    tok[t].end - tok[t].start - 2));
+	    (size_t)tok[t].start + 1, quote(quoted, buf_data(&name), name.len));
+	buf_free(&name);
+	return -1;
 }
 
 jv
@@ -182,7 +185,9 @@ remember(void *arg, jv message)
 	char quoted[QUOTE_MAX];
 	size_t n;
 
-	message = jq_format_error(message);
+	/* not by jq_format_error, which leaks what is no string */
+	if (jv_get_kind(message) != JV_KIND_STRING)
+		message = jv_dump_string(message, 0);
 	text = skip(skip(jv_string_value(message), "jq: "), "error: ");
 	if (*p->error == '\0') {
 		n = strcspn(text, "\n");
