@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "event.h"
 #include "fault.h"
 
 /*
@@ -17,7 +18,8 @@
  * between number and event there may be, in this order, "batch":[k,of],
  * "producer":"p","sequence":q and "subscription":"s". The checksum is CRC-32C
  * over the line without its newline and without the eight digits. `number`
- * counts the events of the topic from 1, without gaps.
+ * counts the events of the topic from 1, without gaps (a corrupt line at the
+ * end of the log is taken for one event).
  *
  * Not thread-safe, except journal_sync().
  */
@@ -31,7 +33,8 @@ struct journal_line {
 	size_t len;      /* with its newline */
 	int64_t time;    /* publishTime, microseconds */
 	uint64_t number;
-	uint32_t part, of; /* this is event `part` (from 1) of a batch of `of` */
+	uint32_t part, of; /* this is event `part` (from 1) of a batch of `of`;
+			    * 1 of 1, or zeros to append, when it is alone */
 	const char *producer; /* NULL when there is none; not NUL-terminated */
 	size_t producer_len;
 	uint64_t sequence;
@@ -41,7 +44,14 @@ struct journal_line {
 	size_t event_len;
 };
 
-/* Put a line behind what is in the buffer; offset and len are set. */
+/*
+ * May a producer or subscription be called so? JOURNAL_NAME_MAX bytes, no control
+ * characters, quotes and backslashes.
+ */
+bool journal_name(const char *, size_t);
+
+/* Put a line behind what is in the buffer; len is set, and offset to where in
+ * the buffer it begins. */
 void journal_format(struct buf *, struct journal_line *);
 
 /*
@@ -58,8 +68,10 @@ struct journal;
  * missing; neither was ever acknowledged. A whole line with a wrong checksum
  * is corrupt, not torn, and stays. Only bytes from `trusted` on (an offset at
  * the beginning of a line, 0 for all) are looked at. `line` is called for each
- * of them in order; with NULL fields but offset and len for a corrupt one.
- * `path` is for messages too. NULL and a fault.
+ * line of them in order; with NULL fields but offset and len for a corrupt one.
+ * A `trusted` that cannot be (behind the end, or within a line) is not believed:
+ * then all lines come, and the first begins below `trusted`. What is left is on
+ * disk when this returns. `path` is for messages too. NULL and a fault.
  */
 struct journal *journal_open(int dir, const char *path, uint64_t trusted,
     void (*line)(const struct journal_line *, void *), void *arg,
@@ -72,8 +84,11 @@ uint64_t journal_number(const struct journal *); /* of the last event; or 0 */
 int64_t journal_time(const struct journal *);   /* of the last event; or 0 */
 
 /*
- * Add an event to the pending ones: fills in offset, len, number and a time that
- * is never earlier than the one before. Memory only. 0, or -1 without memory.
+ * Add an event to the pending ones: fills in offset, len and number, and makes
+ * `time` (the caller's now; 0: the clock's) no earlier than the one before.
+ * Memory only. 0; or -1 and errno, and nothing was added: ENOMEM, or EINVAL for
+ * what could not be read again (an event with a newline in it, empty or above
+ * EVENT_MAX; a name that journal_name refuses; a part that is not of its batch).
  */
 int journal_append(struct journal *, struct journal_line *);
 
@@ -85,6 +100,8 @@ size_t journal_pending(const struct journal *);
  * one. 0; or -1 and errno, and then nothing of it is in the file any more and
  * nothing is pending: numbers and offsets are as before (ENOSPC is survivable).
  * EIO and a failing truncate leave the journal unusable: stop the daemon.
+ * Call it when what was written before is synced: a new segment must not reach
+ * the disk before the end of the one before it.
  */
 int journal_write(struct journal *);
 
@@ -106,13 +123,16 @@ void journal_rollback(struct journal *);
  * Read the line that begins at offset. Pointers are valid until the next read.
  * 0; -1 and errno: EBADMSG when it is corrupt (offset, and len up to its
  * newline, are set, and event/event_len give the raw line), ENOENT before
- * journal_start, EIO and others from the system. Sequential reads are cheap.
+ * journal_start and from journal_end on, EIO and others from the system.
+ * Sequential reads are cheap. Of a corrupt line longer than JOURNAL_LINE_MAX
+ * event_len is less than len.
  */
 int journal_read(struct journal *, uint64_t offset, struct journal_line *);
 
 /*
  * The oldest segment, when it is not the one being written: its end, and the
- * time of its last event (read once, then remembered). False when there is none.
+ * time of its last event (read once, then remembered; when no line of it can be
+ * read, that of the file's last change). False when there is none.
  */
 bool journal_oldest(struct journal *, uint64_t *end, int64_t *last);
 
