@@ -34,6 +34,9 @@ int ctl_print(struct ctl *, jv);
 /* Print "egns-ctl: TEXT" and return the status that the fault asks for. */
 int ctl_fault(const struct fault *);
 
+/* Print "usage: egns-ctl " and the verb's usage on stderr; returns 64. */
+int ctl_usage(const struct verb *);
+
 /* Tell running daemons that the registry changed, and wait until they have
  * taken it up. 0, or -1 and a fault that names the daemon. (daemons.c) */
 struct spool;

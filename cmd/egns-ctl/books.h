@@ -1,0 +1,71 @@
+#ifndef BOOKS_H
+#define BOOKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fault.h"
+#include "spool.h"
+
+/*
+ * What should be on disk, for audit and scrub: the counts of every topic and
+ * subscription. A running topicd tells them, as of a moment at which all of it
+ * was on disk; else they are in its files, and it is kept from starting.
+ */
+
+/* Offsets in a log. */
+struct offsets {
+	uint64_t *at;
+	size_t n, cap;
+};
+
+struct account { /* of a subscription */
+	char *name, *uid;
+	int64_t created; /* microseconds */
+	bool counted;    /* topicd, or a state file, knows it */
+	uint64_t matched, cursor;
+	uint64_t pending, in_flight, acknowledged, dead_lettered, dropped;
+	uint64_t settled_before;
+	uint64_t vouched; /* queue entries that the checkpoint counts */
+	struct offsets held;    /* unsettled; only when topicd does not run */
+	struct offsets drops;   /* records in dropped/ */
+	struct offsets letters; /* records in deadletter/ */
+	uint64_t differences;
+};
+
+struct ledger { /* of a topic */
+	char *topic, *uid;
+	int dir; /* topics/TOPIC; -1 when it is not there */
+	bool counted;
+	uint64_t start, end, number; /* end: UINT64_MAX when topicd is down */
+	uint64_t vouched; /* log offset of the checkpoint */
+	uint64_t events, bytes; /* found in the log */
+	struct account *account;
+	size_t n;
+	uint64_t differences;
+};
+
+struct books {
+	struct spool spool;
+	bool running; /* topicd is, and told all this */
+	int lock;     /* that keeps it from starting; -1 */
+	struct ledger *ledger;
+	size_t n;
+};
+
+/* Of all topics, or one. 0, or -1 and a fault. */
+int books_open(struct books *, const char *spool, const char *topic,
+    struct fault *);
+void books_close(struct books *);
+
+/* The ledger of a topic, the account of a subscription; NULL: none. */
+struct ledger *books_ledger(struct books *, const char *, size_t);
+struct account *ledger_account(struct ledger *, const char *, size_t);
+
+/* 0, or -1 without memory. */
+int offsets_add(struct offsets *, uint64_t);
+/* In order, each once. */
+void offsets_sort(struct offsets *);
+
+#endif

@@ -1,0 +1,393 @@
+/* up and down: the daemons of a namespace; and reload, for all other verbs */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "ctl.h"
+#include "daemons.h"
+#include "json.h"
+#include "line.h"
+#include "log.h"
+#include "num.h"
+#include "quote.h"
+#include "registry.h"
+#include "supervise.h"
+
+#define RELOAD_TIMEOUT 30       /* seconds */
+#define ANSWER_MAX (128 * 1024) /* bytes of a header line */
+
+/* seconds a daemon may take to stop, and all of them together */
+#define STOP_LIMIT 30
+#define DOWN_TIMEOUT 60
+
+static bool
+always(jv namespace)
+{
+	jv_free(namespace);
+	return true;
+}
+
+static const struct {
+	const char *name;
+	bool (*needed)(jv namespace); /* consumes it */
+} daemons[] = {
+	{ "topicd", always },
+};
+#define COUNT (sizeof(daemons) / sizeof(daemons[0]))
+_Static_assert(COUNT <= DAEMONS_MAX, "DAEMONS_MAX");
+
+int
+daemons_needed(const struct spool *spool, const char *names[DAEMONS_MAX],
+    struct fault *f)
+{
+	struct registry *r = registry_open(spool, false, f);
+	jv namespace;
+	int n = 0;
+	size_t i;
+
+	if (r == NULL)
+		return -1;
+	namespace = registry_get(r, "namespace");
+	registry_close(r);
+	for (i = 0; i < COUNT; i++) {
+		if (daemons[i].needed(jv_copy(namespace)))
+			names[n++] = daemons[i].name;
+	}
+	jv_free(namespace);
+	return n;
+}
+
+/* ---- asking one ---- */
+
+/* The next line as JSON, which points into the reader. */
+static int
+take_answer(struct line_reader *in, struct json *json, const char *name,
+    struct fault *f)
+{
+	const char *line;
+	size_t len;
+	int n = line_next(in, &line, &len);
+
+	if (n == -1 && errno == EAGAIN)
+		return fault_set(f, FAULT_UNAVAILABLE,
+		    "%s: does not answer", name);
+	if (n == -1)
+		return fault_errno(f, FAULT_UNAVAILABLE, "%s", name);
+	if (n == 0)
+		return fault_set(f, FAULT_UNAVAILABLE,
+		    "%s: closed the connection", name);
+	if (json_scan(json, line, len, NULL) == -1 ||
+	    json->tok[0].type != JSON_OBJECT)
+		return fault_set(f, FAULT_INTERNAL,
+		    "%s: its answer cannot be read", name);
+	return 0;
+}
+
+static int
+take_greeting(struct line_reader *in, struct json *json, const char *name,
+    struct fault *f)
+{
+	uint32_t t;
+
+	if (take_answer(in, json, name, f) == -1)
+		return -1;
+	t = json_member(json, 0, "egns", 4);
+	if (t == 0 || !json_is(json, t, name, strlen(name)))
+		return fault_set(f, FAULT_INTERNAL,
+		    "%s: run/%s.sock is not its socket", name, name);
+	return 0;
+}
+
+static int
+take_ok(struct line_reader *in, struct json *json, const char *name,
+    struct fault *f)
+{
+	char text[QUOTE_MAX];
+	uint32_t t;
+
+	if (take_answer(in, json, name, f) == -1)
+		return -1;
+	t = json_member(json, 0, "ok", 2);
+	if (t != 0 && json->tok[t].type == JSON_TRUE)
+		return 0;
+	return fault_set(f, FAULT_INTERNAL, "%s: refused: %s", name,
+	    quote(text, json->text, json->tok[0].end));
+}
+
+int
+daemon_ask(const struct spool *spool, const char *name, const char *request,
+    int seconds, struct fault *f)
+{
+	struct timeval limit = { .tv_sec = seconds };
+	struct line_reader in = { .max = ANSWER_MAX };
+	struct json json = { 0 };
+	int result = -1;
+
+	in.fd = spool_connect(spool, name, f);
+	if (in.fd == -1)
+		return -1;
+	setsockopt(in.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(in.fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	if (take_greeting(&in, &json, name, f) == -1)
+		goto out;
+	if (request != NULL &&
+	    send(in.fd, request, strlen(request), MSG_NOSIGNAL) == -1) {
+		fault_errno(f, FAULT_UNAVAILABLE, "%s", name);
+		goto out;
+	}
+	if (request != NULL && take_ok(&in, &json, name, f) == -1)
+		goto out;
+	result = 0;
+out:
+	close(in.fd);
+	line_free(&in);
+	json_free(&json);
+	return result;
+}
+
+/*
+ * A daemon that holds its lock but does not listen yet is reading the registry
+ * now, perhaps as it was: it has to answer before we may say that the change is
+ * in force.
+ */
+static int
+reload(const struct spool *spool, const char *name, struct fault *f)
+{
+	struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+	int64_t end = clock_mono() + RELOAD_TIMEOUT * CLOCK_SECOND;
+	struct fault why;
+
+	while (spool_holder(spool, name) != 0) {
+		if (daemon_ask(spool, name, "{\"op\":\"reload\"}\n",
+		    RELOAD_TIMEOUT, &why) == 0)
+			return 0;
+		if (why.code != FAULT_UNAVAILABLE || clock_mono() >= end)
+			return fault_set(f, why.code, "the change is on disk, "
+			    "but not in force: %s", why.text);
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+int
+ctl_reload(const struct spool *spool, struct fault *f)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT; i++) {
+		if (reload(spool, daemons[i].name, f) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- up ---- */
+
+struct up {
+	bool detach;
+	int ready; /* -r */
+	int limit; /* --timeout */
+};
+
+static int
+run(const struct ctl *ctl, const struct up *up)
+{
+	const char *names[DAEMONS_MAX];
+	struct spool spool;
+	struct fault f;
+	int n, status;
+
+	if (spool_open(&spool, ctl->spool, &f) == -1)
+		return ctl_fault(&f);
+	/* the lock is held until the process ends */
+	if ((n = daemons_needed(&spool, names, &f)) == -1 ||
+	    spool_lock(&spool, "up", &f) == -1)
+		status = ctl_fault(&f);
+	else
+		status = supervise(&(struct supervise){
+		    .spool = &spool, .names = names, .count = (size_t)n,
+		    .detached = up->detach, .ready = up->ready,
+		    .limit = up->limit });
+	spool_close(&spool);
+	return status;
+}
+
+/*
+ * In the new process: nothing of the caller's stays open, so that nobody waits
+ * for us by accident, but stderr until all daemons are ready. The caller's end
+ * before that is ours, too.
+ */
+static void
+leave(struct up *up, pid_t parent, int words, int ready)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	setsid();
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(0);
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup2(words, STDERR_FILENO);
+	up->ready = STDERR_FILENO + 1;
+	dup2(ready, up->ready);
+	fcntl(up->ready, F_SETFD, FD_CLOEXEC);
+	close_range((unsigned)up->ready + 1, UINT_MAX, 0);
+}
+
+/* Pass on what it says until it is ready or has ended. */
+static int
+await_ready(pid_t pid, int words, int ready)
+{
+	char text[4096];
+	ssize_t n;
+	int status;
+
+	while ((n = read(words, text, sizeof(text))) > 0) {
+		if (write(STDERR_FILENO, text, (size_t)n) == -1)
+			break;
+	}
+	if (read(ready, text, 1) == 1)
+		return 0;
+	if (waitpid(pid, &status, 0) == -1 || !WIFEXITED(status) ||
+	    WEXITSTATUS(status) == 0)
+		return EX_UNAVAILABLE; /* somebody stopped it */
+	return WEXITSTATUS(status);
+}
+
+static int
+run_detached(const struct ctl *ctl, struct up *up)
+{
+	pid_t parent = getpid(), pid;
+	int words[2], ready[2];
+
+	if (pipe2(words, O_CLOEXEC) == -1 || pipe2(ready, O_CLOEXEC) == -1 ||
+	    (pid = fork()) == -1) {
+		log_warn("up: %s", strerror(errno));
+		return EX_OSERR;
+	}
+	if (pid == 0) {
+		leave(up, parent, words[1], ready[1]);
+		return run(ctl, up);
+	}
+	close(words[1]);
+	close(ready[1]);
+	return await_ready(pid, words[0], ready[0]);
+}
+
+int
+verb_up(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
+{
+	struct up up = { .ready = -1, .limit = STOP_LIMIT };
+	int i;
+
+	for (i = 0; i < argc; i++) {
+		if (strcmp(argv[i], "-d") == 0)
+			up.detach = true;
+		else if (strcmp(argv[i], "-r") == 0 && i + 1 < argc)
+			up.ready = (int)num_option("-r", argv[++i], 0, INT_MAX);
+		else if (strcmp(argv[i], "--timeout") == 0 && i + 1 < argc)
+			up.limit = (int)num_option("--timeout", argv[++i], 0,
+			    INT_MAX);
+		else
+			return ctl_usage(verb);
+	}
+	if (up.detach && up.ready != -1)
+		return ctl_usage(verb);
+	if (up.detach)
+		return run_detached(ctl, &up);
+	if (up.ready != -1)
+		fcntl(up.ready, F_SETFD, FD_CLOEXEC);
+	return run(ctl, &up);
+}
+
+/* ---- down ---- */
+
+static int
+nothing_to_stop(const struct spool *spool)
+{
+	int status = 0;
+	pid_t pid;
+	size_t i;
+
+	for (i = 0; i < COUNT; i++) {
+		if ((pid = spool_holder(spool, daemons[i].name)) == 0)
+			continue;
+		fprintf(stderr, "egns-ctl: %s: runs on its own, pid %ld: "
+		    "left alone\n", daemons[i].name, (long)pid);
+		status = EX_UNAVAILABLE;
+	}
+	if (status == 0)
+		fprintf(stderr, "egns-ctl: %s: nothing runs\n", spool->path);
+	return status;
+}
+
+static int
+stop_failed(pid_t pid)
+{
+	int error = errno;
+
+	if (error == ESRCH)
+		return 0; /* it has just ended */
+	fprintf(stderr, "egns-ctl: up: pid %ld: %s\n", (long)pid,
+	    strerror(error));
+	return error == EPERM ? EX_NOPERM : EX_OSERR;
+}
+
+/* TERM, and wait for its end; the descriptor keeps it this very process. */
+static int
+stop(const struct spool *spool, pid_t pid, int seconds)
+{
+	struct pollfd p = { .fd = pidfd_open(pid, 0), .events = POLLIN };
+	int status = 0;
+
+	if (p.fd == -1)
+		return stop_failed(pid);
+	if (spool_holder(spool, "up") == pid) {
+		if (pidfd_send_signal(p.fd, SIGTERM, NULL, 0) == -1) {
+			status = stop_failed(pid);
+		} else if (poll(&p, 1, seconds * 1000) == 0) {
+			fprintf(stderr, "egns-ctl: up: pid %ld: still stopping "
+			    "after %d s\n", (long)pid, seconds);
+			status = EX_TEMPFAIL;
+		}
+	}
+	close(p.fd);
+	return status;
+}
+
+int
+verb_down(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
+{
+	int seconds = DOWN_TIMEOUT, status, i;
+	struct spool spool;
+	struct fault f;
+	pid_t pid;
+
+	for (i = 0; i < argc; i++) {
+		if (strcmp(argv[i], "--timeout") != 0 || i + 1 == argc)
+			return ctl_usage(verb);
+		seconds = (int)num_option("--timeout", argv[++i], 0,
+		    INT_MAX / 1000);
+	}
+	if (spool_open(&spool, ctl->spool, &f) == -1)
+		return ctl_fault(&f);
+	pid = spool_holder(&spool, "up");
+	status = pid == 0 ? nothing_to_stop(&spool)
+			  : stop(&spool, pid, seconds);
+	spool_close(&spool);
+	return status;
+}

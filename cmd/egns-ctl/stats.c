@@ -1,0 +1,95 @@
+#include <poll.h>
+#include <string.h>
+
+#include "client.h"
+#include "clock.h"
+#include "jq.h"
+#include "stats.h"
+
+#define TIMEOUT 30 /* seconds between two lines */
+
+/* Wait for a line, but not for ever: who asks for health wants an answer. */
+static int
+await_line(struct client *c, struct fault *f)
+{
+	int64_t end = clock_mono() + TIMEOUT * CLOCK_SECOND;
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+
+	while (!client_ready(c)) {
+		if (clock_mono() >= end)
+			return fault_set(f, FAULT_UNAVAILABLE,
+			    "topicd: does not answer");
+		poll(&p, 1, 1000);
+		if (client_move(c, f) == -1)
+			return client_ready(c) ? 0 : -1;
+	}
+	return 0;
+}
+
+static int
+take_lines(struct client *c, void (*fn)(jv, void *), void *arg, struct fault *f)
+{
+	uint64_t n = client_number(c, "count");
+	const char *line;
+	size_t len;
+	jv v;
+
+	while (n-- > 0) {
+		if (await_line(c, f) == -1 || client_line(c, &line, &len, f) == -1)
+			return -1;
+		v = jq_parse(line, len, f);
+		if (!jv_is_valid(v)) {
+			jv_free(v);
+			return -1;
+		}
+		fn(v, arg);
+	}
+	return 0;
+}
+
+int
+stats_each(const struct spool *spool, void (*fn)(jv, void *), void *arg,
+    struct fault *f)
+{
+	static const char request[] = "{\"op\":\"stats\"}\n";
+	struct client c;
+	int result = -1;
+
+	if (client_open(&c, spool, f) == -1)
+		return -1;
+	client_add(&c, request, strlen(request));
+	if (client_flush(&c, f) == 0 && await_line(&c, f) == 0 &&
+	    client_answer(&c, f) == 0)
+		result = take_lines(&c, fn, arg, f);
+	client_close(&c);
+	return result;
+}
+
+uint64_t
+stats_number(jv line, const char *member)
+{
+	jv v = jq_get(line, member);
+	uint64_t n = 0;
+
+	if (jv_get_kind(v) == JV_KIND_NUMBER && jv_number_value(v) > 0)
+		n = (uint64_t)jv_number_value(v);
+	jv_free(v);
+	return n;
+}
+
+uint64_t
+stats_sum(jv line, const char *member)
+{
+	jv v = jq_get(line, member);
+	uint64_t sum = 0;
+
+	if (jv_get_kind(v) == JV_KIND_OBJECT) {
+		jv_object_foreach(v, reason, n) {
+			sum += (uint64_t)jv_number_value(n);
+			jv_free(reason);
+			jv_free(n);
+		}
+	}
+	jv_free(v);
+	return sum;
+}

@@ -1,0 +1,280 @@
+/* status: do the daemons answer, and what waits for a person */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "ctl.h"
+#include "daemons.h"
+#include "maildir.h"
+#include "stats.h"
+
+#define ANSWER_TIMEOUT 10 /* seconds */
+
+struct status {
+	struct spool spool;
+	jv daemons, problems;
+	bool healthy;
+};
+
+/* ---- problems: they do not make a daemon ill ---- */
+
+static void
+problem(struct status *s, const char *what, const char *where, uint64_t count)
+{
+	jv v = jv_object();
+
+	v = jv_object_set(v, jv_string("problem"), jv_string(what));
+	v = jv_object_set(v, jv_string("where"), jv_string(where));
+	if (count > 0)
+		v = jv_object_set(v, jv_string("count"),
+		    jv_number((double)count));
+	s->problems = jv_array_append(s->problems, v);
+}
+
+/* Files in a directory and the lines that their names tell; none without it. */
+static void
+count_files(const struct status *s, const char *path, uint64_t *files,
+    uint64_t *lines)
+{
+	int fd = openat(s->spool.fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct maildir_name name;
+	struct dirent *e;
+	DIR *dir;
+
+	if (fd == -1)
+		return;
+	if ((dir = fdopendir(fd)) == NULL) {
+		close(fd);
+		return;
+	}
+	while ((e = readdir(dir)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
+		++*files;
+		if (maildir_parse(e->d_name, &name))
+			*lines += name.lines;
+	}
+	closedir(dir);
+}
+
+static uint64_t
+count_lines(const struct status *s, const char *path)
+{
+	int fd = openat(s->spool.fd, path, O_RDONLY | O_CLOEXEC);
+	char block[64 * 1024], *p;
+	uint64_t lines = 0;
+	ssize_t n;
+
+	if (fd == -1)
+		return 0;
+	while ((n = read(fd, block, sizeof(block))) > 0) {
+		for (p = block; p < block + n; p++)
+			lines += *p == '\n';
+	}
+	close(fd);
+	return lines;
+}
+
+static void
+find_problems(struct status *s)
+{
+	static const char *const corrupt[] = { "deadletter/corrupt",
+		"route/corrupt" };
+	uint64_t files, lines = 0, ignored;
+	char now[CLOCK_TEXT + 1], path[32];
+	size_t i;
+
+	for (i = 0; i < sizeof(corrupt) / sizeof(corrupt[0]); i++) {
+		files = 0;
+		count_files(s, corrupt[i], &files, &ignored);
+		if (files > 0)
+			problem(s, "corrupt files", corrupt[i], files);
+	}
+	count_files(s, "deadletter/new", &files, &lines);
+	count_files(s, "deadletter/cur", &files, &lines);
+	if (lines > 0)
+		problem(s, "dead letters wait", "deadletter", lines);
+	clock_format(now, clock_now());
+	snprintf(path, sizeof(path), "dropped/%.10s.ndjson", now);
+	if ((lines = count_lines(s, path)) > 0)
+		problem(s, "events dropped today", path, lines);
+}
+
+/* ---- daemons ---- */
+
+struct counts {
+	uint64_t topics, subscriptions, events;
+	uint64_t pending, in_flight, dead_lettered, dropped;
+};
+
+static void
+add_counts(jv line, void *arg)
+{
+	struct counts *c = arg;
+
+	if (jv_object_has(jv_copy(line), jv_string("subscription"))) {
+		c->subscriptions++;
+		c->pending += stats_number(line, "pending");
+		c->in_flight += stats_number(line, "inFlight");
+		c->dead_lettered += stats_sum(line, "deadLettered");
+		c->dropped += stats_sum(line, "dropped");
+	} else {
+		c->topics++;
+		c->events += stats_number(line, "number");
+	}
+	jv_free(line);
+}
+
+static jv
+set_number(jv row, const char *name, uint64_t n)
+{
+	return jv_object_set(row, jv_string(name), jv_number((double)n));
+}
+
+static jv
+topicd_counts(struct status *s, jv row)
+{
+	struct counts c = { 0 };
+	struct fault f;
+
+	if (stats_each(&s->spool, add_counts, &c, &f) == -1) {
+		problem(s, f.text, "run/topicd.sock", 0);
+		return row;
+	}
+	row = set_number(row, "topics", c.topics);
+	row = set_number(row, "subscriptions", c.subscriptions);
+	row = set_number(row, "events", c.events);
+	row = set_number(row, "pending", c.pending);
+	row = set_number(row, "inFlight", c.in_flight);
+	row = set_number(row, "deadLettered", c.dead_lettered);
+	return set_number(row, "dropped", c.dropped);
+}
+
+/* A daemon writes its pid into its lock when it starts. */
+static jv
+since(const struct status *s, const char *name)
+{
+	char path[64], text[CLOCK_TEXT + 1];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "run/%s.lock", name);
+	if (fstatat(s->spool.fd, path, &st, 0) == -1)
+		return jv_null();
+	clock_format(text, st.st_mtim.tv_sec * CLOCK_SECOND +
+	    st.st_mtim.tv_nsec / 1000);
+	return jv_string(text);
+}
+
+static jv
+process(const struct status *s, const char *name)
+{
+	pid_t pid = spool_holder(&s->spool, name);
+	jv row = jv_object();
+
+	row = jv_object_set(row, jv_string("name"), jv_string(name));
+	row = jv_object_set(row, jv_string("running"), jv_bool(pid != 0));
+	row = jv_object_set(row, jv_string("pid"),
+	    pid != 0 ? jv_number((double)pid) : jv_null());
+	return jv_object_set(row, jv_string("since"),
+	    pid != 0 ? since(s, name) : jv_null());
+}
+
+static void
+look_at(struct status *s, const char *name)
+{
+	jv row = process(s, name);
+	char path[64];
+	struct fault f;
+	bool ready;
+
+	snprintf(path, sizeof(path), "run/%s.sock", name);
+	ready = daemon_ask(&s->spool, name, NULL, ANSWER_TIMEOUT, &f) == 0;
+	row = jv_object_set(row, jv_string("ready"), jv_bool(ready));
+	if (!ready) {
+		s->healthy = false;
+		problem(s, f.text, path, 0);
+	} else if (strcmp(name, "topicd") == 0) {
+		row = topicd_counts(s, row);
+	}
+	s->daemons = jv_array_append(s->daemons, row);
+}
+
+/* ---- the answer ---- */
+
+static void
+tell_problems(jv problems)
+{
+	jv_array_foreach(problems, i, v) {
+		jv what = jv_object_get(jv_copy(v), jv_string("problem"));
+		jv where = jv_object_get(jv_copy(v), jv_string("where"));
+		jv count = jv_object_get(v, jv_string("count"));
+
+		fprintf(stderr, "egns-ctl: %s: %s", jv_string_value(where),
+		    jv_string_value(what));
+		if (jv_get_kind(count) == JV_KIND_NUMBER)
+			fprintf(stderr, ": %.0f", jv_number_value(count));
+		fputc('\n', stderr);
+		jv_free(what);
+		jv_free(where);
+		jv_free(count);
+	}
+}
+
+/* A table has the daemons as rows, and the problems go to stderr. */
+static int
+print(struct ctl *ctl, const struct status *s)
+{
+	jv all;
+
+	if (ctl->query == NULL && ctl->jq == NULL &&
+	    (strcmp(ctl->output, "table") == 0 ||
+	     strcmp(ctl->output, "tsv") == 0)) {
+		tell_problems(s->problems);
+		return ctl_print(ctl, jv_copy(s->daemons));
+	}
+	all = jv_object();
+	all = jv_object_set(all, jv_string("healthy"), jv_bool(s->healthy));
+	all = jv_object_set(all, jv_string("supervisor"),
+	    process(s, "up"));
+	all = jv_object_set(all, jv_string("daemons"), jv_copy(s->daemons));
+	all = jv_object_set(all, jv_string("problems"), jv_copy(s->problems));
+	return ctl_print(ctl, all);
+}
+
+int
+verb_status(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
+{
+	struct status s = { .healthy = true };
+	const char *names[DAEMONS_MAX];
+	int i, n, status;
+	struct fault f;
+
+	(void)argv;
+	if (argc != 0)
+		return ctl_usage(verb);
+	if (spool_open(&s.spool, ctl->spool, &f) == -1)
+		return ctl_fault(&f);
+	if ((n = daemons_needed(&s.spool, names, &f)) == -1) {
+		spool_close(&s.spool);
+		return ctl_fault(&f);
+	}
+	s.daemons = jv_array();
+	s.problems = jv_array();
+	for (i = 0; i < n; i++)
+		look_at(&s, names[i]);
+	find_problems(&s);
+	status = print(ctl, &s);
+	if (status == 0 && !s.healthy)
+		status = EX_UNAVAILABLE;
+	jv_free(s.daemons);
+	jv_free(s.problems);
+	spool_close(&s.spool);
+	return status;
+}
