@@ -24,8 +24,16 @@
 struct registry;
 
 /*
- * Open for one look (shared lock) or for changes (exclusive lock; others wait).
- * Keep it open for as short as can be. NULL and a fault.
+ * Make an empty registry below dir (nothing in it: `namespace` is yet to be
+ * put), or find that there is one. 0, or -1 and a fault.
+ */
+int registry_create(int dir, struct fault *);
+
+/*
+ * Open for one look (shared lock) or for changes (exclusive lock; other writers
+ * wait, and readers see the state before until the commit). Keep it open for as
+ * short as can be. A last transaction that is not whole is passed over, and cut
+ * off when opened for changes. NULL and a fault.
  */
 struct registry *registry_open(const struct spool *, bool write,
     struct fault *);
@@ -33,10 +41,12 @@ void registry_close(struct registry *);
 
 /* A resource, or invalid (without message) when there is none. */
 jv registry_get(struct registry *, const char *path);
+bool registry_has(struct registry *, const char *path);
 
 /*
  * Call fn for each resource whose path begins with prefix, in path order, until
- * it returns non-zero, which is returned. fn consumes the resource.
+ * it returns non-zero, which is returned. fn consumes the resource and changes
+ * nothing.
  */
 int registry_each(struct registry *, const char *prefix,
     int (*fn)(const char *path, jv resource, void *arg), void *arg);
@@ -44,7 +54,8 @@ int registry_each(struct registry *, const char *prefix,
 /*
  * A transaction: put and delete gather changes in memory, which get and each
  * see at once; commit makes them one durable step (append, fdatasync, index).
- * Close without commit forgets them. `who` is the principal, "user:root".
+ * Close without commit forgets them. A delete takes what is below the path
+ * along; NotFound when there is nothing. `who` is the principal, "user:root".
  */
 int registry_put(struct registry *, const char *path, jv resource,
     struct fault *);

@@ -1,0 +1,627 @@
+/* The table of schema.h: every noun, every property. */
+#include "schema.h"
+
+#define END { .name = NULL }
+
+static const struct schema any = { .type = SCHEMA_ANY };
+static const struct schema text = { .type = SCHEMA_STRING };
+static const struct schema seconds = {
+	.type = SCHEMA_INT, .min = 0, .max = 86400
+};
+
+/* ---- identities ---- */
+
+static const struct schema user_identity_members[] = {
+	{ "principalId", SCHEMA_STRING, .flags = SCHEMA_READONLY },
+	{ "clientId", SCHEMA_STRING, .flags = SCHEMA_READONLY },
+	END,
+};
+static const struct schema user_identity = {
+	.type = SCHEMA_OBJECT, .of = user_identity_members
+};
+
+static const struct schema identity[] = {
+	{ "type", SCHEMA_ENUM, .dflt = "\"None\"",
+	    .values = "None|SystemAssigned|UserAssigned|"
+	    "SystemAssigned, UserAssigned" },
+	{ "principalId", SCHEMA_STRING, .flags = SCHEMA_READONLY },
+	{ "tenantId", SCHEMA_STRING, .flags = SCHEMA_READONLY },
+	{ "userAssignedIdentities", SCHEMA_MAP, .of = &user_identity, .max = 2,
+	    .help = "resource id of an identity -> {}" },
+	END,
+};
+
+static const struct schema federated[] = {
+	{ .name = "federatedClientId", .type = SCHEMA_STRING },
+	END,
+};
+
+static const struct schema delivery_identity[] = {
+	{ "type", SCHEMA_ENUM, .flags = SCHEMA_REQUIRED,
+	    .values = "SystemAssigned|UserAssigned" },
+	{ .name = "userAssignedIdentity", .type = SCHEMA_STRING },
+	{ "federatedIdentityCredentialInfo", SCHEMA_OBJECT, .of = federated },
+	END,
+};
+
+static const struct schema routing_identity[] = {
+	{ "type", SCHEMA_ENUM, .dflt = "\"None\"",
+	    .values = "None|SystemAssigned|UserAssigned" },
+	{ .name = "userAssignedIdentity", .type = SCHEMA_STRING },
+	END,
+};
+
+static const struct schema domain_identity[] = {
+	{ "type", SCHEMA_ENUM, .values = "SystemAssigned|UserAssigned" },
+	{ .name = "userAssignedIdentity", .type = SCHEMA_STRING },
+	END,
+};
+
+/* ---- namespace ---- */
+
+static const struct schema sku[] = {
+	{ "name", SCHEMA_ENUM, .dflt = "\"Standard\"", .values = "Standard" },
+	{ "capacity", SCHEMA_INT, .dflt = "1", .min = 1, .max = 40,
+	    .help = "throughput units" },
+	END,
+};
+
+static const struct schema ip_rule_members[] = {
+	{ "ipMask", SCHEMA_STRING, .flags = SCHEMA_REQUIRED,
+	    .help = "an address range, 192.0.2.0/24" },
+	{ "action", SCHEMA_ENUM, .dflt = "\"Allow\"", .values = "Allow" },
+	END,
+};
+static const struct schema ip_rule = {
+	.type = SCHEMA_OBJECT, .of = ip_rule_members
+};
+
+static const struct schema domain_members[] = {
+	{ "fullyQualifiedDomainName", SCHEMA_STRING,
+	    .flags = SCHEMA_REQUIRED },
+	{ "validationState", SCHEMA_ENUM,
+	    .values = "Pending|Approved|ErrorRetrievingDnsRecord" },
+	{ "identity", SCHEMA_OBJECT, .of = domain_identity },
+	{ .name = "certificateUrl", .type = SCHEMA_STRING },
+	{ .name = "expectedTxtRecordName", .type = SCHEMA_STRING },
+	{ .name = "expectedTxtRecordValue", .type = SCHEMA_STRING },
+	END,
+};
+static const struct schema domain = {
+	.type = SCHEMA_OBJECT, .of = domain_members
+};
+
+static const struct schema topics_configuration[] = {
+	{ "hostname", SCHEMA_STRING, .flags = SCHEMA_READONLY },
+	{ "customDomains", SCHEMA_ARRAY, .of = &domain },
+	END,
+};
+
+static const struct schema static_enrichment_members[] = {
+	{ "key", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
+	    .max = 20 },
+	{ "valueType", SCHEMA_ENUM, .dflt = "\"String\"",
+	    .values = "String" },
+	{ "value", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
+	    .max = 128 },
+	END,
+};
+static const struct schema static_enrichment = {
+	.type = SCHEMA_OBJECT, .of = static_enrichment_members
+};
+static const struct schema dynamic_enrichment_members[] = {
+	{ "key", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
+	    .max = 20 },
+	{ "value", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
+	    .max = 128, .help = "${client.authenticationName} and the like" },
+	END,
+};
+static const struct schema dynamic_enrichment = {
+	.type = SCHEMA_OBJECT, .of = dynamic_enrichment_members
+};
+static const struct schema enrichments[] = {
+	{ "static", SCHEMA_ARRAY, .of = &static_enrichment, .max = 20 },
+	{ "dynamic", SCHEMA_ARRAY, .of = &dynamic_enrichment, .max = 20 },
+	END,
+};
+
+static const struct schema name_source = {
+	.type = SCHEMA_ENUM,
+	.values = "ClientCertificateSubject|ClientCertificateDns|"
+	    "ClientCertificateUri|ClientCertificateIp|ClientCertificateEmail"
+};
+static const struct schema issuer_members[] = {
+	{ "certificateUrl", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
+	{ "identity", SCHEMA_OBJECT, .of = domain_identity },
+	END,
+};
+static const struct schema issuer = {
+	.type = SCHEMA_OBJECT, .of = issuer_members
+};
+static const struct schema encoded_issuer_members[] = {
+	{ "kid", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
+	{ "encodedCertificate", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
+	END,
+};
+static const struct schema encoded_issuer = {
+	.type = SCHEMA_OBJECT, .of = encoded_issuer_members
+};
+static const struct schema jwt[] = {
+	{ .name = "tokenIssuer", .type = SCHEMA_STRING },
+	{ "issuerCertificates", SCHEMA_ARRAY, .of = &issuer, .max = 2 },
+	{ "encodedIssuerCertificates", SCHEMA_ARRAY, .of = &encoded_issuer,
+	    .max = 2 },
+	END,
+};
+static const struct schema webhook_authentication[] = {
+	{ "identity", SCHEMA_OBJECT, .of = routing_identity },
+	{ "endpointUrl", SCHEMA_STRING, .flags = SCHEMA_SECRET },
+	{ "endpointBaseUrl", SCHEMA_STRING, .flags = SCHEMA_READONLY },
+	{ .name = "azureActiveDirectoryApplicationIdOrUri", .type = SCHEMA_STRING },
+	{ .name = "azureActiveDirectoryTenantId", .type = SCHEMA_STRING },
+	END,
+};
+static const struct schema client_authentication[] = {
+	{ "alternativeAuthenticationNameSources", SCHEMA_ARRAY,
+	    .of = &name_source, .max = 5 },
+	{ "customJwtAuthentication", SCHEMA_OBJECT, .of = jwt },
+	{ "webhookAuthentication", SCHEMA_OBJECT,
+	    .of = webhook_authentication },
+	END,
+};
+
+static const struct schema session_queue[] = {
+	{ "maximumMessages", SCHEMA_INT, .dflt = "100000", .min = 1,
+	    .max = 100000000 },
+	{ "maximumBytes", SCHEMA_INT, .dflt = "67108864", .min = 1024,
+	    .max = INT64_C(1) << 40 },
+	END,
+};
+
+static const struct schema topic_spaces_configuration[] = {
+	{ "state", SCHEMA_ENUM, .dflt = "\"Disabled\"",
+	    .values = "Disabled|Enabled", .help = "the MQTT broker" },
+	{ "hostname", SCHEMA_STRING, .flags = SCHEMA_READONLY },
+	{ "routeTopicResourceId", SCHEMA_STRING,
+	    .help = "resource id of the topic that MQTT messages go to" },
+	{ "routingIdentityInfo", SCHEMA_OBJECT, .of = routing_identity },
+	{ "routingEnrichments", SCHEMA_OBJECT, .of = enrichments },
+	{ "maximumSessionExpiryInHours", SCHEMA_INT, .dflt = "1", .min = 1,
+	    .max = 8 },
+	{ "maximumClientSessionsPerAuthenticationName", SCHEMA_INT,
+	    .dflt = "1", .min = 1, .max = 100 },
+	{ "clientAuthentication", SCHEMA_OBJECT, .of = client_authentication },
+	{ "customDomains", SCHEMA_ARRAY, .of = &domain },
+	{ "sessionQueue", SCHEMA_OBJECT, .dflt = "{}", .of = session_queue,
+	    .help = "of an offline or stalled session" },
+	END,
+};
+
+static const struct schema listeners[] = {
+	{ "mqtts", SCHEMA_ADDRESS, .dflt = "\"127.0.0.1:8883\"",
+	    .help = "MQTT over TLS" },
+	{ "wss", SCHEMA_ADDRESS, .dflt = "\"127.0.0.1:8443\"",
+	    .help = "MQTT over secure WebSocket" },
+	{ "https", SCHEMA_ADDRESS, .dflt = "\"127.0.0.1:8444\"",
+	    .help = "the REST interface" },
+	END,
+};
+
+static const struct schema endpoint_members[] = {
+	{ "resourceId", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
+	{ "url", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
+	{ "credential", SCHEMA_ANY,
+	    .help = "a file, a command or an identity; never the secret" },
+	END,
+};
+static const struct schema endpoint = {
+	.type = SCHEMA_OBJECT, .of = endpoint_members
+};
+
+static const struct schema namespace_members[] = {
+	{ "location", SCHEMA_STRING, .flags = SCHEMA_TOP | SCHEMA_FIXED,
+	    .dflt = "\"local\"", .min = 1, .max = 64 },
+	{ "tags", SCHEMA_MAP, .flags = SCHEMA_TOP, .of = &text, .max = 50 },
+	{ "identity", SCHEMA_OBJECT, .flags = SCHEMA_TOP, .dflt = "{}",
+	    .of = identity },
+	{ "sku", SCHEMA_OBJECT, .flags = SCHEMA_TOP, .dflt = "{}", .of = sku },
+	{ "provisioningState", SCHEMA_STRING, .flags = SCHEMA_READONLY,
+	    .dflt = "\"Succeeded\"" },
+	{ "isZoneRedundant", SCHEMA_BOOL, .flags = SCHEMA_FIXED },
+	{ "publicNetworkAccess", SCHEMA_ENUM, .dflt = "\"Enabled\"",
+	    .values = "Enabled|Disabled|SecuredByPerimeter" },
+	{ "inboundIpRules", SCHEMA_ARRAY, .of = &ip_rule, .max = 16 },
+	{ "minimumTlsVersionAllowed", SCHEMA_ENUM, .dflt = "\"1.2\"",
+	    .values = "1.2" },
+	{ "privateEndpointConnections", SCHEMA_ARRAY, .of = &any },
+	{ "topicsConfiguration", SCHEMA_OBJECT, .dflt = "{}",
+	    .of = topics_configuration },
+	{ "topicSpacesConfiguration", SCHEMA_OBJECT, .dflt = "{}",
+	    .of = topic_spaces_configuration },
+	{ "listeners", SCHEMA_OBJECT, .dflt = "{}", .of = listeners,
+	    .help = "HOST:PORT of each; port 0 is any free one" },
+	{ "endpoints", SCHEMA_ARRAY, .of = &endpoint,
+	    .help = "what resource ids of other services mean" },
+	{ "deliverySchedule", SCHEMA_ARRAY, .of = &seconds, .min = 1,
+	    .max = 100, .help = "seconds between push attempts" },
+	{ "deadLetterSchedule", SCHEMA_ARRAY, .of = &seconds, .min = 1,
+	    .max = 100, .help = "seconds between dead-letter writes" },
+	{ "routingSchedule", SCHEMA_ARRAY, .of = &seconds, .min = 1,
+	    .max = 100, .help = "seconds between routing attempts" },
+	{ "lifecycleTopicResourceId", SCHEMA_STRING,
+	    .help = "topic that gets the clients' life-cycle events" },
+	{ "trustedCertificates", SCHEMA_STRING,
+	    .help = "PEM of the authorities that endpoints are checked with" },
+	{ "allowNoDeadLetter", SCHEMA_BOOL, .dflt = "true",
+	    .help = "may a subscription be without a dead-letter destination" },
+	END,
+};
+
+/* ---- topic ---- */
+
+static const struct schema topic_members[] = {
+	{ "publisherType", SCHEMA_ENUM, .flags = SCHEMA_FIXED,
+	    .dflt = "\"Custom\"", .values = "Custom" },
+	{ "inputSchema", SCHEMA_ENUM, .flags = SCHEMA_FIXED,
+	    .dflt = "\"CloudEventSchemaV1_0\"",
+	    .values = "CloudEventSchemaV1_0" },
+	{ "eventRetentionInDays", SCHEMA_INT, .dflt = "1", .min = 1,
+	    .max = 7 },
+	{ "provisioningState", SCHEMA_STRING, .flags = SCHEMA_READONLY,
+	    .dflt = "\"Succeeded\"" },
+	END,
+};
+
+/* ---- subscription ---- */
+
+static const struct schema blob[] = {
+	{ "resourceId", SCHEMA_STRING, .flags = SCHEMA_REQUIRED,
+	    .help = "of the storage account" },
+	{ "blobContainerName", SCHEMA_STRING, .flags = SCHEMA_REQUIRED,
+	    .min = 3, .max = 63 },
+	END,
+};
+static const struct schema directory[] = {
+	{ "path", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
+	    .max = 4000 },
+	END,
+};
+static const struct schema dead_letter_types[] = {
+	{ "StorageBlob", SCHEMA_OBJECT, .of = blob },
+	{ "Directory", SCHEMA_OBJECT, .of = directory },
+	END,
+};
+static const struct schema dead_letter_destination[] = {
+	{ "endpointType", SCHEMA_ENUM, .flags = SCHEMA_REQUIRED,
+	    .values = "StorageBlob|Directory" },
+	{ "properties", SCHEMA_VARIANT, .flags = SCHEMA_REQUIRED,
+	    .of = dead_letter_types },
+	END,
+};
+static const struct schema dead_letter[] = {
+	{ "identity", SCHEMA_OBJECT, .of = delivery_identity },
+	{ "deadLetterDestination", SCHEMA_OBJECT, .flags = SCHEMA_REQUIRED,
+	    .of = dead_letter_destination },
+	{ "deliveryRetryPeriodInDays", SCHEMA_INT, .dflt = "2", .min = 0,
+	    .max = 2 },
+	{ "endpointType", SCHEMA_ENUM, .flags = SCHEMA_TOLERATED,
+	    .values = "StorageBlob|Directory" },
+	{ "StorageBlob", SCHEMA_OBJECT, .flags = SCHEMA_TOLERATED,
+	    .of = blob },
+	{ "Directory", SCHEMA_OBJECT, .flags = SCHEMA_TOLERATED,
+	    .of = directory },
+	END,
+};
+
+#define MAX_DELIVERY_COUNT \
+	{ "maxDeliveryCount", SCHEMA_INT, .dflt = "10", .min = 1, .max = 10 }
+#define EVENT_TIME_TO_LIVE \
+	{ "eventTimeToLive", SCHEMA_DURATION, \
+	    .help = "PT1M up to the topic's retention, which is the default" }
+#define DEAD_LETTER \
+	{ "deadLetterDestinationWithResourceIdentity", SCHEMA_OBJECT, \
+	    .of = dead_letter, \
+	    .help = "where undeliverable events go; a local one by default" }
+
+static const struct schema queue[] = {
+	{ "receiveLockDurationInSeconds", SCHEMA_INT, .dflt = "60", .min = 60,
+	    .max = 300 },
+	MAX_DELIVERY_COUNT,
+	EVENT_TIME_TO_LIVE,
+	DEAD_LETTER,
+	END,
+};
+
+static const struct schema mapping_properties[] = {
+	{ "value", SCHEMA_STRING, .max = 4096 },
+	{ .name = "isSecret", .type = SCHEMA_BOOL },
+	{ .name = "sourceField", .type = SCHEMA_STRING },
+	END,
+};
+static const struct schema mapping_members[] = {
+	{ "name", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
+	    .max = 256 },
+	{ "type", SCHEMA_ENUM, .flags = SCHEMA_REQUIRED,
+	    .values = "Static|Dynamic" },
+	{ "properties", SCHEMA_OBJECT, .dflt = "{}",
+	    .of = mapping_properties },
+	END,
+};
+static const struct schema mapping = {
+	.type = SCHEMA_OBJECT, .of = mapping_members
+};
+
+#define RESOURCE_ID \
+	{ "resourceId", SCHEMA_STRING, .flags = SCHEMA_REQUIRED }
+#define MAPPINGS \
+	{ "deliveryAttributeMappings", SCHEMA_ARRAY, .of = &mapping, \
+	    .max = 10, .help = "headers of every delivery" }
+#define BATCHING \
+	{ "maxEventsPerBatch", SCHEMA_INT, .dflt = "1", .min = 1, \
+	    .max = 5000 }, \
+	{ "preferredBatchSizeInKilobytes", SCHEMA_INT, .dflt = "64", \
+	    .min = 1, .max = 1024 }
+
+static const struct schema webhook[] = {
+	{ "endpointUrl", SCHEMA_STRING,
+	    .flags = SCHEMA_REQUIRED | SCHEMA_SECRET },
+	{ "endpointBaseUrl", SCHEMA_STRING, .flags = SCHEMA_READONLY },
+	BATCHING,
+	{ .name = "azureActiveDirectoryTenantId", .type = SCHEMA_STRING },
+	{ .name = "azureActiveDirectoryApplicationIdOrUri", .type = SCHEMA_STRING },
+	MAPPINGS,
+	{ "minimumTlsVersionAllowed", SCHEMA_ENUM,
+	    .values = "1.0|1.1|1.2|1.3" },
+	END,
+};
+static const struct schema azure_function[] = {
+	RESOURCE_ID, BATCHING, MAPPINGS, END,
+};
+static const struct schema by_resource_id[] = {
+	RESOURCE_ID, MAPPINGS, END,
+};
+static const struct schema storage_queue[] = {
+	RESOURCE_ID,
+	{ "queueName", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
+	{ "queueMessageTimeToLiveInSeconds", SCHEMA_INT, .min = -1,
+	    .max = INT32_MAX },
+	END,
+};
+static const struct schema kafka[] = {
+	{ "bootstrapServers", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
+	{ "topic", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
+	{ "properties", SCHEMA_MAP, .of = &text,
+	    .help = "of the producer, as librdkafka names them" },
+	MAPPINGS,
+	END,
+};
+static const struct schema destination_types[] = {
+	{ "WebHook", SCHEMA_OBJECT, .of = webhook },
+	{ "EventHub", SCHEMA_OBJECT, .of = by_resource_id },
+	{ "Kafka", SCHEMA_OBJECT, .of = kafka },
+	{ "StorageQueue", SCHEMA_OBJECT, .of = storage_queue },
+	{ "HybridConnection", SCHEMA_OBJECT, .of = by_resource_id },
+	{ "ServiceBusQueue", SCHEMA_OBJECT, .of = by_resource_id },
+	{ "ServiceBusTopic", SCHEMA_OBJECT, .of = by_resource_id },
+	{ "AzureFunction", SCHEMA_OBJECT, .of = azure_function },
+	{ "PartnerDestination", SCHEMA_OBJECT, .of = by_resource_id },
+	{ "MonitorAlert", SCHEMA_OBJECT, .of = by_resource_id },
+	{ "NamespaceTopic", SCHEMA_OBJECT, .of = by_resource_id },
+	END,
+};
+static const struct schema destination[] = {
+	{ "endpointType", SCHEMA_ENUM, .flags = SCHEMA_REQUIRED,
+	    .values = "WebHook|EventHub|Kafka|StorageQueue|HybridConnection|"
+	    "ServiceBusQueue|ServiceBusTopic|AzureFunction|PartnerDestination|"
+	    "MonitorAlert|NamespaceTopic" },
+	{ "properties", SCHEMA_VARIANT, .flags = SCHEMA_REQUIRED,
+	    .of = destination_types },
+	END,
+};
+static const struct schema delivery_with_identity[] = {
+	{ "identity", SCHEMA_OBJECT, .flags = SCHEMA_REQUIRED,
+	    .of = delivery_identity },
+	{ "destination", SCHEMA_OBJECT, .flags = SCHEMA_REQUIRED,
+	    .of = destination },
+	END,
+};
+static const struct schema circuit_breaker[] = {
+	{ "failures", SCHEMA_INT, .flags = SCHEMA_REQUIRED, .min = 1,
+	    .max = 1000000, .help = "in a row, before delivery pauses" },
+	END,
+};
+static const struct schema push[] = {
+	MAX_DELIVERY_COUNT,
+	EVENT_TIME_TO_LIVE,
+	DEAD_LETTER,
+	{ "deliveryWithResourceIdentity", SCHEMA_OBJECT,
+	    .of = delivery_with_identity },
+	{ "destination", SCHEMA_OBJECT, .of = destination },
+	{ "contentMode", SCHEMA_ENUM, .dflt = "\"structured\"",
+	    .values = "structured|binary" },
+	{ "maxInFlight", SCHEMA_INT, .min = 1, .max = 10000 },
+	{ "orderBySubject", SCHEMA_BOOL, .dflt = "false" },
+	{ "circuitBreaker", SCHEMA_OBJECT, .of = circuit_breaker },
+	END,
+};
+
+static const struct schema delivery[] = {
+	{ "deliveryMode", SCHEMA_ENUM, .dflt = "\"Queue\"",
+	    .values = "Queue|Push" },
+	{ "queue", SCHEMA_OBJECT, .of = queue },
+	{ "push", SCHEMA_OBJECT, .of = push },
+	END,
+};
+
+static const struct schema filter_members[] = {
+	{ "operatorType", SCHEMA_ENUM, .flags = SCHEMA_REQUIRED,
+	    .values = "NumberIn|NumberNotIn|NumberLessThan|"
+	    "NumberLessThanOrEquals|NumberGreaterThan|"
+	    "NumberGreaterThanOrEquals|NumberInRange|NumberNotInRange|"
+	    "BoolEquals|StringContains|StringNotContains|StringBeginsWith|"
+	    "StringNotBeginsWith|StringEndsWith|StringNotEndsWith|StringIn|"
+	    "StringNotIn|IsNullOrUndefined|IsNotNull" },
+	{ "key", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
+	    .max = 1024 },
+	{ .name = "value", .type = SCHEMA_ANY },
+	{ "values", SCHEMA_ARRAY, .of = &any },
+	END,
+};
+static const struct schema filter = {
+	.type = SCHEMA_OBJECT, .of = filter_members
+};
+static const struct schema filters[] = {
+	{ "includedEventTypes", SCHEMA_ARRAY, .of = &text },
+	{ "filters", SCHEMA_ARRAY, .of = &filter },
+	END,
+};
+
+static const struct schema subscription_members[] = {
+	{ "deliveryConfiguration", SCHEMA_OBJECT, .dflt = "{}",
+	    .of = delivery },
+	{ "eventDeliverySchema", SCHEMA_ENUM,
+	    .dflt = "\"CloudEventSchemaV1_0\"",
+	    .values = "CloudEventSchemaV1_0" },
+	{ "filtersConfiguration", SCHEMA_OBJECT, .of = filters,
+	    .help = "all events by default" },
+	{ "expirationTimeUtc", SCHEMA_TIME,
+	    .help = "when the subscription itself ends" },
+	{ "tags", SCHEMA_MAP, .of = &text, .max = 50 },
+	{ "noDeadLetter", SCHEMA_BOOL, .dflt = "false",
+	    .help = "undeliverable events are dropped, with a record" },
+	{ "provisioningState", SCHEMA_STRING, .flags = SCHEMA_READONLY,
+	    .dflt = "\"Succeeded\"" },
+	END,
+};
+
+/* ---- MQTT ---- */
+
+static const struct schema certificate_authentication[] = {
+	{ "validationScheme", SCHEMA_ENUM,
+	    .dflt = "\"SubjectMatchesAuthenticationName\"",
+	    .values = "SubjectMatchesAuthenticationName|"
+	    "DnsMatchesAuthenticationName|UriMatchesAuthenticationName|"
+	    "IpMatchesAuthenticationName|EmailMatchesAuthenticationName|"
+	    "ThumbprintMatch|Rfc822MatchesAuthenticationName="
+	    "EmailMatchesAuthenticationName" },
+	{ "allowedThumbprints", SCHEMA_ARRAY, .of = &text, .max = 2 },
+	END,
+};
+
+static const struct schema client_members[] = {
+	{ "description", SCHEMA_STRING, .max = 1024 },
+	{ "authenticationName", SCHEMA_STRING, .flags = SCHEMA_FIXED,
+	    .min = 1, .max = 128, .help = "the client's name by default" },
+	{ "clientCertificateAuthentication", SCHEMA_OBJECT, .dflt = "{}",
+	    .of = certificate_authentication },
+	{ "state", SCHEMA_ENUM, .dflt = "\"Enabled\"",
+	    .values = "Enabled|Disabled" },
+	{ "attributes", SCHEMA_MAP, .of = &any,
+	    .help = "values: whole number, true, false, string, strings" },
+	{ "provisioningState", SCHEMA_STRING, .flags = SCHEMA_READONLY,
+	    .dflt = "\"Succeeded\"" },
+	END,
+};
+
+static const struct schema client_group_members[] = {
+	{ "description", SCHEMA_STRING, .max = 1024 },
+	{ "query", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
+	    .max = 4096, .help = "attributes.NAME = 'value' and the like" },
+	{ "provisioningState", SCHEMA_STRING, .flags = SCHEMA_READONLY,
+	    .dflt = "\"Succeeded\"" },
+	END,
+};
+
+static const struct schema template = {
+	.type = SCHEMA_STRING, .min = 1, .max = 256
+};
+static const struct schema topic_space_members[] = {
+	{ "description", SCHEMA_STRING, .max = 1024 },
+	{ "topicTemplates", SCHEMA_ARRAY, .flags = SCHEMA_REQUIRED,
+	    .of = &template, .min = 1, .max = 10,
+	    .help = "devices/${client.authenticationName}/#" },
+	{ "provisioningState", SCHEMA_STRING, .flags = SCHEMA_READONLY,
+	    .dflt = "\"Succeeded\"" },
+	END,
+};
+
+static const struct schema permission_binding_members[] = {
+	{ "description", SCHEMA_STRING, .max = 1024 },
+	{ "topicSpaceName", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
+	{ "clientGroupName", SCHEMA_STRING, .flags = SCHEMA_REQUIRED,
+	    .help = "$all is every client" },
+	{ "permission", SCHEMA_ENUM, .flags = SCHEMA_REQUIRED,
+	    .values = "Publisher|Subscriber" },
+	{ "provisioningState", SCHEMA_STRING, .flags = SCHEMA_READONLY,
+	    .dflt = "\"Succeeded\"" },
+	END,
+};
+
+static const struct schema ca_certificate_members[] = {
+	{ "description", SCHEMA_STRING, .max = 1024 },
+	{ "encodedCertificate", SCHEMA_STRING, .flags = SCHEMA_REQUIRED,
+	    .min = 1, .max = 65536, .help = "PEM; @FILE reads it" },
+	{ "issueTimeInUtc", SCHEMA_TIME, .flags = SCHEMA_READONLY },
+	{ "expiryTimeInUtc", SCHEMA_TIME, .flags = SCHEMA_READONLY },
+	{ "provisioningState", SCHEMA_STRING, .flags = SCHEMA_READONLY,
+	    .dflt = "\"Succeeded\"" },
+	END,
+};
+
+/* The service's names of roles, and their ids. */
+static const struct schema role_assignment_members[] = {
+	{ "principalName", SCHEMA_STRING,
+	    .flags = SCHEMA_REQUIRED | SCHEMA_FIXED, .min = 1, .max = 256,
+	    .help = "user:NAME, uid:N, group:NAME, or an identity's id" },
+	{ "roleDefinitionName", SCHEMA_ENUM,
+	    .flags = SCHEMA_REQUIRED | SCHEMA_FIXED,
+	    .values = "EventGrid Data Sender|EventGrid Data Receiver|"
+	    "EventGrid Data Contributor|EventGrid Contributor|"
+	    "Storage Blob Data Contributor|Azure Event Hubs Data Sender|"
+	    "d5a91429-5739-47e2-a06b-3470a27159e7=EventGrid Data Sender|"
+	    "1d8c3fe3-8864-474b-8749-01e3783e8157=EventGrid Data Contributor|"
+	    "1e241071-0855-49ea-94dc-649edcd759de=EventGrid Contributor" },
+	{ "scope", SCHEMA_STRING, .flags = SCHEMA_REQUIRED | SCHEMA_FIXED,
+	    .help = "namespace, topics/T, topics/T/eventSubscriptions/S, or a "
+	    "resource id" },
+	END,
+};
+
+#define NOUN(kind_, words_, collection_, type_, help_, members_) \
+	[kind_] = { \
+		.kind = kind_, .words = words_, .collection = collection_, \
+		.type = type_, .help = help_, \
+		.self = { .type = SCHEMA_OBJECT, .of = members_, \
+		    .help = help_ }, \
+	}
+#define TYPE "Microsoft.EventGrid/namespaces"
+
+const struct schema_noun schema_nouns[SCHEMA_KINDS] = {
+	NOUN(SCHEMA_NAMESPACE, "namespace", "namespace", TYPE,
+	    "what holds all the others: one per spool", namespace_members),
+	NOUN(SCHEMA_TOPIC, "namespace topic", "topics", TYPE "/topics",
+	    "where events are published to and kept", topic_members),
+	NOUN(SCHEMA_SUBSCRIPTION, "namespace topic event-subscription",
+	    "eventSubscriptions", TYPE "/topics/eventSubscriptions",
+	    "an own copy of a topic's events, for consumers or an endpoint",
+	    subscription_members),
+	NOUN(SCHEMA_CLIENT, "namespace client", "clients", TYPE "/clients",
+	    "a device or application that connects by MQTT", client_members),
+	NOUN(SCHEMA_CLIENT_GROUP, "namespace client-group", "clientGroups",
+	    TYPE "/clientGroups", "clients that a query selects",
+	    client_group_members),
+	NOUN(SCHEMA_TOPIC_SPACE, "namespace topic-space", "topicSpaces",
+	    TYPE "/topicSpaces", "MQTT topics, as templates",
+	    topic_space_members),
+	NOUN(SCHEMA_PERMISSION_BINDING, "namespace permission-binding",
+	    "permissionBindings", TYPE "/permissionBindings",
+	    "lets a client group publish or subscribe to a topic space",
+	    permission_binding_members),
+	NOUN(SCHEMA_CA_CERTIFICATE, "namespace ca-certificate",
+	    "caCertificates", TYPE "/caCertificates",
+	    "an authority that signs clients' certificates",
+	    ca_certificate_members),
+	NOUN(SCHEMA_ROLE_ASSIGNMENT, "role assignment", "roleAssignments",
+	    "Microsoft.Authorization/roleAssignments",
+	    "what a local user or group may do", role_assignment_members),
+};

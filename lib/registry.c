@@ -1,0 +1,773 @@
+#include "registry.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <tcbdb.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "changes.h"
+#include "clock.h"
+#include "file.h"
+#include "spool.h"
+
+#define DIR_NAME "namespace"
+#define LOG_NAME "changes.ndjson"
+#define INDEX_NAME "index.tcb"
+#define NEW_NAME "index.tcb.new"
+
+/* Sorts before all paths; holds a struct changes_mark as text. */
+#define MARK_KEY "!applied"
+
+/* From so many changes on an index is copied, so that readers do not wait. */
+#define BIG_TRANSACTION 4096
+
+/* Bytes of lines formatted before they are written. */
+#define WRITE_CHUNK (1024 * 1024)
+
+/* Of Tokyo Cabinet's header: flags that a dead writer leaves, and the size. */
+#define TC_FLAGS_AT 33
+#define TC_SIZE_AT 56
+#define TC_HEADER 64
+
+/*
+ * Two locks, so that readers hardly ever wait. The writers' lock is on
+ * changes.ndjson, from open to close. The readers' lock is on the directory:
+ * shared while an index is in use, exclusive only while it changes in place.
+ *
+ * The index changes under the name index.tcb.new: a crash leaves no index.tcb,
+ * or the one from before, never half of one.
+ */
+struct registry {
+	int dir;
+	int log;
+	bool write;
+	TCBDB *index; /* NULL: not open */
+	struct changes_mark mark;
+	struct pending *pending;
+	size_t npending, cap;
+	TCMAP *by_path; /* path -> index in pending */
+};
+
+struct pending {
+	char *path;
+	char *text; /* NULL: to be deleted */
+	size_t len;
+};
+
+static int
+lock(int fd, int how)
+{
+	int rc;
+
+	do
+		rc = flock(fd, how);
+	while (rc == -1 && errno == EINTR);
+	return rc;
+}
+
+int
+registry_create(int dir, struct fault *f)
+{
+	int fd;
+
+	if (spool_mkdir(dir, DIR_NAME, 0755) == -1)
+		return fault_errno(f, FAULT_INTERNAL, DIR_NAME);
+	fd = openat(dir, DIR_NAME "/" LOG_NAME,
+	    O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd == -1)
+		return fault_errno(f, FAULT_INTERNAL, LOG_NAME);
+	if (fsync(fd) == -1 || spool_sync_dir(dir, DIR_NAME) == -1) {
+		fault_errno(f, FAULT_INTERNAL, LOG_NAME);
+		close(fd);
+		return -1;
+	}
+	close(fd);
+	return 0;
+}
+
+/* The path by which Tokyo Cabinet reaches a file of ours. */
+static void
+index_path(const struct registry *r, const char *name, char path[64])
+{
+	snprintf(path, 64, "/proc/self/fd/%d/%s", r->dir, name);
+}
+
+/*
+ * Tokyo Cabinet believes what it finds; so look first: a writer that died
+ * leaves its flag, and a file cut short is shorter than it says.
+ */
+static bool
+index_sound(const struct registry *r)
+{
+	unsigned char head[TC_HEADER];
+	struct stat st;
+	uint64_t size;
+	bool ok;
+	int fd;
+
+	if ((fd = openat(r->dir, INDEX_NAME, O_RDONLY | O_CLOEXEC)) == -1)
+		return false;
+	ok = pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
+	    fstat(fd, &st) == 0;
+	close(fd);
+	if (!ok || memcmp(head, "ToKyO CaBiNeT", 13) != 0 ||
+	    (head[TC_FLAGS_AT] & (HDBFOPEN | HDBFFATAL)) != 0)
+		return false;
+	memcpy(&size, head + TC_SIZE_AT, sizeof(size));
+	return le64toh(size) <= (uint64_t)st.st_size;
+}
+
+/* The mark, when it fits the log; the log may have gone on since. */
+static bool
+index_mark(struct registry *r)
+{
+	struct changes_mark m = {0};
+	uintmax_t offset, transaction, line;
+	char *text, crc[8];
+	struct stat st;
+	bool ok;
+
+	if ((text = tcbdbget2(r->index, MARK_KEY)) == NULL)
+		return false;
+	ok = sscanf(text, "%ju %ju %ju %8[0-9a-f]", &offset, &transaction,
+	    &line, m.crc) == 4;
+	free(text);
+	if (!ok || fstat(r->log, &st) == -1 ||
+	    offset > (uintmax_t)st.st_size || line > offset)
+		return false;
+	if (offset != 0 && (pread(r->log, crc, 8,
+	    (off_t)(line + CHANGES_CRC_AT)) != 8 || memcmp(crc, m.crc, 8) != 0))
+		return false;
+	m.offset = offset;
+	m.transaction = transaction;
+	m.line = line;
+	r->mark = m;
+	return true;
+}
+
+static void
+index_close(struct registry *r)
+{
+	if (r->index != NULL)
+		tcbdbdel(r->index); /* closes, too */
+	r->index = NULL;
+}
+
+/* Open the index to read from it; false: missing or broken. */
+static bool
+index_open(struct registry *r)
+{
+	char path[64];
+
+	index_close(r);
+	memset(&r->mark, 0, sizeof(r->mark));
+	if (!index_sound(r) || (r->index = tcbdbnew()) == NULL)
+		return false;
+	index_path(r, INDEX_NAME, path);
+	if (tcbdbopen(r->index, path, BDBOREADER | BDBONOLCK) && index_mark(r))
+		return true;
+	index_close(r);
+	return false;
+}
+
+static int
+copy_file(int dir, const char *from, const char *to)
+{
+	int in, out, error;
+	ssize_t n = -1;
+
+	in = openat(dir, from, O_RDONLY | O_CLOEXEC);
+	out = openat(dir, to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (in != -1 && out != -1)
+		do
+			n = copy_file_range(in, NULL, out, NULL, 1 << 26, 0);
+		while (n > 0);
+	error = errno;
+	if (in != -1)
+		close(in);
+	if (out != -1 && close(out) == -1 && n == 0) {
+		error = errno;
+		n = -1;
+	}
+	errno = error;
+	return n == 0 ? 0 : -1;
+}
+
+/* Name of the index while it changes: a fresh one, a copy, or the old one. */
+static int
+index_prepare(struct registry *r, bool copy)
+{
+	if (unlinkat(r->dir, NEW_NAME, 0) == -1 && errno != ENOENT)
+		return -1;
+	if (r->mark.offset == 0)
+		return unlinkat(r->dir, INDEX_NAME, 0) == -1 &&
+		    errno != ENOENT ? -1 : 0;
+	if (copy)
+		return copy_file(r->dir, INDEX_NAME, NEW_NAME);
+	if (renameat(r->dir, INDEX_NAME, r->dir, NEW_NAME) == -1)
+		return -1;
+	return fsync(r->dir);
+}
+
+/*
+ * Make the index ready for changes. Without `copy` no reader may be there. -1
+ * and a fault.
+ */
+static int
+index_begin(struct registry *r, bool copy, struct fault *f)
+{
+	char path[64];
+
+	index_close(r);
+	if (index_prepare(r, copy) == -1)
+		return fault_errno(f, errno == EACCES ? FAULT_FORBIDDEN :
+		    FAULT_INTERNAL, INDEX_NAME);
+	index_path(r, NEW_NAME, path);
+	if ((r->index = tcbdbnew()) == NULL)
+		return fault_set(f, FAULT_INTERNAL, "out of memory");
+	/* 128 records a leaf: a cache of 256 leaves is some 30 MB */
+	if (!tcbdbsetcache(r->index, 256, 512) || !tcbdbopen(r->index, path,
+	    BDBOWRITER | BDBOCREAT | BDBONOLCK))
+		return fault_set(f, FAULT_INTERNAL, INDEX_NAME ": %s",
+		    tcbdberrmsg(tcbdbecode(r->index)));
+	return 0;
+}
+
+/* The index now says what the log says up to the mark. */
+static int
+index_end(struct registry *r, struct fault *f)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "%ju %ju %ju %.8s",
+	    (uintmax_t)r->mark.offset, (uintmax_t)r->mark.transaction,
+	    (uintmax_t)r->mark.line,
+	    r->mark.offset == 0 ? "00000000" : r->mark.crc);
+	if (!tcbdbput2(r->index, MARK_KEY, text) || !tcbdbsync(r->index) ||
+	    !tcbdbclose(r->index))
+		return fault_set(f, FAULT_INTERNAL, INDEX_NAME ": %s",
+		    tcbdberrmsg(tcbdbecode(r->index)));
+	index_close(r);
+	if (renameat(r->dir, NEW_NAME, r->dir, INDEX_NAME) == -1)
+		return fault_errno(f, FAULT_INTERNAL, INDEX_NAME);
+	return 0;
+}
+
+static int
+index_apply(const struct change *c, void *arg)
+{
+	struct registry *r = arg;
+	bool ok;
+
+	if (c->resource != NULL)
+		ok = tcbdbput(r->index, c->path, (int)c->path_len, c->resource,
+		    (int)c->resource_len);
+	else
+		ok = tcbdbout(r->index, c->path, (int)c->path_len) ||
+		    tcbdbecode(r->index) == TCENOREC;
+	return ok ? 0 : -1;
+}
+
+/* Bring the index from its mark to the end of the log; both locks are held. */
+static int
+catch_up(struct registry *r, struct fault *f)
+{
+	struct changes_mark end;
+	struct stat st;
+	char *text = NULL;
+	int rc;
+
+	if (!index_open(r))
+		memset(&r->mark, 0, sizeof(r->mark));
+	if (fstat(r->log, &st) == -1)
+		return fault_errno(f, FAULT_INTERNAL, LOG_NAME);
+	if (r->index != NULL && r->mark.offset == (uint64_t)st.st_size)
+		return 0;
+	if (st.st_size != 0 && (text = mmap(NULL, (size_t)st.st_size,
+	    PROT_READ, MAP_SHARED, r->log, 0)) == MAP_FAILED)
+		return fault_errno(f, FAULT_INTERNAL, LOG_NAME);
+	end = r->mark;
+	rc = changes_walk(text, (size_t)st.st_size, &end, NULL, NULL, f);
+	if (rc == 0 && (r->index == NULL || end.offset != r->mark.offset)) {
+		rc = index_begin(r, false, f);
+		if (rc == 0 && changes_walk(text, (size_t)st.st_size, &r->mark,
+		    index_apply, r, NULL) != 0)
+			rc = fault_set(f, FAULT_INTERNAL, INDEX_NAME ": %s",
+			    tcbdberrmsg(tcbdbecode(r->index)));
+		if (rc == 0)
+			rc = index_end(r, f);
+	}
+	if (text != NULL)
+		munmap(text, (size_t)st.st_size);
+	if (rc == 0 && r->write && end.offset < (uint64_t)st.st_size &&
+	    (ftruncate(r->log, (off_t)end.offset) == -1 ||
+	    fdatasync(r->log) == -1))
+		rc = fault_errno(f, FAULT_INTERNAL, LOG_NAME);
+	return rc;
+}
+
+/* Readers: take the index as it is when it is current, else mend it. */
+static int
+open_reader(struct registry *r, struct fault *f)
+{
+	struct stat st;
+	bool usable;
+
+	if (lock(r->dir, LOCK_SH) == -1)
+		return fault_errno(f, FAULT_INTERNAL, DIR_NAME);
+	usable = index_open(r);
+	if (usable && fstat(r->log, &st) == 0 &&
+	    r->mark.offset == (uint64_t)st.st_size)
+		return 0;
+	if (lock(r->log, LOCK_EX | LOCK_NB) == -1) {
+		/* behind a commit under way: the state before it */
+		if (usable)
+			return 0;
+		if (lock(r->dir, LOCK_UN) == -1 || lock(r->log, LOCK_EX) == -1)
+			return fault_errno(f, FAULT_INTERNAL, LOG_NAME);
+	}
+	if (lock(r->dir, LOCK_EX) == -1)
+		return fault_errno(f, FAULT_INTERNAL, DIR_NAME);
+	if (catch_up(r, f) == -1)
+		return -1;
+	if (r->index == NULL && !index_open(r))
+		return fault_set(f, FAULT_INTERNAL, INDEX_NAME
+		    ": cannot be read again");
+	if (lock(r->dir, LOCK_SH) == -1 || lock(r->log, LOCK_UN) == -1)
+		return fault_errno(f, FAULT_INTERNAL, DIR_NAME);
+	return 0;
+}
+
+static int
+open_writer(struct registry *r, struct fault *f)
+{
+	if (lock(r->log, LOCK_EX) == -1 || lock(r->dir, LOCK_EX) == -1)
+		return fault_errno(f, FAULT_INTERNAL, LOG_NAME);
+	if (catch_up(r, f) == -1)
+		return -1;
+	if (r->index == NULL && !index_open(r))
+		return fault_set(f, FAULT_INTERNAL, INDEX_NAME
+		    ": cannot be read again");
+	if (lock(r->dir, LOCK_UN) == -1)
+		return fault_errno(f, FAULT_INTERNAL, DIR_NAME);
+	return 0;
+}
+
+struct registry *
+registry_open(const struct spool *spool, bool write, struct fault *f)
+{
+	struct registry *r = calloc(1, sizeof(*r));
+
+	if (r == NULL) {
+		fault_set(f, FAULT_INTERNAL, "out of memory");
+		return NULL;
+	}
+	r->write = write;
+	r->log = -1;
+	r->dir = openat(spool->fd, DIR_NAME,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (r->dir != -1)
+		r->log = openat(r->dir, LOG_NAME,
+		    (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	if (r->log == -1) {
+		fault_errno(f, errno == EACCES ? FAULT_FORBIDDEN :
+		    FAULT_INTERNAL, "%s/%s/%s", spool->path, DIR_NAME, LOG_NAME);
+		registry_close(r);
+		return NULL;
+	}
+	if ((write ? open_writer : open_reader)(r, f) == -1) {
+		registry_close(r);
+		return NULL;
+	}
+	return r;
+}
+
+static void
+forget(struct registry *r)
+{
+	for (size_t i = 0; i < r->npending; i++) {
+		free(r->pending[i].path);
+		free(r->pending[i].text);
+	}
+	r->npending = 0;
+	if (r->by_path != NULL)
+		tcmapclear(r->by_path);
+}
+
+void
+registry_close(struct registry *r)
+{
+	if (r == NULL)
+		return;
+	forget(r);
+	free(r->pending);
+	if (r->by_path != NULL)
+		tcmapdel(r->by_path);
+	index_close(r);
+	if (r->log != -1)
+		close(r->log);
+	if (r->dir != -1)
+		close(r->dir);
+	free(r);
+}
+
+static struct pending *
+find_pending(const struct registry *r, const char *path)
+{
+	const size_t *i;
+	int size;
+
+	if (r->by_path == NULL)
+		return NULL;
+	i = tcmapget(r->by_path, path, (int)strlen(path), &size);
+	return i == NULL ? NULL : &r->pending[*i];
+}
+
+jv
+registry_get(struct registry *r, const char *path)
+{
+	const struct pending *p = find_pending(r, path);
+	char *text;
+	int len;
+	jv v;
+
+	if (p != NULL)
+		return p->text == NULL ? jv_invalid() :
+		    jv_parse_sized(p->text, (int)p->len);
+	text = tcbdbget(r->index, path, (int)strlen(path), &len);
+	if (text == NULL)
+		return jv_invalid();
+	v = jv_parse_sized(text, len);
+	free(text);
+	return v;
+}
+
+bool
+registry_has(struct registry *r, const char *path)
+{
+	const struct pending *p = find_pending(r, path);
+
+	if (p != NULL)
+		return p->text != NULL;
+	return tcbdbvsiz(r->index, path, (int)strlen(path)) != -1;
+}
+
+static int
+by_path(const void *a, const void *b)
+{
+	return strcmp((*(struct pending *const *)a)->path,
+	    (*(struct pending *const *)b)->path);
+}
+
+/* The pending changes below a prefix, in path order; NULL-terminated. */
+static struct pending **
+sorted(const struct registry *r, const char *prefix)
+{
+	struct pending **list = calloc(r->npending + 1, sizeof(*list));
+	size_t n = 0, len = strlen(prefix);
+
+	if (list == NULL)
+		return NULL;
+	for (size_t i = 0; i < r->npending; i++)
+		if (strncmp(r->pending[i].path, prefix, len) == 0)
+			list[n++] = &r->pending[i];
+	qsort(list, n, sizeof(*list), by_path);
+	return list;
+}
+
+/* Two sorted sequences side by side: the index, and what is pending. */
+struct walk {
+	BDBCUR *cur;
+	const char *prefix;
+	size_t prefix_len;
+	TCXSTR *key, *value; /* of the cursor; an empty key: at its end */
+	struct pending **next;
+};
+
+static void
+walk_step(struct walk *w)
+{
+	bool more = tcbdbcurrec(w->cur, w->key, w->value);
+
+	if (more && strcmp(tcxstrptr(w->key), MARK_KEY) == 0)
+		more = tcbdbcurnext(w->cur) &&
+		    tcbdbcurrec(w->cur, w->key, w->value);
+	if (!more || strncmp(tcxstrptr(w->key), w->prefix, w->prefix_len) != 0)
+		tcxstrclear(w->key);
+	else
+		tcbdbcurnext(w->cur);
+}
+
+static int
+walk_all(struct walk *w, int (*fn)(const char *, jv, void *), void *arg)
+{
+	const struct pending *p;
+	int rc = 0, order;
+
+	walk_step(w);
+	while (rc == 0 && (tcxstrsize(w->key) != 0 || *w->next != NULL)) {
+		p = *w->next;
+		if (p == NULL)
+			order = -1;
+		else if (tcxstrsize(w->key) == 0)
+			order = 1;
+		else
+			order = strcmp(tcxstrptr(w->key), p->path);
+		if (order >= 0) {
+			w->next++;
+			if (p->text != NULL)
+				rc = fn(p->path, jv_parse_sized(p->text,
+				    (int)p->len), arg);
+		} else
+			rc = fn(tcxstrptr(w->key), jv_parse_sized(
+			    tcxstrptr(w->value), tcxstrsize(w->value)), arg);
+		if (order <= 0)
+			walk_step(w);
+	}
+	return rc;
+}
+
+int
+registry_each(struct registry *r, const char *prefix,
+    int (*fn)(const char *path, jv resource, void *arg), void *arg)
+{
+	struct pending **list = sorted(r, prefix);
+	struct walk w = {
+		.cur = tcbdbcurnew(r->index),
+		.prefix = prefix,
+		.prefix_len = strlen(prefix),
+		.key = tcxstrnew(),
+		.value = tcxstrnew(),
+		.next = list,
+	};
+	int rc = -1;
+
+	if (list != NULL) {
+		tcbdbcurjump2(w.cur, prefix);
+		rc = walk_all(&w, fn, arg);
+	}
+	tcxstrdel(w.value);
+	tcxstrdel(w.key);
+	tcbdbcurdel(w.cur);
+	free(list);
+	return rc;
+}
+
+/* Takes ownership of text (NULL: delete). */
+static int
+pend(struct registry *r, const char *path, char *text, size_t len,
+    struct fault *f)
+{
+	struct pending *p = find_pending(r, path);
+	size_t cap;
+
+	if (p != NULL) {
+		free(p->text);
+		p->text = text;
+		p->len = len;
+		return 0;
+	}
+	if (r->npending == r->cap) {
+		cap = r->cap == 0 ? 16 : 2 * r->cap;
+		p = realloc(r->pending, cap * sizeof(*p));
+		if (p == NULL)
+			goto no_memory;
+		r->pending = p;
+		r->cap = cap;
+	}
+	if (r->by_path == NULL && (r->by_path = tcmapnew()) == NULL)
+		goto no_memory;
+	p = &r->pending[r->npending];
+	*p = (struct pending){ strdup(path), text, len };
+	if (p->path == NULL)
+		goto no_memory;
+	tcmapput(r->by_path, path, (int)strlen(path), &r->npending,
+	    sizeof(r->npending));
+	r->npending++;
+	return 0;
+
+no_memory:
+	free(text);
+	return fault_set(f, FAULT_INTERNAL, "out of memory");
+}
+
+int
+registry_put(struct registry *r, const char *path, jv resource, struct fault *f)
+{
+	jv s = jv_dump_string(resource, 0);
+	size_t len = (size_t)jv_string_length_bytes(jv_copy(s));
+	char *text = malloc(len + 1);
+
+	if (text != NULL)
+		memcpy(text, jv_string_value(s), len + 1);
+	jv_free(s);
+	if (text == NULL)
+		return fault_set(f, FAULT_INTERNAL, "out of memory");
+	return pend(r, path, text, len, f);
+}
+
+static int
+collect(const char *path, jv resource, void *arg)
+{
+	TCLIST *paths = arg;
+
+	jv_free(resource);
+	tclistpush2(paths, path);
+	return 0;
+}
+
+int
+registry_delete(struct registry *r, const char *path, struct fault *f)
+{
+	TCLIST *paths;
+	struct buf below = {0};
+	int rc = -1;
+
+	if (!registry_has(r, path))
+		return fault_set(f, FAULT_NOT_FOUND, "%s: not found", path);
+	paths = tclistnew();
+	tclistpush2(paths, path);
+	buf_printf(&below, "%s/", path);
+	buf_add(&below, "", 1);
+	if (!below.bad)
+		rc = registry_each(r, buf_data(&below), collect, paths);
+	buf_free(&below);
+	if (rc == -1)
+		fault_set(f, FAULT_INTERNAL, "out of memory");
+	for (int i = 0; rc == 0 && i < tclistnum(paths); i++)
+		rc = pend(r, tclistval2(paths, i), NULL, 0, f);
+	tclistdel(paths);
+	return rc;
+}
+
+/* Deletes of what never was on disk say nothing. */
+static void
+drop_idle(struct registry *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->npending; i++) {
+		struct pending *p = &r->pending[i];
+
+		if (p->text == NULL && tcbdbvsiz(r->index, p->path,
+		    (int)strlen(p->path)) == -1)
+			free(p->path);
+		else
+			r->pending[n++] = *p;
+	}
+	r->npending = n;
+}
+
+/* Add the transaction's lines to the log; `end` becomes the mark behind it. */
+static int
+append(struct registry *r, const char *who, struct changes_mark *end)
+{
+	struct change c = {
+		.transaction = r->mark.transaction + 1,
+		.of = (uint32_t)r->npending,
+	};
+	struct buf b = {0};
+	int64_t now = clock_now();
+	size_t at;
+	int rc = 0;
+
+	end->offset = r->mark.offset;
+	end->transaction = c.transaction;
+	for (size_t i = 0; rc == 0 && i < r->npending; i++) {
+		c.number = (uint32_t)i + 1;
+		c.path = r->pending[i].path;
+		c.path_len = strlen(c.path);
+		c.resource = r->pending[i].text;
+		c.resource_len = r->pending[i].len;
+		at = b.len;
+		changes_format(&b, &c, now, who);
+		if (b.bad) {
+			errno = ENOMEM;
+			rc = -1;
+			break;
+		}
+		end->line = end->offset;
+		end->offset += b.len - at;
+		memcpy(end->crc, buf_data(&b) + at + CHANGES_CRC_AT, 8);
+		if (b.len >= WRITE_CHUNK || c.number == c.of) {
+			rc = file_pwrite(r->log, buf_data(&b), b.len,
+			    (off_t)(end->offset - b.len));
+			buf_reset(&b, WRITE_CHUNK * 2);
+		}
+	}
+	buf_free(&b);
+	return rc == 0 ? fdatasync(r->log) : -1;
+}
+
+static int
+commit_log(struct registry *r, const char *who, struct fault *f)
+{
+	struct changes_mark end = {0};
+	enum fault_code code;
+
+	if (append(r, who, &end) == 0) {
+		r->mark = end;
+		return 0;
+	}
+	code = errno == ENOSPC || errno == EDQUOT ? FAULT_TOO_MANY :
+	    FAULT_INTERNAL;
+	fault_errno(f, code, LOG_NAME ": nothing was changed");
+	/* what cannot be cut off is an incomplete transaction: passed over */
+	if (ftruncate(r->log, (off_t)r->mark.offset) == -1)
+		return -1;
+	return -1;
+}
+
+static int
+commit_index(struct registry *r, bool big, struct fault *f)
+{
+	struct changes_mark after = r->mark;
+	struct change c = {0};
+	int rc;
+
+	if (!big && lock(r->dir, LOCK_EX) == -1)
+		return fault_errno(f, FAULT_INTERNAL, DIR_NAME);
+	rc = index_begin(r, big, f);
+	for (size_t i = 0; rc == 0 && i < r->npending; i++) {
+		c.path = r->pending[i].path;
+		c.path_len = strlen(c.path);
+		c.resource = r->pending[i].text;
+		c.resource_len = r->pending[i].len;
+		if (index_apply(&c, r) == -1)
+			rc = fault_set(f, FAULT_INTERNAL, INDEX_NAME ": %s",
+			    tcbdberrmsg(tcbdbecode(r->index)));
+	}
+	r->mark = after;
+	if (rc == 0)
+		rc = index_end(r, f);
+	if (rc == 0 && !index_open(r))
+		rc = fault_set(f, FAULT_INTERNAL, INDEX_NAME
+		    ": cannot be read again");
+	if (!big && lock(r->dir, LOCK_UN) == -1 && rc == 0)
+		rc = fault_errno(f, FAULT_INTERNAL, DIR_NAME);
+	return rc;
+}
+
+int
+registry_commit(struct registry *r, const char *who, struct fault *f)
+{
+	int rc;
+
+	drop_idle(r);
+	if (r->npending == 0) {
+		forget(r);
+		return 0;
+	}
+	if ((rc = commit_log(r, who, f)) == 0)
+		rc = commit_index(r, r->npending >= BIG_TRANSACTION, f);
+	forget(r);
+	return rc;
+}
