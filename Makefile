@@ -22,12 +22,13 @@ WARN = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 CPPFLAGS_ = -D_GNU_SOURCE -Ilib $(CPPFLAGS)
 
 # What each program is made of; lib/ never needs cmd/.
-ground = buf fault num log clock quote spool
-ctl = $(ground) base64 crc32c json jq event filter registry role schema \
-	shorthand query table client journal queue deliveries deadletter maildir
-topicd = $(ground) base64 crc32c json jq event filter registry role journal \
-	queue deliveries deadletter maildir commit daemon metrics
-pull = $(ground) json client
+ground = buf file fault num log clock quote spool
+ctl = $(ground) base64 crc32c json jq event filter changes registry role schema \
+	shorthand query table line client segment journal queue deliveries \
+	deadletter maildir
+topicd = $(ground) base64 crc32c json jq event filter changes registry role segment \
+	journal queue deliveries deadletter maildir commit daemon metrics
+pull = $(ground) json line client
 
 PROGRAMS = egns-ctl egns-topicd egns-pull
 LIBS_egns-ctl = -ljq -ltokyocabinet -lev -lm

@@ -1,0 +1,531 @@
+/* connections to the socket: bytes in, lines out of them, answers back */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "event.h"
+#include "log.h"
+#include "serve.h"
+
+#define READ_STEP (64 * 1024)
+/* Memory that an idle connection may keep. */
+#define KEEP_IDLE 4096
+/* A body: the events, their newlines, and what one read may bring on top. */
+#define BODY_MAX (EVENT_BATCH_MAX + EVENT_BATCH_COUNT)
+/* Descriptors that are not connections: logs, queues, directories. */
+#define FD_RESERVE 1024
+#define ACCEPTS 64 /* in one turn */
+
+static const char greeting[] = "{\"egns\":\"topicd\",\"version\":1}\n";
+
+/* ---- lists ---- */
+
+static void
+list_add(struct peer *p)
+{
+	struct server *s = p->server;
+
+	p->next = NULL;
+	p->prev = s->last;
+	if (s->last != NULL)
+		s->last->next = p;
+	else
+		s->first = p;
+	s->last = p;
+}
+
+static void
+list_remove(struct peer *p)
+{
+	struct server *s = p->server;
+
+	if (p->prev != NULL)
+		p->prev->next = p->next;
+	else
+		s->first = p->next;
+	if (p->next != NULL)
+		p->next->prev = p->prev;
+	else
+		s->last = p->prev;
+}
+
+static void
+progress(struct peer *p)
+{
+	p->progress = clock_mono();
+	if (p->server->last == p)
+		return;
+	list_remove(p);
+	list_add(p);
+}
+
+void
+peer_want_flush(struct peer *p)
+{
+	struct server *s = p->server;
+
+	if (p->flush)
+		return;
+	p->flush = true;
+	p->flush_next = s->flush;
+	s->flush = p;
+}
+
+/* ---- life ---- */
+
+static void
+peer_free(struct peer *p)
+{
+	role_peer_free(&p->who);
+	buf_free(&p->in);
+	buf_free(&p->out);
+	free(p);
+}
+
+void
+peer_close(struct peer *p)
+{
+	struct server *s = p->server;
+
+	if (p->gone)
+		return;
+	serve_wait_end(p);
+	ev_io_stop(s->loop, &p->read);
+	ev_io_stop(s->loop, &p->write);
+	close(p->fd);
+	p->fd = -1;
+	p->gone = true;
+	s->in_total -= p->in.len;
+	s->out_total -= p->out.len;
+	buf_free(&p->in);
+	buf_free(&p->out);
+	list_remove(p);
+	s->peers--;
+	peer_want_flush(p); /* freed there, when nothing refers to it */
+}
+
+bool
+peer_alive(const struct peer *p)
+{
+	struct pollfd pfd = { .fd = p->fd };
+
+	return poll(&pfd, 1, 0) != 1 || !(pfd.revents & (POLLHUP | POLLERR));
+}
+
+/* ---- in ---- */
+
+static void
+take(struct peer *p, size_t n)
+{
+	buf_take(&p->in, n);
+	p->server->in_total -= n;
+}
+
+static void
+lose(struct peer *p, const struct fault *fault)
+{
+	p->closing = true;
+	take(p, p->in.len);
+	serve_fault(p, fault);
+}
+
+/* A header line, if there is a whole one. False: wait. */
+static bool
+step_header(struct peer *p)
+{
+	const char *line = buf_data(&p->in), *nl;
+	struct fault fault;
+	size_t len;
+
+	if (p->in.len == 0)
+		return false;
+	nl = memchr(line, '\n', p->in.len);
+	if (nl == NULL && p->in.len <= REQUEST_LINE_MAX)
+		return false;
+	len = nl ? (size_t)(nl - line) : p->in.len;
+	if (len > REQUEST_LINE_MAX) {
+		fault_set(&fault, FAULT_TOO_LARGE,
+		    "a header line has at most %d bytes", REQUEST_LINE_MAX);
+		lose(p, &fault);
+		return false;
+	}
+	if (!serve_header(p, line, len)) {
+		p->stalled = true;
+		return false;
+	}
+	if (p->closing)
+		len = p->in.len - 1;
+	if (p->in.len > 0)
+		take(p, len + 1);
+	return true;
+}
+
+static void
+too_large(struct peer *p)
+{
+	p->state = PEER_SKIP;
+	fault_set(&p->fault, FAULT_TOO_LARGE,
+	    "event %u: the events of a publish have at most %d bytes together",
+	    p->request.count - p->lines + 1, EVENT_BATCH_MAX);
+	store_failed(p->topic, NULL, METRIC_PUBLISH, FAULT_TOO_LARGE,
+	    p->request.count);
+}
+
+/* Count the lines of the body. False: wait. */
+static bool
+step_body(struct peer *p)
+{
+	const char *body = buf_data(&p->in), *nl;
+
+	while (p->lines > 0 &&
+	    (nl = memchr(body + p->scanned, '\n', p->in.len - p->scanned)) !=
+		NULL) {
+		p->scanned = (size_t)(nl + 1 - body);
+		p->lines--;
+	}
+	if (p->scanned > EVENT_BATCH_MAX + p->request.count ||
+	    (p->lines > 0 && p->in.len > BODY_MAX)) {
+		take(p, p->scanned);
+		too_large(p);
+		return true;
+	}
+	if (p->lines > 0)
+		return false;
+	if (!serve_body(p, body, p->scanned)) {
+		p->stalled = true;
+		return false;
+	}
+	take(p, p->scanned);
+	p->scanned = 0;
+	p->state = PEER_HEADER;
+	return true;
+}
+
+/* Drop lines, however long they are. False: wait. */
+static bool
+step_skip(struct peer *p)
+{
+	const char *at = buf_data(&p->in), *nl = at;
+	size_t left = p->in.len;
+
+	while (p->lines > 0 && left > 0) {
+		if ((nl = memchr(at, '\n', left)) == NULL) {
+			take(p, p->in.len);
+			return false;
+		}
+		left -= (size_t)(nl + 1 - at);
+		at = nl + 1;
+		p->lines--;
+	}
+	take(p, p->in.len - left);
+	if (p->lines > 0)
+		return false;
+	p->scanned = 0;
+	p->state = PEER_HEADER;
+	serve_fault(p, &p->fault);
+	return true;
+}
+
+static bool
+step(struct peer *p)
+{
+	switch (p->state) {
+	case PEER_HEADER: return step_header(p);
+	case PEER_BODY: return step_body(p);
+	case PEER_SKIP: return step_skip(p);
+	}
+	return false;
+}
+
+/* How much may be held before something has to be taken. */
+static bool
+full(const struct peer *p)
+{
+	return p->in.len >= BODY_MAX + READ_STEP;
+}
+
+static void
+watch(struct peer *p)
+{
+	struct ev_loop *loop = p->server->loop;
+
+	if (p->eof || p->closing || full(p) ||
+	    (p->out.len > OUT_HIGH && p->in.len > 0))
+		ev_io_stop(loop, &p->read);
+	else
+		ev_io_start(loop, &p->read);
+	if (p->out.len > 0)
+		ev_io_start(loop, &p->write);
+	else
+		ev_io_stop(loop, &p->write);
+}
+
+void
+peer_process(struct peer *p)
+{
+	p->stalled = false;
+	while (!p->gone && !p->closing && p->waiting == NULL &&
+	    p->out.len <= OUT_HIGH && step(p))
+		;
+	if (p->gone)
+		return;
+	if (p->in.len == 0 && p->state == PEER_HEADER)
+		buf_reset(&p->in, p->owed ? READ_STEP * 4 : KEEP_IDLE);
+	if (p->eof && p->waiting == NULL && !p->stalled)
+		p->closing = true;
+	watch(p);
+	peer_want_flush(p);
+}
+
+static void
+on_read(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct peer *p = io->data;
+	struct server *s = p->server;
+	struct fault fault;
+	char *room;
+	ssize_t n;
+
+	(void)loop;
+	(void)events;
+	if ((room = buf_room(&p->in, READ_STEP)) == NULL) {
+		peer_close(p);
+		return;
+	}
+	n = read(p->fd, room, READ_STEP);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n == -1 || (n == 0 && !peer_alive(p))) {
+		peer_close(p);
+		return;
+	}
+	progress(p);
+	if (n == 0)
+		p->eof = true;
+	buf_grew(&p->in, (size_t)n);
+	s->in_total += (size_t)n;
+	if (s->in_total > IN_TOTAL && p->in.len > READ_STEP) {
+		fault_set(&fault, FAULT_TOO_MANY,
+		    "too many unfinished requests: try again");
+		lose(p, &fault);
+	}
+	peer_process(p);
+}
+
+/* ---- out ---- */
+
+static void
+send_out(struct peer *p)
+{
+	ssize_t n;
+
+	while (p->out.len > 0) {
+		n = send(p->fd, buf_data(&p->out), p->out.len,
+		    MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && errno == EAGAIN)
+			break;
+		if (n == -1) {
+			peer_close(p);
+			return;
+		}
+		progress(p);
+		buf_take(&p->out, (size_t)n);
+		p->server->out_total -= (size_t)n;
+	}
+	if (p->out.len == 0)
+		buf_reset(&p->out, KEEP_IDLE);
+	if (p->out.len == 0 && p->closing && p->owed == 0)
+		peer_close(p);
+	else
+		watch(p);
+}
+
+static void
+on_write(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct peer *p = io->data;
+
+	(void)loop;
+	(void)events;
+	send_out(p);
+	if (!p->gone && p->out.len <= OUT_HIGH)
+		peer_process(p);
+}
+
+void
+peers_flush(struct server *s)
+{
+	struct peer *p, *list = s->flush, *keep = NULL;
+
+	s->flush = NULL;
+	while ((p = list) != NULL) {
+		list = p->flush_next;
+		p->flush = false;
+		if (!p->gone)
+			send_out(p);
+		else if (p->owed == 0)
+			peer_free(p);
+		else {
+			p->flush = true;
+			p->flush_next = keep;
+			keep = p;
+		}
+	}
+	/* what send_out closed is in the list again */
+	while ((p = keep) != NULL) {
+		keep = p->flush_next;
+		p->flush_next = s->flush;
+		s->flush = p;
+	}
+}
+
+/* ---- time ---- */
+
+static bool
+silent(const struct peer *p)
+{
+	return p->state == PEER_HEADER && p->in.len == 0 && p->out.len == 0 &&
+	    p->owed == 0 && p->waiting == NULL;
+}
+
+static void
+expire(struct peer *p, int64_t now)
+{
+	struct fault fault;
+	bool unread = p->out.len > 0;
+	bool partial = !p->stalled && p->waiting == NULL &&
+	    (p->in.len > 0 || p->state != PEER_HEADER);
+
+	if (p->waiting != NULL && p->deadline <= now) {
+		serve_wait_over(p);
+		peer_process(p);
+		return;
+	}
+	if (now - p->progress < STALL || (!unread && !partial))
+		return;
+	log_info("peer %s: %s for %d seconds: closing", p->who.name,
+	    unread ? "read nothing" : "stopped in the middle of a request",
+	    (int)(STALL / CLOCK_SECOND));
+	if (unread) {
+		peer_close(p);
+		return;
+	}
+	fault_set(&fault, FAULT_BAD_REQUEST,
+	    p->lines ? "%u of %u event lines did not come" :
+		       "the request's line did not end",
+	    p->lines, p->request.count);
+	lose(p, &fault);
+	peer_want_flush(p);
+}
+
+void
+peers_expire(struct server *s, int64_t now)
+{
+	struct peer *p, *next;
+
+	for (p = s->first; p != NULL; p = next) {
+		next = p->next;
+		expire(p, now);
+	}
+}
+
+/* ---- accept ---- */
+
+static bool
+make_room(struct server *s)
+{
+	struct peer *p;
+
+	for (p = s->first; p != NULL; p = p->next)
+		if (silent(p)) {
+			log_info("peer %s: silent longest of %u: closing",
+			    p->who.name, s->peers);
+			peer_close(p);
+			return true;
+		}
+	return false;
+}
+
+static void
+add_peer(struct server *s, int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	struct peer *p;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1 ||
+	    (p = calloc(1, sizeof(*p))) == NULL) {
+		close(fd);
+		return;
+	}
+	p->server = s;
+	p->fd = fd;
+	role_peer_init(&p->who, cred.uid, cred.gid);
+	ev_io_init(&p->read, on_read, fd, EV_READ);
+	ev_io_init(&p->write, on_write, fd, EV_WRITE);
+	p->read.data = p->write.data = p;
+	s->peers++;
+	list_add(p);
+	p->progress = clock_mono();
+	buf_str(&p->out, greeting);
+	s->out_total += p->out.len;
+	ev_io_start(s->loop, &p->read);
+	send_out(p);
+}
+
+static void
+on_accept(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct server *s = io->data;
+	int fd, i;
+
+	(void)loop;
+	(void)events;
+	for (i = 0; i < ACCEPTS; i++) {
+		if (s->peers >= s->peers_max && !make_room(s))
+			return; /* they wait in the backlog */
+		fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd == -1) {
+			if ((errno == EMFILE || errno == ENFILE) && make_room(s))
+				continue;
+			return;
+		}
+		add_peer(s, fd);
+	}
+}
+
+int
+peers_open(struct server *s, struct fault *fault)
+{
+	struct rlimit limit = { .rlim_cur = PEERS_MAX };
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	s->peers_max = PEERS_MAX;
+	if (limit.rlim_cur < PEERS_MAX + FD_RESERVE)
+		s->peers_max = limit.rlim_cur > 2 * FD_RESERVE ?
+		    (unsigned)limit.rlim_cur - FD_RESERVE :
+		    (unsigned)limit.rlim_cur / 2;
+	if ((s->fd = spool_listen(s->spool, "topicd", fault)) == -1)
+		return -1;
+	ev_io_init(&s->accept, on_accept, s->fd, EV_READ);
+	s->accept.data = s;
+	ev_io_start(s->loop, &s->accept);
+	return 0;
+}
+
+void
+peers_close(struct server *s)
+{
+	while (s->first != NULL)
+		peer_close(s->first);
+	peers_flush(s);
+	ev_io_stop(s->loop, &s->accept);
+	close(s->fd);
+}

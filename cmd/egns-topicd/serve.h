@@ -1,0 +1,132 @@
+#ifndef SERVE_H
+#define SERVE_H
+
+#include <ev.h>
+
+#include "buf.h"
+#include "json.h"
+#include "request.h"
+#include "role.h"
+#include "spool.h"
+#include "store.h"
+
+/*
+ * The socket: peer.c knows connections and lines, serve.c requests and answers.
+ * Whatever a peer sends costs it an error, or its connection, and others nothing.
+ */
+#define PEERS_MAX 4096 /* connections; the longest silent one makes room */
+#define STALL (60 * CLOCK_SECOND) /* in the middle of a line, or not reading */
+#define OUT_HIGH (256 * 1024) /* unread answers, then no request is taken */
+#define OUT_TOTAL (64 * 1024 * 1024) /* of all peers, then no receive is */
+#define IN_TOTAL (64 * 1024 * 1024)  /* unfinished requests of all peers */
+#define ANSWER_MAX (1024 * 1024)     /* bytes of events in an answer */
+
+enum peer_state {
+	PEER_HEADER, /* waits for a header line */
+	PEER_BODY,   /* waits for event lines */
+	PEER_SKIP,   /* drops event lines, then answers the fault */
+};
+
+struct server;
+
+struct peer {
+	struct server *server;
+	struct peer *next, *prev; /* of all, the longest silent first */
+	ev_io read, write;
+	int fd;
+	struct role_peer who;
+	struct buf in, out;
+	enum peer_state state;
+	struct request request;
+	struct topic *topic; /* of the publish whose body comes */
+	struct fault fault;  /* to answer after PEER_SKIP */
+	uint32_t lines;      /* of the body, still to come */
+	size_t scanned;      /* bytes of the body whose lines are counted */
+	uint32_t owed;       /* answers that wait for a commit */
+	uint64_t owed_until; /* window of the last of them */
+	bool eof;            /* nothing more will come */
+	bool closing;        /* close when `out` is sent */
+	bool gone;           /* closed; freed when nothing is owed */
+	bool stalled;        /* has a request that could not be taken yet */
+	bool flush;          /* in the server's list */
+	struct peer *flush_next;
+	int64_t progress; /* when bytes last went either way, clock_mono() */
+	/* a receive that waits */
+	struct subscription *waiting;
+	struct peer *wait_next, *wait_prev;
+	int64_t deadline;
+};
+
+/* An answer that is sent when its window is on disk. */
+struct answer {
+	struct answer *next;
+	struct peer *peer;
+	uint64_t window;
+	enum answer_kind { ANSWER_PLAIN, ANSWER_PUBLISH, ANSWER_SETTLE } kind;
+	struct topic *topic;
+	struct subscription *subscription;
+	enum metric_op op;
+	int64_t since;
+	size_t len;
+	char text[];
+};
+
+/* Receivers that wait on one subscription, in order. */
+struct waiters {
+	struct peer *first, *last;
+};
+
+struct server {
+	struct ev_loop *loop;
+	const struct spool *spool;
+	struct store *store;
+	struct roles *roles;
+	int fd;
+	ev_io accept;
+	ev_timer timer;
+	ev_prepare turn;
+	struct peer *first, *last;
+	struct peer *flush;
+	unsigned peers, peers_max;
+	size_t in_total, out_total;
+	struct answer *answers, *answers_last;
+	struct json json;
+	struct buf scratch;
+	int64_t metrics_at;
+	bool stopping;
+	struct peer *reloading; /* whose reload is under way */
+};
+
+/* Listen on run/topicd.sock. 0, or -1 and a fault. */
+int serve_open(struct server *, const struct spool *, struct ev_loop *,
+    struct fault *);
+/* Take no more requests; answer what is owed; break the loop then. */
+void serve_stop(struct server *);
+void serve_close(struct server *);
+/* Read the registry again, as on HUP. */
+void serve_reload(struct server *);
+
+/* peer.c */
+int peers_open(struct server *, struct fault *);
+void peers_close(struct server *);
+void peer_close(struct peer *);
+/* Work on what has arrived, as far as it can be taken. */
+void peer_process(struct peer *);
+/* Send what is waiting, once a turn. */
+void peer_want_flush(struct peer *);
+void peers_flush(struct server *);
+/* Is somebody still there to take an answer? */
+bool peer_alive(const struct peer *);
+/* Peers that stand still too long, and receives whose time is up. */
+void peers_expire(struct server *, int64_t now);
+
+/* serve.c, called by peer.c */
+/* A header line: false when it cannot be taken yet. */
+bool serve_header(struct peer *, const char *, size_t);
+/* All lines of a publish: false when it cannot be taken yet. */
+bool serve_body(struct peer *, const char *, size_t);
+void serve_fault(struct peer *, const struct fault *);
+void serve_wait_end(struct peer *);
+void serve_wait_over(struct peer *);
+
+#endif

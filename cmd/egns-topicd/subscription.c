@@ -1,0 +1,803 @@
+/* a subscription: its queue, what it has handed out, and how that ends */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base64.h"
+#include "clock.h"
+#include "crc32c.h"
+#include "jq.h"
+#include "local.h"
+#include "log.h"
+
+#define TOKEN_BYTES 18
+#define TOKEN_LEN BASE64_LEN(TOKEN_BYTES)
+
+/* ---- configuration ---- */
+
+static char *
+text_of(jv v)
+{
+	struct buf b = { 0 };
+	char *text;
+
+	if (jv_get_kind(v) == JV_KIND_NULL || !jv_is_valid(v)) {
+		jv_free(v);
+		return NULL;
+	}
+	jq_print(&b, v, false);
+	buf_add(&b, "", 1);
+	text = b.bad ? NULL : strdup(buf_data(&b));
+	buf_free(&b);
+	return text;
+}
+
+static int64_t
+number(jv delivery, const char *name, int64_t otherwise)
+{
+	jv v = jq_get(delivery, name);
+	int64_t n = otherwise;
+
+	if (jv_get_kind(v) == JV_KIND_NUMBER)
+		n = (int64_t)jv_number_value(v);
+	jv_free(v);
+	return n;
+}
+
+static int
+configure_filter(struct subscription *s, jv properties, struct fault *fault)
+{
+	jv config = jq_get(properties, "filtersConfiguration");
+	struct filter *filter = NULL;
+	char *text = text_of(jv_copy(config));
+
+	if (text != NULL &&
+	    (filter = filter_compile(jv_copy(config), fault)) == NULL) {
+		free(text);
+		jv_free(config);
+		return -1;
+	}
+	jv_free(config);
+	filter_free(s->filter);
+	free(s->config);
+	s->filter = filter;
+	s->config = text;
+	return 0;
+}
+
+static void
+configure_delivery(struct subscription *s, jv properties)
+{
+	const char *mode = jq_str(properties,
+	    "deliveryConfiguration.deliveryMode");
+	const char *ttl;
+	int64_t us;
+	jv d;
+
+	s->pushes = mode != NULL && strcmp(mode, "Push") == 0;
+	d = jq_get(properties, s->pushes ? "deliveryConfiguration.push" :
+					   "deliveryConfiguration.queue");
+	s->lock = number(d, "receiveLockDurationInSeconds", 60) * CLOCK_SECOND;
+	s->max_count = (unsigned)number(d, "maxDeliveryCount", 10);
+	s->ttl = s->topic->retention;
+	ttl = jq_str(d, "eventTimeToLive");
+	if (ttl != NULL && clock_duration(ttl, strlen(ttl), &us) == 0 &&
+	    us < s->ttl)
+		s->ttl = us;
+	free(s->destination);
+	s->destination =
+	    text_of(jq_get(d, "deadLetterDestinationWithResourceIdentity"));
+	jv_free(d);
+}
+
+static int64_t
+date(jv v, const char *path)
+{
+	const char *text = jq_str(v, path);
+	int64_t us;
+
+	return text != NULL && clock_parse(text, strlen(text), &us) == 0 ? us :
+									   0;
+}
+
+/* due times of what waits depend on the time to live */
+static void
+rekey(struct subscription *s)
+{
+	const struct delivery *v;
+	int64_t end;
+	uint32_t i;
+
+	for (i = 0; i < s->d.nslots; i++) {
+		v = &s->d.slot[i];
+		end = v->published + s->ttl;
+		if (v->state == DELIVERY_AVAILABLE)
+			deliveries_set(&s->d, i, DELIVERY_AVAILABLE, end);
+		else if (v->state == DELIVERY_DELAYED && v->due > end)
+			deliveries_set(&s->d, i, DELIVERY_DELAYED, end);
+	}
+}
+
+int
+subscription_configure(struct subscription *s, jv resource, struct fault *fault)
+{
+	jv properties = jq_get(resource, "properties");
+	int64_t ttl = s->ttl;
+
+	s->created_at = date(resource, "systemData.createdAt");
+	jv_free(resource);
+	if (configure_filter(s, properties, fault) == -1) {
+		jv_free(properties);
+		return -1;
+	}
+	configure_delivery(s, properties);
+	s->expires = date(properties, "expirationTimeUtc");
+	jv_free(properties);
+	if (ttl != s->ttl)
+		rekey(s);
+	if (s->d.changed)
+		subscription_dirty(s);
+	return 0;
+}
+
+/* ---- life ---- */
+
+struct subscription *
+subscription_new(struct topic *t, const char *name, jv resource,
+    struct fault *fault)
+{
+	struct subscription *s;
+	const char *uid;
+	uint32_t crc;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL) {
+		jv_free(resource);
+		fault_errno(fault, FAULT_INTERNAL, "subscription '%s'", name);
+		return NULL;
+	}
+	s->topic = t;
+	s->queue.fd = -1;
+	s->head = UINT64_MAX;
+	s->name = strdup(name);
+	uid = jq_str(resource, "uid");
+	s->uid = strdup(uid ? uid : "");
+	if (s->name == NULL || s->uid == NULL ||
+	    asprintf(&s->state_path, "subscriptions/%s/state.ndjson", name) ==
+		-1 ||
+	    asprintf(&s->queue_path, "subscriptions/%s/queue", name) == -1) {
+		jv_free(resource);
+		fault_errno(fault, FAULT_INTERNAL, "subscription '%s'", name);
+		subscription_free(s);
+		return NULL;
+	}
+	crc = crc32c(0, s->uid, strlen(s->uid));
+	memcpy(s->token_id, &crc, 4);
+	crc = crc32c(crc, s->name, strlen(s->name));
+	memcpy(s->token_id + 4, &crc, 2);
+	if (subscription_configure(s, resource, fault) == -1) {
+		subscription_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void
+subscription_free(struct subscription *s)
+{
+	if (s->queue.fd != -1)
+		queue_close(&s->queue);
+	deliveries_close(&s->d);
+	filter_free(s->filter);
+	free(s->config);
+	free(s->destination);
+	free(s->state_path);
+	free(s->queue_path);
+	free(s->name);
+	free(s->uid);
+	free(s);
+}
+
+void
+subscription_dirty(struct subscription *s)
+{
+	struct store *st = s->topic->store;
+
+	if (s->dirty)
+		return;
+	s->dirty = true;
+	s->dirty_next = st->dirty;
+	st->dirty = s;
+}
+
+/*
+ * Which part of the queue can be believed, and from where in the log the rest
+ * has to be matched again.
+ */
+static int
+trust_queue(struct subscription *s, bool state, int64_t count, uint64_t upto)
+{
+	if (count >= 0 && s->queue.count >= (uint64_t)count) {
+		s->scan_from = upto;
+		return queue_truncate(&s->queue, (uint64_t)count);
+	}
+	if (state) {
+		s->scan_from = s->d.cursor ? s->d.after : s->d.from;
+		return queue_truncate(&s->queue, s->d.cursor);
+	}
+	s->scan_from = 0; /* by created_at */
+	return queue_truncate(&s->queue, 0);
+}
+
+int
+subscription_recover(struct subscription *s, int64_t count, uint64_t upto,
+    struct fault *fault)
+{
+	char path[128];
+	bool state;
+
+	snprintf(path, sizeof(path), "subscriptions/%s", s->name);
+	if (spool_mkdir(s->topic->dir, path, 0755) == -1)
+		return fault_errno(fault, FAULT_INTERNAL, "%s", path);
+	if (deliveries_open(&s->d, s->topic->dir, s->state_path, s->uid, &state,
+		fault) == -1)
+		return -1;
+	if (queue_open(&s->queue, s->topic->dir, s->queue_path) == -1 ||
+	    trust_queue(s, state, count, upto) == -1)
+		return fault_errno(fault, FAULT_INTERNAL, "%s", s->queue_path);
+	s->created = !state;
+	if (!state && count >= 0)
+		log_warn("subscription '%s/%s': state file lost: everything "
+			 "that still stands in its queue is delivered again",
+		    s->topic->name, s->name);
+	return 0;
+}
+
+/* The queue is whole: settle where the cursor stands in it. */
+void
+subscription_recovered(struct subscription *s)
+{
+	uint64_t first = queue_first(&s->queue);
+
+	s->visible = s->queue.count;
+	if (s->created && first > 0) {
+		s->d.cursor = s->d.settled_before = first;
+		if (first < s->queue.count)
+			queue_get(&s->queue, first, &s->d.after);
+	}
+	if (s->d.cursor > s->visible) {
+		log_warn("subscription '%s/%s': %llu events of its queue are "
+			 "not in the log any more",
+		    s->topic->name, s->name,
+		    (unsigned long long)(s->d.cursor - s->visible));
+		s->d.cursor = s->visible;
+	}
+	s->created = false;
+	if (s->d.changed)
+		subscription_dirty(s);
+}
+
+/* ---- tokens ---- */
+
+static void
+token_make(const struct subscription *s, uint32_t slot, char out[TOKEN_LEN])
+{
+	unsigned char raw[TOKEN_BYTES];
+
+	memcpy(raw, s->token_id, 6);
+	memcpy(raw + 6, &slot, 4);
+	memcpy(raw + 10, &s->d.slot[slot].lock, 8);
+	base64_encode(out, raw, sizeof(raw));
+}
+
+static enum settle_result
+token_find(const struct subscription *s, const char *token, size_t len,
+    uint32_t *slot)
+{
+	unsigned char raw[TOKEN_BYTES];
+	const struct delivery *v;
+	uint64_t lock;
+
+	if (len != TOKEN_LEN || base64_decode(raw, token, len) != TOKEN_BYTES ||
+	    memcmp(raw, s->token_id, 6) != 0)
+		return SETTLE_BAD_TOKEN;
+	memcpy(slot, raw + 6, 4);
+	memcpy(&lock, raw + 10, 8);
+	if (*slot >= s->d.nslots)
+		return SETTLE_TOKEN_LOST;
+	v = &s->d.slot[*slot];
+	if (v->state != DELIVERY_LOCKED || v->lock != lock ||
+	    v->due <= clock_now())
+		return SETTLE_TOKEN_LOST;
+	return SETTLE_OK;
+}
+
+/* ---- the end of an event ---- */
+
+/* Its line in the log; with errno EBADMSG it is corrupt, and then line.event is
+ * the raw line. Other errors of the disk end the daemon. */
+static int
+read_line(struct subscription *s, uint64_t offset, struct journal_line *line)
+{
+	int error;
+
+	if (journal_read(s->topic->journal, offset, line) == 0)
+		return 0;
+	error = errno;
+	if (error != EBADMSG && error != ENOENT)
+		store_die(s->topic->store, error, s->topic->name);
+	if (error == ENOENT) {
+		memset(line, 0, sizeof(*line));
+		line->offset = offset;
+		line->event = "";
+	}
+	log_warn("topic '%s': log offset %llu: %s", s->topic->name,
+	    (unsigned long long)offset,
+	    error == EBADMSG ? "line does not match its checksum" :
+			       "not there any more");
+	errno = EBADMSG;
+	return -1;
+}
+
+static void
+end_record(struct subscription *s, struct dl_record *r)
+{
+	r->topic = s->topic->name;
+	r->subscription = s->name;
+	r->destination = r->reason == DL_CORRUPT ? NULL : s->destination;
+	r->now = clock_now();
+	store_end(s->topic->store, s, r);
+	if (r->destination != NULL)
+		s->d.dead_lettered[r->reason]++;
+	else
+		s->d.dropped[r->reason]++;
+	subscription_dirty(s);
+}
+
+/* A delivery ends unacknowledged. The line may be known already. */
+static void
+end_delivery(struct subscription *s, uint32_t slot, enum dl_reason reason,
+    const struct journal_line *known)
+{
+	const struct delivery *v = &s->d.slot[slot];
+	struct journal_line line;
+	struct dl_record r = { .line = known ? known : &line,
+		.reason = reason,
+		.result = v->result,
+		.attempts = v->count,
+		.last_attempt = v->last };
+
+	if (known == NULL && read_line(s, v->offset, &line) == -1)
+		r.reason = DL_CORRUPT;
+	deliveries_remove(&s->d, slot);
+	end_record(s, &r);
+}
+
+static void
+cursor_pass(struct subscription *s, const struct journal_line *line)
+{
+	s->d.cursor++;
+	s->d.after = line->offset + line->len;
+	deliveries_touch(&s->d);
+	subscription_dirty(s);
+}
+
+/* The event at the cursor ends without having been delivered. */
+static void
+end_undelivered(struct subscription *s, enum dl_reason reason,
+    const struct journal_line *line)
+{
+	struct dl_record r = { .line = line, .reason = reason };
+
+	cursor_pass(s, line);
+	end_record(s, &r);
+}
+
+/* ---- receive ---- */
+
+bool
+subscription_ready(const struct subscription *s)
+{
+	return deliveries_ready(&s->d) != DELIVERY_NONE ||
+	    (s->d.cursor < s->visible && s->d.used < DELIVERIES_MAX);
+}
+
+static uint64_t
+lock_name(struct store *st)
+{
+	/* 31 bits chosen at each start: no token of before is taken for ours */
+	return (uint64_t)(st->epoch >> 1) << 32 | ++st->locks;
+}
+
+static void
+hand_out(struct subscription *s, uint32_t slot, const struct journal_line *line,
+    int64_t now, struct buf *out)
+{
+	struct delivery *v = &s->d.slot[slot];
+	char token[TOKEN_LEN];
+
+	v->published = line->time;
+	v->locked = v->last = now;
+	v->lock = lock_name(s->topic->store);
+	v->count++;
+	v->result = DL_NOT_ACKNOWLEDGED;
+	deliveries_set(&s->d, slot, DELIVERY_LOCKED, now + s->lock);
+	token_make(s, slot, token);
+	buf_str(out, "{\"brokerProperties\":{\"lockToken\":\"");
+	buf_add(out, token, sizeof(token));
+	buf_str(out, "\",\"deliveryCount\":");
+	buf_u64(out, v->count);
+	buf_str(out, "},\"event\":");
+	buf_add(out, line->event, line->event_len);
+	buf_add(out, "}\n", 2);
+}
+
+enum next { NEXT_NONE, NEXT_ENDED, NEXT_FULL, NEXT_TAKEN };
+
+/* An available delivery, once more. */
+static enum next
+next_again(struct subscription *s, uint32_t slot, int64_t now, size_t room,
+    bool any, struct buf *out)
+{
+	struct journal_line line;
+	bool broken = read_line(s, s->d.slot[slot].offset, &line) == -1;
+
+	if (broken || line.time + s->ttl <= now) {
+		if (s->topic->store->blocked)
+			return NEXT_NONE;
+		end_delivery(s, slot, broken ? DL_CORRUPT : DL_TIME_TO_LIVE,
+		    &line);
+		return NEXT_ENDED;
+	}
+	if (any && line.event_len > room)
+		return NEXT_FULL;
+	hand_out(s, slot, &line, now, out);
+	return NEXT_TAKEN;
+}
+
+/* The event at the cursor. */
+static enum next
+next_new(struct subscription *s, int64_t now, size_t room, bool any,
+    struct buf *out)
+{
+	struct journal_line line;
+	uint64_t offset;
+	uint32_t slot;
+	bool broken;
+
+	if (s->d.cursor >= s->visible)
+		return NEXT_NONE;
+	if (queue_get(&s->queue, s->d.cursor, &offset) == -1)
+		store_die(s->topic->store, errno, s->queue_path);
+	broken = read_line(s, offset, &line) == -1;
+	if (broken || line.time + s->ttl <= now) {
+		if (s->topic->store->blocked)
+			return NEXT_NONE;
+		end_undelivered(s, broken ? DL_CORRUPT : DL_TIME_TO_LIVE,
+		    &line);
+		return NEXT_ENDED;
+	}
+	if (any && line.event_len > room)
+		return NEXT_FULL;
+	if ((slot = deliveries_new(&s->d, offset)) == DELIVERY_NONE)
+		return NEXT_NONE;
+	cursor_pass(s, &line);
+	hand_out(s, slot, &line, now, out);
+	return NEXT_TAKEN;
+}
+
+uint32_t
+store_receive(struct store *st, struct subscription *s, uint32_t max,
+    size_t max_bytes, struct buf *out)
+{
+	size_t start = out->len, taken;
+	int64_t now = clock_now();
+	uint32_t slot, n = 0, ended = 0;
+	enum next next;
+
+	while (n < max && ended < SWEEP_EVENTS) {
+		taken = out->len - start;
+		if (taken >= max_bytes || out->bad)
+			break;
+		slot = deliveries_ready(&s->d);
+		next = slot != DELIVERY_NONE ?
+		    next_again(s, slot, now, max_bytes - taken, n > 0, out) :
+		    next_new(s, now, max_bytes - taken, n > 0, out);
+		if (next == NEXT_NONE || next == NEXT_FULL)
+			break;
+		if (next == NEXT_TAKEN)
+			n++;
+		else
+			ended++;
+	}
+	if (ended >= SWEEP_EVENTS)
+		store_wake(st, now);
+	if (n > 0) {
+		subscription_dirty(s);
+		s->meter.done[METRIC_RECEIVE] += n;
+		store_wake(st, now + s->lock);
+	}
+	return n;
+}
+
+/* ---- peek ---- */
+
+struct peeked {
+	uint64_t offset;
+	unsigned count;
+	const char *state;
+};
+
+static int
+by_offset(const void *a, const void *b)
+{
+	const struct peeked *x = a, *y = b;
+
+	return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* All deliveries not settled, and then up to max of the queue. */
+static struct peeked *
+peek_all(struct subscription *s, uint32_t max, size_t *n)
+{
+	static const char *const states[] = { "", "locked", "delayed",
+		"available" };
+	struct peeked *p;
+	uint64_t i, offset;
+	uint32_t k;
+
+	if ((p = calloc((size_t)s->d.used + max, sizeof(*p))) == NULL)
+		return NULL;
+	for (*n = 0, k = 0; k < s->d.used; k++) {
+		const struct delivery *v = &s->d.slot[s->d.heap[k]];
+
+		p[(*n)++] = (struct peeked){ v->offset, v->count,
+			states[v->state] };
+	}
+	qsort(p, *n, sizeof(*p), by_offset);
+	for (i = s->d.cursor; i < s->visible && *n < s->d.used + max; i++)
+		if (queue_get(&s->queue, i, &offset) == 0)
+			p[(*n)++] = (struct peeked){ offset, 0, "available" };
+	return p;
+}
+
+uint32_t
+store_peek(struct store *st, struct subscription *s, uint32_t max,
+    size_t max_bytes, struct buf *out)
+{
+	struct journal_line line;
+	char time[CLOCK_TEXT + 1];
+	size_t i, n = 0, start = out->len;
+	uint32_t lines = 0;
+	struct peeked *p;
+
+	(void)st;
+	if ((p = peek_all(s, max, &n)) == NULL) {
+		out->bad = true;
+		return 0;
+	}
+	for (i = 0; i < n && lines < max && out->len - start < max_bytes; i++) {
+		if (journal_read(s->topic->journal, p[i].offset, &line) == -1)
+			continue; /* its turn comes, and its record */
+		if (lines > 0 && line.event_len > max_bytes - (out->len - start))
+			break;
+		clock_format(time, line.time);
+		buf_printf(out,
+		    "{\"brokerProperties\":{\"deliveryCount\":%u,\"state\":"
+		    "\"%s\",\"offset\":%llu,\"publishTime\":\"%s\"},"
+		    "\"event\":",
+		    p[i].count, p[i].state, (unsigned long long)p[i].offset,
+		    time);
+		buf_add(out, line.event, line.event_len);
+		buf_add(out, "}\n", 2);
+		lines++;
+	}
+	free(p);
+	return lines;
+}
+
+/* ---- settle ---- */
+
+static void
+release(struct subscription *s, uint32_t slot, const struct settle *how)
+{
+	struct delivery *v = &s->d.slot[slot];
+	int64_t now = clock_now(), end = v->published + s->ttl;
+	int64_t until = now + how->delay;
+
+	if (how->result >= 0)
+		v->result = (uint8_t)how->result;
+	if (v->count >= s->max_count)
+		end_delivery(s, slot, DL_MAX_DELIVERY_COUNT, NULL);
+	else if (how->delay == 0)
+		deliveries_set(&s->d, slot, DELIVERY_AVAILABLE, end);
+	else
+		deliveries_set(&s->d, slot, DELIVERY_DELAYED,
+		    until < end ? until : end);
+	store_wake(s->topic->store, until < end ? until : end);
+}
+
+static void
+reject(struct subscription *s, uint32_t slot, const struct settle *how)
+{
+	s->d.slot[slot].result =
+	    (uint8_t)(how->result >= 0 ? how->result : DL_RESULT_REJECTED);
+	end_delivery(s, slot,
+	    how->reason >= 0 ? (enum dl_reason)how->reason : DL_REJECTED, NULL);
+}
+
+static enum settle_result
+renew(struct subscription *s, uint32_t slot)
+{
+	int64_t now = clock_now();
+
+	if (now - s->d.slot[slot].locked > RENEW_WITHIN)
+		return SETTLE_NO_RENEW;
+	deliveries_set(&s->d, slot, DELIVERY_LOCKED, now + s->lock);
+	return SETTLE_OK;
+}
+
+/* Would this leave a record that cannot be written now? */
+static bool
+ends(const struct subscription *s, uint32_t slot, const struct settle *how)
+{
+	return how->how == SETTLE_REJECT ||
+	    (how->how == SETTLE_RELEASE &&
+		s->d.slot[slot].count >= s->max_count);
+}
+
+enum settle_result
+store_settle(struct store *st, struct subscription *s,
+    const struct settle *how, const char *token, size_t len)
+{
+	enum settle_result result;
+	uint32_t slot;
+
+	if ((result = token_find(s, token, len, &slot)) != SETTLE_OK)
+		return result;
+	if (st->blocked && ends(s, slot, how))
+		return SETTLE_LATER;
+	switch (how->how) {
+	case SETTLE_ACKNOWLEDGE:
+		deliveries_remove(&s->d, slot);
+		s->d.acknowledged++;
+		s->meter.done[METRIC_ACKNOWLEDGE]++;
+		break;
+	case SETTLE_RELEASE:
+		release(s, slot, how);
+		s->meter.done[METRIC_RELEASE]++;
+		break;
+	case SETTLE_REJECT:
+		reject(s, slot, how);
+		s->meter.done[METRIC_REJECT]++;
+		break;
+	case SETTLE_RENEW:
+		if ((result = renew(s, slot)) != SETTLE_OK)
+			return result;
+		break;
+	}
+	subscription_dirty(s);
+	st->urgent = true;
+	return SETTLE_OK;
+}
+
+/* ---- what happens by itself ---- */
+
+static bool
+turn_is_over(const struct store *st)
+{
+	return st->blocked || st->swept >= SWEEP_EVENTS ||
+	    st->swept_bytes >= SWEEP_BYTES;
+}
+
+/* A lock ran out, a delay passed, or an event's time to live is up. */
+static bool
+due(struct subscription *s, uint32_t slot, int64_t now)
+{
+	const struct delivery *v = &s->d.slot[slot];
+	struct store *st = s->topic->store;
+	enum dl_reason reason;
+
+	if (v->state == DELIVERY_LOCKED && v->count >= s->max_count)
+		reason = DL_MAX_DELIVERY_COUNT;
+	else if (v->published + s->ttl <= now)
+		reason = DL_TIME_TO_LIVE;
+	else {
+		deliveries_set(&s->d, slot, DELIVERY_AVAILABLE,
+		    v->published + s->ttl);
+		subscription_dirty(s);
+		return true;
+	}
+	if (turn_is_over(st))
+		return false;
+	end_delivery(s, slot, reason, NULL);
+	return true;
+}
+
+static int64_t
+sweep_deliveries(struct subscription *s, int64_t now)
+{
+	uint32_t slot;
+
+	while ((slot = deliveries_due(&s->d)) != DELIVERY_NONE)
+		if (s->d.slot[slot].due > now)
+			return s->d.slot[slot].due;
+		else if (!due(s, slot, now))
+			return now;
+	return INT64_MAX;
+}
+
+/* Events that nobody took in time. Publish times ascend: look at the first. */
+static int64_t
+sweep_queue(struct subscription *s, int64_t now)
+{
+	struct journal_line line;
+	uint64_t offset;
+	bool broken;
+
+	for (; s->d.cursor < s->visible; s->head = UINT64_MAX) {
+		if (s->head == s->d.cursor && s->head_time + s->ttl > now)
+			return s->head_time + s->ttl;
+		if (queue_get(&s->queue, s->d.cursor, &offset) == -1)
+			store_die(s->topic->store, errno, s->queue_path);
+		if (turn_is_over(s->topic->store))
+			return now;
+		broken = read_line(s, offset, &line) == -1;
+		s->head = s->d.cursor;
+		s->head_time = line.time;
+		if (!broken && line.time + s->ttl > now)
+			return line.time + s->ttl;
+		end_undelivered(s, broken ? DL_CORRUPT : DL_TIME_TO_LIVE,
+		    &line);
+	}
+	return INT64_MAX;
+}
+
+int64_t
+subscription_sweep(struct subscription *s, int64_t now)
+{
+	int64_t a = sweep_deliveries(s, now), b = sweep_queue(s, now);
+
+	return a < b ? a : b;
+}
+
+uint64_t
+subscription_needs(struct subscription *s)
+{
+	uint64_t needs = journal_end(s->topic->journal), offset;
+	uint32_t i;
+
+	if (s->d.cursor < s->queue.count &&
+	    queue_get(&s->queue, s->d.cursor, &offset) == 0)
+		needs = offset;
+	for (i = 0; i < s->d.used; i++)
+		if (s->d.slot[s->d.heap[i]].offset < needs)
+			needs = s->d.slot[s->d.heap[i]].offset;
+	return needs;
+}
+
+/* ---- names ---- */
+
+const char *
+subscription_name(const struct subscription *s)
+{
+	return s->name;
+}
+
+struct topic *
+subscription_topic(const struct subscription *s)
+{
+	return s->topic;
+}
+
+bool
+subscription_pushes(const struct subscription *s)
+{
+	return s->pushes;
+}
+
+void **
+subscription_context(struct subscription *s)
+{
+	return &s->context;
+}
