@@ -122,7 +122,9 @@ index_sound(const struct registry *r)
 	    (head[TC_FLAGS_AT] & (HDBFOPEN | HDBFFATAL)) != 0)
 		return false;
 	memcpy(&size, head + TC_SIZE_AT, sizeof(size));
-	return le64toh(size) <= (uint64_t)st.st_size;
+	/* its byte order is that of the build; the other one gives nonsense */
+	return le64toh(size) <= (uint64_t)st.st_size ||
+	    be64toh(size) <= (uint64_t)st.st_size;
 }
 
 /* The mark, when it fits the log; the log may have gone on since. */
