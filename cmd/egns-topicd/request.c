@@ -136,6 +136,21 @@ get_token_of(int (*parse)(const char *, size_t), const struct json *j,
 	return 0;
 }
 
+/* It stands in the log as it is: no quotes, no control characters. */
+static int
+get_producer(struct request *r, const struct json *j, uint32_t t,
+    struct fault *fault)
+{
+	if (get_string(j, t, M_PRODUCER, r->producer, sizeof(r->producer),
+		fault) == -1)
+		return -1;
+	if (!journal_name(r->producer, strlen(r->producer)))
+		return fault_set(fault, FAULT_BAD_REQUEST,
+		    "\"producer\" must have no quotes, backslashes or control "
+		    "characters");
+	return 0;
+}
+
 static int
 take_member(struct request *r, const struct json *j, enum member_id m,
     uint32_t t, struct fault *fault)
@@ -150,9 +165,7 @@ take_member(struct request *r, const struct json *j, enum member_id m,
 	case M_SUBSCRIPTION:
 		return get_string(j, t, m, r->subscription,
 		    sizeof(r->subscription), fault);
-	case M_PRODUCER:
-		return get_string(j, t, m, r->producer, sizeof(r->producer),
-		    fault);
+	case M_PRODUCER: return get_producer(r, j, t, fault);
 	case M_COUNT:
 		rc = get_number(j, t, m, &n, fault);
 		r->count = (uint32_t)n;
