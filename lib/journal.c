@@ -28,6 +28,7 @@
 #define CRC_AT (TIME_AT + CLOCK_TEXT + LENGTH(CRC))
 #define CRC_END (CRC_AT + 8)
 
+#define NUMBER_MAX INT64_MAX /* far from where counting would begin anew */
 #define READ_AHEAD (256 * 1024)
 #define READ_ONE (16 * 1024)  /* of a read that does not follow the last one */
 #define TAIL (64 * 1024)      /* where the last line is looked for first */
@@ -172,7 +173,8 @@ take_u64(struct cursor *c, uint64_t max, uint64_t *value)
 	const char *from = c->p;
 	unsigned digit;
 
-	for (*value = 0; c->p < c->end && *c->p >= '0' && *c->p <= '9'; c->p++) {
+	*value = 0;
+	for (; c->p < c->end && *c->p >= '0' && *c->p <= '9'; c->p++) {
 		digit = (unsigned)(*c->p - '0');
 		if (*value > (max - digit) / 10)
 			return false;
@@ -266,7 +268,7 @@ journal_parse(const char *text, size_t len, struct journal_line *line)
 		return -1;
 	if (!TAKE(&c, OPENING) || !take_time(&c, &line->time) ||
 	    !TAKE(&c, CRC) || !take_crc(&c) || !TAKE(&c, NUMBER) ||
-	    !take_u64(&c, UINT64_MAX, &line->number) || line->number == 0 ||
+	    !take_u64(&c, NUMBER_MAX, &line->number) || line->number == 0 ||
 	    !take_batch(&c, line) || !take_producer(&c, line) ||
 	    !take_subscription(&c, line) || !TAKE(&c, EVENT) || c.p == c.end)
 		return -1;
@@ -334,11 +336,11 @@ see_tail(const struct journal_line *line, void *arg)
 		t->batch = line->offset;
 	t->part = line->part;
 	t->of = line->of;
-	t->keep = line->part == line->of ? line->offset + line->len : t->batch;
+	t->keep = line->part < line->of ? t->batch : line->offset + line->len;
 	return 0;
 }
 
-/* Cut off what was not written whole, in the last segment, from an offset on. */
+/* Cut off what was not written whole in the last segment, from `from` on. */
 static int
 cut_tail(struct journal *j, uint64_t from)
 {
@@ -566,7 +568,9 @@ recover(struct journal *j, uint64_t trusted, struct report *r)
 	if (each_line(j->fd, last, last->start, last->end, true, see_first,
 	    &last->first) == -1)
 		return -1;
-	return find_last(j) == -1 ? -1 : report_from(j, trusted, r);
+	if (find_last(j) == -1)
+		return -1;
+	return r->line == NULL ? 0 : report_from(j, trusted, r);
 }
 
 static struct journal *

@@ -45,8 +45,8 @@ struct journal_line {
 };
 
 /*
- * May a producer or subscription be called so? JOURNAL_NAME_MAX bytes, no control
- * characters, quotes and backslashes.
+ * May a producer or subscription be called so? JOURNAL_NAME_MAX bytes, without
+ * control characters, quotes and backslashes.
  */
 bool journal_name(const char *, size_t);
 
@@ -69,9 +69,9 @@ struct journal;
  * is corrupt, not torn, and stays. Only bytes from `trusted` on (an offset at
  * the beginning of a line, 0 for all) are looked at. `line` is called for each
  * line of them in order; with NULL fields but offset and len for a corrupt one.
- * A `trusted` that cannot be (behind the end, or within a line) is not believed:
- * then all lines come, and the first begins below `trusted`. What is left is on
- * disk when this returns. `path` is for messages too. NULL and a fault.
+ * A `trusted` that cannot be (behind the end, or within a line) is not believed;
+ * then all lines come, and the first begins below it. What is left is on disk
+ * when this returns. `path` is for messages too. NULL and a fault.
  */
 struct journal *journal_open(int dir, const char *path, uint64_t trusted,
     void (*line)(const struct journal_line *, void *), void *arg,
@@ -88,7 +88,7 @@ int64_t journal_time(const struct journal *);   /* of the last event; or 0 */
  * `time` (the caller's now; 0: the clock's) no earlier than the one before.
  * Memory only. 0; or -1 and errno, and nothing was added: ENOMEM, or EINVAL for
  * what could not be read again (an event with a newline in it, empty or above
- * EVENT_MAX; a name that journal_name refuses; a part that is not of its batch).
+ * EVENT_MAX; a name that journal_name refuses; a part outside of its batch).
  */
 int journal_append(struct journal *, struct journal_line *);
 
