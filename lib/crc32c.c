@@ -84,6 +84,7 @@ by_instruction(uint32_t c, const unsigned char *p, size_t n)
 uint32_t
 crc32c(uint32_t crc, const void *data, size_t n)
 {
-	return ~(have_instruction() ? by_instruction(~crc, data, n) :
-	                              by_table(~crc, data, n));
+	if (have_instruction())
+		return ~by_instruction(~crc, data, n);
+	return ~by_table(~crc, data, n);
 }

@@ -12,7 +12,7 @@ enum fault_code {
 	FAULT_BAD_REQUEST,  /* BadRequest: malformed, out of range */
 	FAULT_UNAUTHORIZED, /* Unauthorized: who are you */
 	FAULT_FORBIDDEN,    /* Forbidden: no grant */
-	FAULT_NOT_FOUND,    /* NotFound: no such topic, subscription, resource */
+	FAULT_NOT_FOUND,    /* NotFound: no such topic or other resource */
 	FAULT_CONFLICT,     /* Conflict: exists already, or is in use */
 	FAULT_TOO_LARGE,    /* PayloadTooLarge */
 	FAULT_TOO_MANY,     /* TooManyRequests: a limit or a full disk; later */

@@ -14,6 +14,7 @@ int num_parse(const char *name, const char *text, int64_t min, int64_t max,
     int64_t *value, struct fault *);
 
 /* The same for options of commands: names the option and exits 64. */
-int64_t num_option(const char *name, const char *text, int64_t min, int64_t max);
+int64_t num_option(const char *name, const char *text, int64_t min,
+    int64_t max);
 
 #endif

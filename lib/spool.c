@@ -439,6 +439,7 @@ spool_remove(int dir, const char *path)
 		return -1;
 	if (remove_children(dir, path) == -1 && errno != ENOENT)
 		return -1;
-	return unlinkat(dir, path, AT_REMOVEDIR) == -1 && errno != ENOENT ? -1 :
-	                                                                    0;
+	if (unlinkat(dir, path, AT_REMOVEDIR) == -1 && errno != ENOENT)
+		return -1;
+	return 0;
 }

@@ -65,7 +65,8 @@ a_steady_stream_needs_no_more_memory(void)
 		buf_printf(&b, "%50s", "");
 		buf_take(&b, 50);
 	}
-	CHECK(b.cap == cap && cap <= 2048);
+	/* twice what is in it, so that it rarely moves */
+	CHECK(b.cap == cap && cap > 2 * 300 && cap <= 2048);
 	buf_free(&b);
 }
 

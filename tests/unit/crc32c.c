@@ -39,7 +39,7 @@ both_ways_agree(void)
 static void
 a_sum_can_go_on(void)
 {
-	static const char text[] = "The quick brown fox jumps over the lazy dog";
+	static const char text[] = "a sum of all of it, or of its parts";
 	size_t n, len = sizeof(text) - 1;
 
 	for (n = 0; n <= len; n++)

@@ -32,8 +32,8 @@ a_spool_is_made_and_found(void)
 	CHECK(strstr(f.text, "namespace create") != NULL);
 	CHECK(chdir(deep) == 0);
 	CHECK(spool_mkdir(AT_FDCWD, "namespace", 0755) == 0);
-	CHECK(spool_replace(AT_FDCWD, "namespace/changes.ndjson", "", 0, true) ==
-	    0);
+	CHECK(spool_replace(AT_FDCWD, "namespace/changes.ndjson", "", 0,
+	    true) == 0);
 	CHECK(chdir("/") == 0);
 	CHECK(spool_open(&sp, deep, &f) == 0);
 	CHECK(sp.fd >= 0 && strcmp(sp.path, deep) == 0);
@@ -89,7 +89,7 @@ one_instance_holds_the_lock(void)
 	struct fault f;
 	char *read;
 	size_t len;
-	int leash, fd;
+	int leash = -1, fd;
 	pid_t pid;
 
 	CHECK(spool_holder(&sp, "d") == 0);
