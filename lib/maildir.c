@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "crc32c.h"
+#include "file.h"
 #include "maildir.h"
 #include "spool.h"
 
@@ -105,21 +106,14 @@ maildir_make(int dir, const char *path)
 }
 
 static int
-write_synced(int dir, const char *path, const char *data, size_t n)
+write_synced(int dir, const char *path, const void *data, size_t n)
 {
 	int error = 0, fd;
-	ssize_t got;
 
 	fd = openat(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd == -1)
 		return -1;
-	for (; n > 0 && error == 0; data += got, n -= (size_t)got) {
-		if ((got = write(fd, data, n)) == -1) {
-			error = errno == EINTR ? 0 : errno;
-			got = 0;
-		}
-	}
-	if (error == 0 && fsync(fd) == -1)
+	if (file_pwrite(fd, data, n, 0) == -1 || fsync(fd) == -1)
 		error = errno;
 	if (close(fd) == -1 && error == 0)
 		error = errno;

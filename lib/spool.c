@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "quote.h"
 #include "spool.h"
 
@@ -305,21 +306,6 @@ spool_sync_dir(int dir, const char *path)
 }
 
 static int
-write_all(int fd, const char *data, size_t n)
-{
-	ssize_t got;
-
-	for (; n > 0; data += got, n -= (size_t)got) {
-		got = write(fd, data, n);
-		if (got == -1 && errno != EINTR)
-			return -1;
-		if (got == -1)
-			got = 0;
-	}
-	return 0;
-}
-
-static int
 write_file(int dir, const char *path, const void *data, size_t n, bool sync)
 {
 	int fd, rc;
@@ -327,7 +313,7 @@ write_file(int dir, const char *path, const void *data, size_t n, bool sync)
 	fd = openat(dir, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd == -1)
 		return -1;
-	rc = write_all(fd, data, n);
+	rc = file_pwrite(fd, data, n, 0);
 	if (rc == 0 && sync)
 		rc = fsync(fd);
 	return close_with(fd, rc);
