@@ -1,0 +1,135 @@
+/* egns-pull: receive events from a queue subscription and settle them. */
+#include <err.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "num.h"
+#include "pull.h"
+
+/* Options that have only a long name. */
+enum { DELAY = 'D', BATCH = 'B', UNTIL_EMPTY = 'U' };
+
+static const struct verb verbs[] = {
+	{ "receive", "receive", "Ctsnw", "[-n EVENTS] [-w SECONDS]",
+	    verb_receive },
+	{ "peek", "peek", "Ctsn", "[-n EVENTS]", verb_receive },
+	{ "acknowledge", "acknowledge", "Cts", "TOKEN... | -", verb_settle },
+	{ "release", "release", "CtsD", "[--delay SECONDS] TOKEN... | -",
+	    verb_settle },
+	{ "reject", "reject", "Cts", "TOKEN... | -", verb_settle },
+	{ "renew-lock", "renewLock", "Cts", "TOKEN... | -", verb_settle },
+	{ "exec", NULL, "CtsDjBUv", "[-j JOBS] [--batch N] [--delay SECONDS] "
+	    "[--until-empty] [-v] [--] CMD [ARG...]", verb_exec },
+};
+
+#define NVERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+static const struct option names[] = {
+	{ "topic-name", required_argument, NULL, 't' },
+	{ "event-subscription-name", required_argument, NULL, 's' },
+	{ "max-events", required_argument, NULL, 'n' },
+	{ "max-wait-time", required_argument, NULL, 'w' },
+	{ "delay", required_argument, NULL, DELAY },
+	{ "release-delay-in-seconds", required_argument, NULL, DELAY },
+	{ "jobs", required_argument, NULL, 'j' },
+	{ "batch", required_argument, NULL, BATCH },
+	{ "until-empty", no_argument, NULL, UNTIL_EMPTY },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void usage(const struct verb *) __attribute__((noreturn));
+
+static void
+usage(const struct verb *only)
+{
+	const char *head = "usage:";
+	size_t i;
+
+	for (i = 0; i < NVERBS; i++) {
+		if (only != NULL && only != &verbs[i])
+			continue;
+		fprintf(stderr, "%s egns-pull %s [-C DIR] -t TOPIC -s SUB %s\n",
+		    head, verbs[i].name, verbs[i].usage);
+		head = "      ";
+	}
+	exit(EX_USAGE);
+}
+
+int
+pull_fault(const struct fault *f)
+{
+	warnx("%s", f->text);
+	return fault_exit(f->code);
+}
+
+static void
+set(struct options *opt, int ch, const struct verb *v)
+{
+	switch (ch) {
+	case 'C':
+		opt->spool = optarg;
+		break;
+	case 't':
+		opt->topic = optarg;
+		break;
+	case 's':
+		opt->subscription = optarg;
+		break;
+	case 'n':
+		opt->events = num_option("-n", optarg, 1, 1000);
+		break;
+	case 'w':
+		opt->wait = num_option("-w", optarg, 0, 3600);
+		break;
+	case DELAY:
+		opt->delay = num_option("--delay", optarg, 0, 7 * 86400);
+		break;
+	case 'j':
+		opt->jobs = num_option("-j", optarg, 1, 1000);
+		break;
+	case BATCH:
+		opt->batch = num_option("--batch", optarg, 1, REQUEST_TOKENS);
+		break;
+	case UNTIL_EMPTY:
+		opt->until_empty = true;
+		break;
+	case 'v':
+		opt->verbose = true;
+		break;
+	default:
+		usage(v);
+	}
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct options opt = { .events = 1, .wait = 60, .jobs = 1 };
+	const struct verb *v = verbs;
+	bool permute;
+	int ch;
+
+	while (v < verbs + NVERBS && (argc < 2 || strcmp(argv[1], v->name) != 0))
+		v++;
+	if (v == verbs + NVERBS)
+		usage(NULL);
+	/* Options of CMD are not ours. */
+	permute = v->run != verb_exec;
+	argv[1] = argv[0];
+	argc--, argv++;
+	while ((ch = getopt_long(argc, argv, permute ? "C:t:s:n:w:" :
+	    "+C:t:s:j:v", names, NULL)) != -1) {
+		if (strchr(v->options, ch) == NULL)
+			usage(v);
+		set(&opt, ch, v);
+	}
+	argc -= optind, argv += optind;
+	if (opt.topic == NULL || opt.subscription == NULL ||
+	    (argc > 0) == (v->run == verb_receive))
+		usage(v);
+	return v->run(&opt, v, argv);
+}
