@@ -75,8 +75,9 @@ struct filter {
 };
 
 /*
- * Comparison ignores case: of ASCII, of Latin-1, of Greek and of Cyrillic, where
- * the other case is at a fixed distance. Elsewhere characters must be the same.
+ * Comparison ignores case: of ASCII, of Latin-1, of Greek and of Cyrillic,
+ * where the other case is at a fixed distance. Elsewhere characters must be the
+ * same.
  */
 static inline int32_t
 fold(int32_t c)

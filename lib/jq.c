@@ -200,7 +200,7 @@ remember(void *arg, jv message)
 	jv_free(message);
 }
 
-/* `input` finds nothing, `debug` says nothing; they crash without a function. */
+/* `input` finds nothing and `debug` says nothing: they would crash. */
 static jv
 no_input(jq_state *state, void *arg)
 {

@@ -342,16 +342,13 @@ value(struct scan *s)
 int
 json_scan(struct json *js, const char *text, size_t n, struct fault *f)
 {
-	struct scan s;
+	const unsigned char *start = (const unsigned char *)text;
+	struct scan s = { .js = js, .p = start, .end = start + n };
 
 	js->text = text;
 	js->ntok = 0;
 	if (n > UINT32_MAX)
 		return fault_set(f, FAULT_TOO_LARGE, "JSON text over 4 GiB");
-	s.js = js;
-	s.p = (const unsigned char *)text;
-	s.end = s.p + n;
-	s.depth = 0;
 	space(&s);
 	if (value(&s)) {
 		if (s.p == s.end)
@@ -362,7 +359,7 @@ json_scan(struct json *js, const char *text, size_t n, struct fault *f)
 	if (*s.why == '\0')
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
 	return fault_set(f, FAULT_BAD_REQUEST, "invalid JSON at byte %zu: %s",
-	    (size_t)(s.at - (const unsigned char *)text) + 1, s.why);
+	    (size_t)(s.at - start) + 1, s.why);
 }
 
 void

@@ -1,6 +1,6 @@
 /*
  * Any bytes to json_scan. What it takes must be text that libjq takes, too,
- * with tokens inside one another and strings that are as good when written anew.
+ * with tokens inside one another and strings that can be written anew.
  */
 #include <stdlib.h>
 #include <string.h>
