@@ -121,6 +121,15 @@ get_tokens(const struct json *j, uint32_t t, struct fault *fault)
 	return 0;
 }
 
+/* A reason that a consumer can give: that a line is corrupt, we find. */
+static int
+final_reason(const char *text, size_t len)
+{
+	int reason = dl_reason_parse(text, len);
+
+	return reason == DL_CORRUPT ? -1 : reason;
+}
+
 static int
 get_token_of(int (*parse)(const char *, size_t), const struct json *j,
     uint32_t t, enum member_id m, int *out, struct fault *fault)
@@ -182,8 +191,7 @@ take_member(struct request *r, const struct json *j, enum member_id m,
 	case M_DELAY: return get_number(j, t, m, &r->delay, fault);
 	case M_TOKENS: r->tokens = t; return get_tokens(j, t, fault);
 	case M_REASON:
-		return get_token_of(dl_reason_parse, j, t, m, &r->reason,
-		    fault);
+		return get_token_of(final_reason, j, t, m, &r->reason, fault);
 	case M_RESULT:
 		return get_token_of(dl_result_parse, j, t, m, &r->result,
 		    fault);
