@@ -79,7 +79,7 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/lib.a
 # Without sanitizers, which a preloaded library would have to load first.
 $(B)/tests/crash/shim.so: tests/crash/shim.c
 	@mkdir -p $(@D)
-	$(CC) $(WARN) $(WERROR) -O2 -g -fPIC -shared -o $@ $< -ldl
+	$(CC) $(CPPFLAGS_) $(WARN) $(WERROR) -O2 -g -fPIC -shared -o $@ $<
 
 testing: all $(UNITS) $(FUZZERS) $(B)/tests/soak/load $(B)/tests/crash/shim.so
 

@@ -1,0 +1,251 @@
+# A conversation with topicd in which everything happens that is written to disk,
+# and what must be true when it broke off anywhere. One process talks, so that
+# hundreds of runs take seconds; what was answered stands in these lists.
+# shellcheck shell=bash
+
+# Ids: of each publish that was sent; of those answered ok, and with an error.
+declare -a sent published refused
+# "SUBSCRIPTION ID" of what was settled with the answer ok, of what may have been
+# (there was no answer), and of what came after the restart.
+declare -A acknowledged rejected unsure delivered
+# Of the last receive.
+declare -a ids tokens
+
+# template - a namespace with a topic and two subscriptions: a keeps dead
+# letters, b drops; each copy of it is a run.
+template() {
+	ns t
+	subscription t a "maxDeliveryCount:2,receiveLockDurationInSeconds:60,\
+eventTimeToLive:PT1H"
+	subscription t b "maxDeliveryCount:2,receiveLockDurationInSeconds:60" \
+		--no-dead-letter
+	mv spool template
+}
+
+fresh() {
+	rm -rf spool trace clock && cp -a template spool
+	echo 0 >clock
+	export EGNS_CLOCK=$PWD/clock
+	sent=() published=() refused=()
+	acknowledged=() rejected=() unsure=() delivered=()
+}
+
+# Speak through socat; a peer that is gone ends the conversation, not the test.
+dial() {
+	trap '' PIPE
+	coproc TALK { exec socat -t 0.01 - UNIX-CONNECT:spool/run/topicd.sock 3>&- \
+		2>/dev/null; }
+	heard greeting
+}
+
+hang_up() {
+	local pid=${TALK_PID:-} fd=${TALK[1]:-}
+	[ -z "$fd" ] || exec {fd}>&-
+	[ -z "$pid" ] || wait "$pid" || :
+}
+
+# heard NAME - the next line into a variable.
+heard() {
+	[ -n "${TALK[0]:-}" ] && IFS= read -r -t 20 "$1" <&"${TALK[0]}"
+}
+
+# talk LINE... - send, and take the header of the answer into `answer`. Returns 1
+# for a refusal, 2 when topicd is gone.
+talk() {
+	answer=
+	[ -n "${TALK[1]:-}" ] || return 2
+	printf '%s\n' "$@" >&"${TALK[1]}" || return 2
+	heard answer || return 2
+	[[ $answer == '{"ok":true'* ]]
+}
+
+# publish EXTRA ID... - EXTRA: members for the header line.
+publish() {
+	local extra=$1 id lines=() rc=0
+	shift
+	for id; do
+		lines+=("$(event "$id" "{\"n\":$id}")")
+	done
+	sent+=("$*")
+	talk "{\"op\":\"publish\",\"topic\":\"t\",\"count\":$#$extra}" \
+		"${lines[@]}" || rc=$?
+	case $rc in
+	0) published+=("$@") ;;
+	1) refused+=("$@") ;;
+	esac
+	return "$rc"
+}
+
+# receive SUBSCRIPTION MAX [WAIT]
+receive() {
+	local i line
+	ids=() tokens=()
+	talk "{\"op\":\"receive\",\"topic\":\"t\",\"subscription\":\"$1\",\
+\"maxEvents\":$2,\"maxWaitTime\":${3:-0}}" || return
+	[[ $answer =~ \"count\":([0-9]+) ]] || return 2
+	for ((i = BASH_REMATCH[1]; i > 0; i--)); do
+		heard line || return 2
+		[[ $line =~ \"lockToken\":\"([^\"]+)\" ]]
+		tokens+=("${BASH_REMATCH[1]}")
+		[[ $line =~ \"id\":\"([^\"]+)\" ]]
+		ids+=("${BASH_REMATCH[1]}")
+	done
+}
+
+# settle OP SUBSCRIPTION N [EXTRA] - the first N of what came.
+settle() {
+	local op=$1 sub=$2 n=$3 list id rc=0
+	[ "${#tokens[@]}" -ge "$n" ] || return 0
+	list=$(printf ',"%s"' "${tokens[@]:0:n}")
+	talk "{\"op\":\"$op\",\"topic\":\"t\",\"subscription\":\"$sub\",\
+\"lockTokens\":[${list:1}]${4:-}}" || rc=$?
+	for id in "${ids[@]:0:n}"; do
+		case $op.$rc in
+		*.2) unsure[$sub $id]=1 ;;
+		acknowledge.0) acknowledged[$sub $id]=1 ;;
+		reject.0) rejected[$sub $id]=1 ;;
+		esac
+	done
+	ids=("${ids[@]:n}") tokens=("${tokens[@]:n}")
+	[ "$rc" -ne 0 ] || [[ $answer == *'"failedLockTokens":[]'* ]] ||
+		{ echo "$op $sub: $answer"; failures=1; }
+	return "$rc"
+}
+
+later() {
+	local now
+	read -r now <clock
+	echo "$((now + $1))" >clock.new && mv clock.new clock
+}
+
+# Does nothing of a subscription wait, and is nothing locked?
+empty() {
+	local line
+	talk '{"op":"stats","topic":"t","subscription":"'"$1"'"}' || return
+	heard line || return 2
+	[[ $line == *'"pending":0,'*'"inFlight":0,'* ]]
+}
+
+# Until a subscription is empty; for five seconds at most, as a fault may have
+# hit what would have emptied it.
+drained() {
+	local i rc
+	for ((i = 0; i < 250; i++)); do
+		rc=0
+		empty "$1" || rc=$?
+		[ "$rc" -eq 1 ] || return "$rc"
+		sleep 0.02
+	done
+}
+
+# Each step that is refused is let go; one that finds topicd gone is the last.
+scenario() {
+	local -a steps=(
+		'publish "" 1 2 3'
+		'publish ",\"producer\":\"p\",\"sequence\":1" 4'
+		'publish ",\"producer\":\"p\",\"sequence\":1" 4'
+		'receive a 3'
+		'settle acknowledge a 1'
+		'settle reject a 1'
+		'settle release a 1'
+		'receive b 4'
+		'settle acknowledge b 1'
+		'settle reject b 1'
+		'settle renewLock b 2'
+		'settle release b 1 ",\"releaseDelayInSeconds\":10"'
+		'later 100'
+		'receive b 2 5' # a lock ran out, a delay too
+		'later 100'
+		'drained b' # delivered twice: maxDeliveryCount
+		'talk "{\"op\":\"reload\"}"'
+		'publish "" 5 6 7 8 9'
+		'receive a 2'
+		'settle acknowledge a 2'
+		'receive b 5'
+		'settle acknowledge b 3'
+		'later 4000'
+		'drained a' # eventTimeToLive
+	)
+	local step rc
+	dial || return 0
+	for step in "${steps[@]}"; do
+		rc=0
+		eval "$step" || rc=$?
+		[ "$rc" -ne 2 ] || break
+	done
+	hang_up
+}
+
+# Acknowledge what still comes from a subscription, until it is empty.
+drain() {
+	local id end=$((SECONDS + 20))
+	until empty "$1"; do
+		[ "$SECONDS" -lt "$end" ] || { echo "$1 does not end"; return 1; }
+		receive "$1" 100 || return
+		for id in "${ids[@]}"; do
+			delivered[$1 $id]=1
+		done
+		settle acknowledge "$1" "${#ids[@]}" || return
+	done
+}
+
+# verify - topicd runs again, without faults. Nothing that was answered is lost,
+# nothing that was settled comes again, a batch is there whole or not at all, and
+# the books balance.
+verify() {
+	local id sub batch there failures=0
+	egns-ctl audit || return
+	later 100 # so that no lock is left
+	dial
+	drain a || failures=1
+	drain b || failures=1
+	hang_up
+	# Ids in the log; "SUBSCRIPTION ID" of the events whose end has a record.
+	local -A stored=() ended=()
+	while read -r id; do
+		stored[$id]=1
+	done < <(sed -n 's/.*"event":{"specversion":"1.0","id":"\([^"]*\)".*/\1/p' \
+		spool/topics/t/log/*.ndjson)
+	while read -r sub id; do
+		ended[$sub $id]=1
+	done < <(cat spool/deadletter/{new,cur}/* spool/dropped/* 2>/dev/null |
+		sed -n 's/.*"subscription":"\([^"]*\)".*"event":{.*"id":"\([^"]*\)".*/\1 \2/p')
+	for batch in "${sent[@]}"; do
+		there=0
+		for id in $batch; do
+			there=$((there + ${stored[$id]:-0}))
+		done
+		# shellcheck disable=SC2086 # counts words
+		set -- $batch
+		[ "$there" -eq 0 ] || [ "$there" -eq $# ] ||
+			{ echo "$there of batch $batch are stored"; failures=1; }
+	done
+	for id in "${refused[@]}"; do
+		[ -z "${stored[$id]:-}" ] ||
+			{ echo "event $id was refused, but is stored"; failures=1; }
+	done
+	for id in "${published[@]}"; do
+		[ -n "${stored[$id]:-}" ] || { echo "event $id is lost"; failures=1; }
+		for sub in a b; do
+			accounted "$sub $id" || failures=1
+		done
+	done
+	egns-ctl audit || failures=1
+	return "$failures"
+}
+
+# Each event of a subscription ends once: acknowledged, or with a record, or it
+# came after the restart.
+accounted() {
+	local fates=$((${acknowledged[$1]:-0} + ${ended[$1]:-0} + ${delivered[$1]:-0}))
+	if [ -n "${rejected[$1]:-}" ] && [ -z "${ended[$1]:-}" ]; then
+		echo "$1: rejected, but has no record"
+	elif [ -n "${acknowledged[$1]:-}" ] && [ "$fates" -ne 1 ]; then
+		echo "$1: acknowledged, and came again or has a record"
+	elif [ "$fates" -eq 0 ] && [ -z "${unsure[$1]:-}" ]; then
+		echo "$1: neither came nor ended"
+	else
+		return 0
+	fi
+	return 1
+}
