@@ -67,13 +67,20 @@ line_next(struct line_reader *r, const char **line, size_t *len)
 }
 
 bool
-line_pauses(const struct line_reader *r)
+line_waits(const struct line_reader *r)
 {
 	struct pollfd p = { .fd = r->fd, .events = POLLIN };
+
+	return !r->eof && poll(&p, 1, 0) == 0;
+}
+
+bool
+line_pauses(const struct line_reader *r)
+{
 	size_t rest = r->in.len - r->taken;
 
-	if (r->eof || (rest > 0 &&
-	    memchr(buf_data(&r->in) + r->taken, '\n', rest) != NULL))
+	if (rest > 0 &&
+	    memchr(buf_data(&r->in) + r->taken, '\n', rest) != NULL)
 		return false;
-	return poll(&p, 1, 0) == 0;
+	return line_waits(r);
 }

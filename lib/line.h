@@ -32,7 +32,8 @@ int line_fill(struct line_reader *);
  */
 int line_next(struct line_reader *, const char **line, size_t *len);
 
-/* Would line_next have to wait for somebody to write more? */
+/* Would line_fill, would line_next have to wait for somebody to write? */
+bool line_waits(const struct line_reader *);
 bool line_pauses(const struct line_reader *);
 
 #endif
