@@ -180,8 +180,12 @@ int topic_write(struct topic *);
 int topic_checkpoint(struct topic *, struct checkpoint *);
 int checkpoint_write(struct checkpoint *);
 void checkpoint_free(struct checkpoint *);
-/* End subscription i, with a record of what it still had. Nothing is under way. */
-void topic_remove(struct topic *, size_t i, const char *reason);
+/* End subscription i, with a record of what it still had; without room for the
+ * record false, and its files stay. Nothing is under way. */
+bool topic_remove(struct topic *, size_t i, const char *reason);
+/* Directories of what was deleted while nobody looked: of topics, or of the
+ * subscriptions of one. */
+void topic_remove_strays(struct store *, struct topic *);
 /* Remove segments that are past retention and needed by nobody. */
 void topic_expire_segments(struct topic *, int64_t now);
 

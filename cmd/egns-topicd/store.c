@@ -1,12 +1,9 @@
 /* all topics of the namespace, and the windows in which they become durable */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "jq.h"
@@ -452,15 +449,17 @@ remove_topic(struct store *st, size_t i)
 {
 	struct topic *t = st->topics[i];
 	char path[128];
+	bool recorded = true;
 
 	while (t->nsubs > 0)
-		topic_remove(t, t->nsubs - 1, "TopicDeleted");
+		if (!topic_remove(t, t->nsubs - 1, "TopicDeleted"))
+			recorded = false;
 	snprintf(path, sizeof(path), "topics/%s", t->name);
 	topic_close(t);
 	memmove(&st->topics[i], &st->topics[i + 1],
 	    (st->ntopics - i - 1) * sizeof(st->topics[0]));
 	st->ntopics--;
-	if (spool_remove(st->spool->fd, path) == -1)
+	if (recorded && spool_remove(st->spool->fd, path) == -1)
 		log_warn("%s: %s", path, strerror(errno));
 }
 
@@ -527,30 +526,6 @@ read_registry(struct store *st, struct fault *fault)
 	rc = registry_each(u.registry, "topics/", take_up, &u);
 	registry_close(u.registry);
 	return rc ? -1 : 0;
-}
-
-/* Directories of topics that were deleted while nobody looked. */
-static void
-remove_strays(struct store *st)
-{
-	struct dirent *e;
-	char path[300];
-	DIR *dir;
-	int fd;
-
-	fd = openat(st->spool->fd, "topics", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd == -1 || (dir = fdopendir(fd)) == NULL)
-		return;
-	while ((e = readdir(dir)) != NULL) {
-		if (e->d_name[0] == '.' ||
-		    find_topic(st, e->d_name, strlen(e->d_name)) != NULL)
-			continue;
-		snprintf(path, sizeof(path), "topics/%s", e->d_name);
-		log_warn("topic '%s' was deleted: removing %s", e->d_name, path);
-		if (spool_remove(st->spool->fd, path) == -1)
-			log_warn("%s: %s", path, strerror(errno));
-	}
-	closedir(dir);
 }
 
 static void
@@ -681,7 +656,7 @@ store_open(const struct spool *spool, struct ev_loop *loop,
 	st->timer.data = st;
 	if (read_registry(st, fault) == -1)
 		return NULL;
-	remove_strays(st);
+	topic_remove_strays(st, NULL);
 	store_wake(st, clock_now());
 	return st;
 }

@@ -1,4 +1,5 @@
 /* a topic: its log, its subscriptions, and the checkpoint of their indexes */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -366,53 +367,107 @@ take_up(const char *path, jv resource, void *arg)
 	return 0;
 }
 
-/* A record of what ceases with a subscription: how many events, and where. */
-static void
-record_gone(struct subscription *s, const char *reason)
+/*
+ * A record of what ceases as a whole: members of it as text behind topic,
+ * subscription (if any) and reason. False when it could not be written: then the
+ * files stay, and the next start tries again.
+ */
+static bool
+record_gone(struct store *st, const char *topic, const char *subscription,
+    const char *reason, const char *members)
 {
-	uint64_t left = s->queue.count - s->d.cursor + s->d.used;
 	char time[CLOCK_TEXT + 1];
 	struct buf b = { 0 };
+	int rc;
+
+	clock_format(time, clock_now());
+	buf_printf(&b, "{\"time\":\"%s\",\"topic\":", time);
+	buf_json(&b, topic, strlen(topic));
+	if (subscription != NULL) {
+		buf_str(&b, ",\"subscription\":");
+		buf_json(&b, subscription, strlen(subscription));
+	}
+	buf_printf(&b, ",\"reason\":\"%s\"%s}\n", reason, members);
+	rc = b.bad ? -1 :
+		     dropped_append(st->spool->fd, clock_now(), buf_data(&b),
+			 b.len);
+	if (rc == -1)
+		log_warn("topic '%s': dropped/: %s: its files stay", topic,
+		    strerror(errno));
+	buf_free(&b);
+	return rc == 0;
+}
+
+/* How many events a subscription still had, and where in the log they are. */
+static bool
+record_subscription(struct subscription *s, const char *reason)
+{
+	uint64_t left = s->queue.count - s->d.cursor + s->d.used;
+	char members[160];
 
 	if (left == 0)
-		return;
-	clock_format(time, clock_now());
-	buf_printf(&b,
-	    "{\"time\":\"%s\",\"topic\":\"%s\",\"subscription\":\"%s\","
-	    "\"uid\":\"%s\",\"reason\":\"%s\",\"count\":%llu,\"from\":%llu,"
-	    "\"to\":%llu}\n",
-	    time, s->topic->name, s->name, s->uid, reason,
-	    (unsigned long long)left,
-	    (unsigned long long)subscription_needs(s),
+		return true;
+	snprintf(members, sizeof(members),
+	    ",\"count\":%llu,\"from\":%llu,\"to\":%llu",
+	    (unsigned long long)left, (unsigned long long)subscription_needs(s),
 	    (unsigned long long)journal_end(s->topic->journal));
-	if (b.bad ||
-	    dropped_append(s->topic->store->spool->fd, clock_now(),
-		buf_data(&b), b.len) == -1)
-		log_warn("subscription '%s/%s': dropped/: %s", s->topic->name,
-		    s->name, strerror(errno));
-	buf_free(&b);
+	return record_gone(s->topic->store, s->topic->name, s->name, reason,
+	    members);
+}
+
+/* What stands in a directory of topics, or (of topic t) of subscriptions. */
+void
+topic_remove_strays(struct store *st, struct topic *t)
+{
+	int at = t ? t->dir : st->spool->fd, fd;
+	const char *where = t ? "subscriptions" : "topics";
+	struct dirent *e;
+	char path[300];
+	size_t len;
+	DIR *dir;
+
+	fd = openat(at, where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1 || (dir = fdopendir(fd)) == NULL)
+		return;
+	while ((e = readdir(dir)) != NULL) {
+		len = strlen(e->d_name);
+		if (e->d_name[0] == '.' ||
+		    (t ? (void *)store_subscription(t, e->d_name, len) :
+			 (void *)store_topic(st, e->d_name, len)) != NULL)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", where, e->d_name);
+		log_warn("%s was deleted: removing what it left", path);
+		if (record_gone(st, t ? t->name : e->d_name,
+			t ? e->d_name : NULL,
+			t ? "SubscriptionDeleted" : "TopicDeleted", "") &&
+		    spool_remove(at, path) == -1)
+			log_warn("%s: %s", path, strerror(errno));
+	}
+	closedir(dir);
 }
 
 /* A subscription that ceases takes its files with it. */
-void
+bool
 topic_remove(struct topic *t, size_t i, const char *reason)
 {
 	struct subscription *s = t->subs[i], *n;
 	char path[128];
+	bool recorded;
 
 	t->store->hooks.gone(s, t->store->hooks.arg);
-	record_gone(s, reason);
+	recorded = record_subscription(s, reason);
 	snprintf(path, sizeof(path), "subscriptions/%s", s->name);
 	n = store_subscription(t, s->name, strlen(s->name));
 	memmove(&t->subs[i], &t->subs[i + 1],
 	    (t->nsubs - i - 1) * sizeof(t->subs[0]));
 	t->nsubs--;
 	/* the same name created again has the directory now */
-	if (n == s &&
+	if (n == s && recorded &&
 	    store_subscription(t, s->name, strlen(s->name)) == NULL &&
 	    spool_remove(t->dir, path) == -1)
 		log_warn("%s/%s: %s", t->name, path, strerror(errno));
 	subscription_free(s);
+	return recorded;
 }
 
 static int
@@ -547,6 +602,7 @@ recover(struct topic *t, jv checkpoint, struct fault *fault)
 		return -1;
 	for (i = 0; i < t->nsubs; i++)
 		subscription_recovered(t->subs[i]);
+	topic_remove_strays(t->store, t);
 	rc = topic_checkpoint(t, &c) == -1 || checkpoint_write(&c) == -1;
 	checkpoint_free(&c);
 	return rc ? fault_errno(fault, FAULT_INTERNAL, "topic '%s': %s",
