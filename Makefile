@@ -23,9 +23,9 @@ CPPFLAGS_ = -D_GNU_SOURCE -Ilib $(CPPFLAGS)
 
 # What each program is made of; lib/ never needs cmd/.
 ground = buf file fault num log clock quote spool
-ctl = $(ground) base64 crc32c json jq event filter changes registry role schema \
-	shorthand query table line client segment journal queue deliveries \
-	deadletter maildir
+ctl = $(ground) base64 crc32c json jq event filter changes registry role \
+	nouns schema shorthand query table line client segment journal queue \
+	deliveries deadletter maildir
 topicd = $(ground) base64 crc32c json jq event filter changes registry role segment \
 	journal queue deliveries deadletter maildir commit daemon metrics
 pull = $(ground) json line client

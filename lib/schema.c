@@ -99,6 +99,26 @@ schema_path(char path[SCHEMA_PATH], const struct schema_noun *noun,
 	return 0;
 }
 
+const struct schema_noun *
+schema_check_path(const char *path, struct fault *f)
+{
+	const struct schema_noun *noun = schema_noun(path);
+	char topic[SCHEMA_PATH], again[SCHEMA_PATH], q[QUOTE_MAX];
+	const char *name = strrchr(path, '/');
+	size_t len = strlen(path);
+
+	if (noun == NULL || len >= SCHEMA_PATH) {
+		fault_set(f, FAULT_BAD_REQUEST, "path '%s': no such kind of "
+		    "resource", quote(q, path, len));
+		return NULL;
+	}
+	if (noun->kind == SCHEMA_NAMESPACE)
+		return noun;
+	len = noun->kind == SCHEMA_SUBSCRIPTION ? strcspn(path + 7, "/") : 0;
+	snprintf(topic, sizeof(topic), "%.*s", (int)len, path + 7);
+	return schema_path(again, noun, topic, name + 1, f) == -1 ? NULL : noun;
+}
+
 /* The collections of a path as we spell them; ids come in any case. */
 static void
 spell(char *path)
@@ -1413,7 +1433,7 @@ schema_make(struct registry *r, const char *path, jv given, const char *who,
 	jv checked, keep = jv_copy(given), out = jv_invalid();
 
 	m.check.fault = f;
-	m.old = registry_get(r, path);
+	m.old = r == NULL ? jv_invalid() : registry_get(r, path);
 	m.namespace = noun->kind == SCHEMA_NAMESPACE && !jv_is_valid(m.old) ?
 	    jv_copy(given) : registry_get(r, "namespace");
 	if (namespace_id(&m) == NULL) {
@@ -1532,8 +1552,8 @@ schema_links(struct registry *r, struct fault *f)
 
 /* ---- help ---- */
 
-static void
-help_member(struct buf *b, const struct schema *m, const char *indent)
+void
+schema_describe(struct buf *b, const struct schema *m)
 {
 	static const char *const names[] = {
 		[SCHEMA_STRING] = "string", [SCHEMA_INT] = "number",
@@ -1546,7 +1566,7 @@ help_member(struct buf *b, const struct schema *m, const char *indent)
 	const char *p = m->values, *from, *to;
 	size_t from_len, to_len;
 
-	buf_printf(b, "%s%s: %s", indent, m->name, names[m->type]);
+	buf_str(b, names[m->type]);
 	for (const char *sep = ""; m->type == SCHEMA_ENUM && p != NULL;) {
 		p = next_value(p, &from, &from_len, &to, &to_len);
 		if (from != to)
@@ -1568,6 +1588,13 @@ help_member(struct buf *b, const struct schema *m, const char *indent)
 	if (m->help != NULL)
 		buf_printf(b, "; %s", m->help);
 	buf_str(b, "\n");
+}
+
+static void
+help_member(struct buf *b, const struct schema *m, const char *indent)
+{
+	buf_printf(b, "%s%s: ", indent, m->name);
+	schema_describe(b, m);
 }
 
 static void

@@ -86,6 +86,9 @@ const struct schema_noun *schema_noun(const char *path);
 int schema_path(char path[SCHEMA_PATH], const struct schema_noun *,
     const char *topic, const char *name, struct fault *);
 
+/* The noun of a path with well-formed names; or NULL and a fault. */
+const struct schema_noun *schema_check_path(const char *path, struct fault *);
+
 /*
  * The registry path that a resource id of this namespace stands for ("topics/t"
  * for /subscriptions/.../namespaces/ns/topics/t); a path stands for itself. 0,
@@ -100,7 +103,7 @@ const struct schema *schema_member(const struct schema *, const char *name,
 
 /*
  * Hoisted, the members of "properties" stand beside "id" and "name", as
- * commands print them. Both consume their argument.
+ * commands print them. Consumes its argument, as schema_public does.
  */
 jv schema_hoist(jv resource);
 
@@ -111,7 +114,8 @@ jv schema_public(const struct schema_noun *, jv resource);
  * The whole resource at `path` from what was asked for (hoisted, consumed):
  * checked, filled in, with id, uid, systemData and keys; what is there already
  * keeps its uid, its keys and what is read-only. *changed says whether it
- * differs from what is there. Invalid (without message) and a fault that names
+ * differs from what is there. A namespace that is being created (registry NULL)
+ * brings its "id" and "name" along. Invalid (without message) and a fault that names
  * the field.
  */
 jv schema_make(struct registry *, const char *path, jv given, const char *who,
@@ -125,6 +129,9 @@ int schema_links(struct registry *, struct fault *);
 
 /* What can be written at this level, for people. */
 void schema_help(struct buf *, const struct schema *);
+
+/* Type, range, default and purpose of one property, and a newline. */
+void schema_describe(struct buf *, const struct schema *);
 
 /* Text of a UUID that is always the same for the same words. */
 #define SCHEMA_UUID 37

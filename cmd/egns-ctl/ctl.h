@@ -15,6 +15,8 @@ struct ctl {
 	const char *output; /* json, jsonc, table, tsv, none */
 	const char *query;  /* --query; NULL */
 	const char *jq;     /* --jq; NULL */
+	const char *group;  /* -g; NULL */
+	const char *subscription; /* --subscription; NULL */
 };
 
 /*
@@ -34,6 +36,13 @@ int ctl_print(struct ctl *, jv);
 /* Print "egns-ctl: TEXT" and return the status that the fault asks for. */
 int ctl_fault(const struct fault *);
 
+/* Print "egns-ctl: " and the words on stderr; returns 64. */
+int ctl_bad_usage(const struct verb *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The same for a flag that the verb has not; says which one was meant. */
+int ctl_unknown_flag(const struct verb *, const char *flag);
+
 /* Print "usage: egns-ctl " and the verb's usage on stderr; returns 64. */
 int ctl_usage(const struct verb *);
 
@@ -42,6 +51,16 @@ int ctl_usage(const struct verb *);
 struct spool;
 int ctl_reload(const struct spool *, struct fault *);
 
+int verb_create(struct ctl *, const struct verb *, int, char *[]);
+int verb_show(struct ctl *, const struct verb *, int, char *[]);
+int verb_list(struct ctl *, const struct verb *, int, char *[]);
+int verb_update(struct ctl *, const struct verb *, int, char *[]);
+int verb_delete(struct ctl *, const struct verb *, int, char *[]);
+int verb_wait(struct ctl *, const struct verb *, int, char *[]);
+int verb_list_key(struct ctl *, const struct verb *, int, char *[]);
+int verb_regenerate_key(struct ctl *, const struct verb *, int, char *[]);
+int verb_export(struct ctl *, const struct verb *, int, char *[]);
+int verb_apply(struct ctl *, const struct verb *, int, char *[]);
 int verb_publish(struct ctl *, const struct verb *, int, char *[]);
 int verb_up(struct ctl *, const struct verb *, int, char *[]);
 int verb_down(struct ctl *, const struct verb *, int, char *[]);

@@ -1,0 +1,421 @@
+/* egns-ctl: the resources of a namespace, its daemons, its state. */
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "buf.h"
+#include "ctl.h"
+#include "quote.h"
+#include "request.h"
+
+#define VERSION "1.0"
+#define WORDS_MAX 256
+
+static int verb_version(struct ctl *, const struct verb *, int, char *[]);
+
+#define NAMED " -n NAME"
+#define SUB " --topic-name TOPIC -n NAME"
+#define CHANGES " [--PROPERTY VALUE]..."
+#define UPDATES CHANGES " [--set PATH=VALUE] [--add PATH VALUE] [--remove PATH]"
+
+#define SIX(noun, named, in) \
+	{ noun " create", noun " create" named CHANGES, verb_create }, \
+	{ noun " show", noun " show" named, verb_show }, \
+	{ noun " list", noun " list" in " [--filter TEXT] [--top N]", \
+	    verb_list }, \
+	{ noun " update", noun " update" named UPDATES, verb_update }, \
+	{ noun " delete", noun " delete" named " --yes", verb_delete }, \
+	{ noun " wait", noun " wait" named \
+	    " --created|--updated|--deleted|--exists|--custom QUERY", \
+	    verb_wait }
+
+#define KEYS(noun, named) \
+	{ noun " list-key", noun " list-key" named, verb_list_key }, \
+	{ noun " regenerate-key", noun " regenerate-key" named \
+	    " --key-name key1|key2", verb_regenerate_key }
+
+#define ROLES(noun) \
+	{ noun " create", noun " create --assignee user:NAME|uid:N|group:NAME " \
+	    "--role ROLE --scope SCOPE", verb_create }, \
+	{ noun " list", noun " list [--assignee WHO] [--role ROLE] " \
+	    "[--scope SCOPE]", verb_list }, \
+	{ noun " show", noun " show -n NAME", verb_show }, \
+	{ noun " delete", noun " delete -n NAME --yes", verb_delete }
+
+/* The grammar. */
+static const struct verb verbs[] = {
+	SIX("namespace", " [-n NAME]", ""),
+	KEYS("namespace", ""),
+	SIX("namespace topic", NAMED, ""),
+	KEYS("namespace topic", NAMED),
+	SIX("namespace topic event-subscription", SUB, " --topic-name TOPIC"),
+	SIX("namespace client", NAMED, ""),
+	SIX("namespace client-group", NAMED, ""),
+	SIX("namespace topic-space", NAMED, ""),
+	SIX("namespace permission-binding", NAMED, ""),
+	SIX("namespace ca-certificate", NAMED, ""),
+	ROLES("role assignment"),
+	ROLES("namespace role-assignment"),
+	{ "export", "export", verb_export },
+	{ "apply", "apply [--dry-run] [--prune] FILE|-", verb_apply },
+	{ "publish", "publish -t TOPIC [--wrap --type T --source S "
+	    "[--subject EXPR]] [FILE...]", verb_publish },
+	{ "up", "up [-d]", verb_up },
+	{ "down", "down", verb_down },
+	{ "status", "status", verb_status },
+	{ "audit", "audit", verb_audit },
+	{ "scrub", "scrub", verb_scrub },
+	{ "version", "version", verb_version },
+};
+#define VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+static const char global_help[] =
+    "\nEverywhere: -C DIR (the spool), -g GROUP, -o json|table|tsv|none,\n"
+    "--query JMESPATH, --jq EXPRESSION, -h\n";
+
+static int
+verb_version(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
+{
+	(void)argv;
+	if (argc > 0)
+		return ctl_usage(verb);
+	if (strcmp(ctl->output, "none") != 0)
+		puts("egns-ctl " VERSION);
+	return 0;
+}
+
+int
+ctl_usage(const struct verb *verb)
+{
+	fprintf(stderr, "usage: egns-ctl %s\n", verb->usage);
+	return EX_USAGE;
+}
+
+int
+ctl_bad_usage(const struct verb *verb, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "egns-ctl: %s: ", verb->words);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputs("\n", stderr);
+	return EX_USAGE;
+}
+
+/* ---- suggestions ---- */
+
+/* How many letters to change, add or drop to get from one to the other. */
+static size_t
+distance(const char *a, const char *b)
+{
+	size_t n = strlen(b), row[64], diagonal, up;
+
+	if (n >= 63 || strlen(a) >= 63)
+		return 64;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 1; a[i - 1] != '\0'; i++) {
+		diagonal = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= n; j++) {
+			up = row[j];
+			row[j] = diagonal + (a[i - 1] != b[j - 1]);
+			if (up + 1 < row[j])
+				row[j] = up + 1;
+			if (row[j - 1] + 1 < row[j])
+				row[j] = row[j - 1] + 1;
+			diagonal = up;
+		}
+	}
+	return row[n];
+}
+
+static bool
+on_resources(const struct verb *verb)
+{
+	return verb->run == verb_create || verb->run == verb_show ||
+	    verb->run == verb_list || verb->run == verb_update ||
+	    verb->run == verb_delete || verb->run == verb_wait ||
+	    verb->run == verb_list_key || verb->run == verb_regenerate_key;
+}
+
+/* The flag in a help text that is most like this one; "" for none. */
+static void
+nearest(char best[64], const char *help, const char *flag)
+{
+	size_t least = strlen(flag) / 3 + 1, d, len;
+	char word[64];
+
+	best[0] = '\0';
+	while ((help = strstr(help, "--")) != NULL) {
+		len = strcspn(help, ", \n[|=");
+		snprintf(word, sizeof(word), "%.*s", (int)len, help);
+		help += len;
+		if ((d = distance(flag, word)) <= least) {
+			least = d;
+			strcpy(best, word);
+		}
+	}
+}
+
+int
+ctl_unknown_flag(const struct verb *verb, const char *flag)
+{
+	struct buf help = {0};
+	char best[64], q[QUOTE_MAX];
+
+	buf_str(&help, verb->usage);
+	buf_str(&help, "\n");
+	if (on_resources(verb))
+		request_help(&help, verb);
+	buf_add(&help, "", 1);
+	nearest(best, help.bad ? "" : buf_data(&help), flag);
+	buf_free(&help);
+	quote(q, flag, strlen(flag));
+	if (best[0] != '\0')
+		return ctl_bad_usage(verb, "unknown flag %s; is %s meant?", q,
+		    best);
+	return ctl_bad_usage(verb, "unknown flag %s; -h tells which there are",
+	    q);
+}
+
+/* ---- help ---- */
+
+static bool
+begins_with(const char *words, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	return len == 0 || (strncmp(words, prefix, len) == 0 &&
+	    (words[len] == ' ' || words[len] == '\0'));
+}
+
+/* All verbs below some words. How many. */
+static int
+list_verbs(FILE *out, const char *prefix)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < VERBS; i++)
+		if (begins_with(verbs[i].words, prefix)) {
+			if (n++ == 0)
+				fputs("usage:\n", out);
+			fprintf(out, "  egns-ctl %s\n", verbs[i].usage);
+		}
+	return n;
+}
+
+static int
+help_verb(const struct verb *verb)
+{
+	struct buf b = {0};
+
+	printf("usage: egns-ctl %s\n\n", verb->usage);
+	if (on_resources(verb)) {
+		request_help(&b, verb);
+		fwrite(buf_data(&b), 1, b.len, stdout);
+		buf_free(&b);
+	}
+	fputs(global_help, stdout);
+	return 0;
+}
+
+/* ---- the command line ---- */
+
+struct line {
+	struct ctl ctl;
+	bool help;
+	char *words[WORDS_MAX + 1];
+	int n;
+};
+
+/* Flags that may stand anywhere. */
+static const struct global {
+	const char *name, *alias;
+	size_t at; /* in struct ctl; 0 with no value: ignored */
+	bool value;
+} globals[] = {
+	{ "-C", "--spool", offsetof(struct ctl, spool), true },
+	{ "-o", "--output", offsetof(struct ctl, output), true },
+	{ "-g", "--resource-group", offsetof(struct ctl, group), true },
+	{ "--query", "--query", offsetof(struct ctl, query), true },
+	{ "--jq", "--jq", offsetof(struct ctl, jq), true },
+	{ "--subscription", "--subscription",
+	    offsetof(struct ctl, subscription), true },
+	{ "--only-show-errors", "--only-show-errors", 0, false },
+	{ "--verbose", "--verbose", 0, false },
+	{ "--debug", "--debug", 0, false },
+};
+#define GLOBALS (sizeof(globals) / sizeof(globals[0]))
+
+/* The global flag that an argument is; *value when it brings its own. */
+static const struct global *
+find_global(const char *arg, const char **value)
+{
+	size_t len = strncmp(arg, "--", 2) == 0 ? strcspn(arg, "=") :
+	    strlen(arg);
+
+	*value = arg[len] == '=' ? arg + len + 1 : NULL;
+	for (size_t i = 0; i < GLOBALS; i++) {
+		const struct global *g = &globals[i];
+
+		if ((strlen(g->name) == len && !memcmp(arg, g->name, len)) ||
+		    (strlen(g->alias) == len && !memcmp(arg, g->alias, len)))
+			return g;
+		/* -ojson, -C/some/where */
+		if (g->name[1] != '-' && arg[0] == '-' && arg[1] != '-' &&
+		    strncmp(arg, g->name, 2) == 0 && arg[2] != '\0') {
+			*value = arg + 2;
+			return g;
+		}
+	}
+	return NULL;
+}
+
+/* Take the global flags off; the rest are the words. 0, or 64. */
+static int
+read_line(struct line *l, int argc, char *argv[])
+{
+	const struct global *g;
+	const char *value;
+	bool all = false; /* behind "--" everything is the verb's */
+
+	for (int i = 1; i < argc; i++) {
+		if (!all && (strcmp(argv[i], "-h") == 0 ||
+		    strcmp(argv[i], "--help") == 0)) {
+			l->help = true;
+			continue;
+		}
+		all |= strcmp(argv[i], "--") == 0;
+		g = all ? NULL : find_global(argv[i], &value);
+		if (g == NULL) {
+			if (l->n == WORDS_MAX) {
+				fputs("egns-ctl: too many words\n", stderr);
+				return EX_USAGE;
+			}
+			l->words[l->n++] = argv[i];
+			continue;
+		}
+		if (!g->value)
+			continue;
+		if (value == NULL && (value = argv[++i]) == NULL) {
+			fprintf(stderr, "egns-ctl: %s needs a value\n",
+			    g->name);
+			return EX_USAGE;
+		}
+		*(const char **)((char *)&l->ctl + g->at) = value;
+	}
+	return 0;
+}
+
+/* The first n words as one text; false: too long to be a verb's. */
+static bool
+join(const struct line *l, int n, char *text, size_t size)
+{
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (int i = 0; i < n; i++) {
+		len += (size_t)snprintf(text + len, size - len, "%s%s",
+		    i == 0 ? "" : " ", l->words[i]);
+		if (len >= size)
+			return false;
+	}
+	return true;
+}
+
+/* Words in front of the first flag. */
+static int
+leading(const struct line *l)
+{
+	int n = 0;
+
+	while (n < l->n && n < 6 && l->words[n][0] != '-')
+		n++;
+	return n;
+}
+
+/* The verb with the longest match; *n words belong to it. */
+static const struct verb *
+find_verb(const struct line *l, int *n)
+{
+	char text[128];
+
+	for (*n = leading(l); *n > 0; (*n)--) {
+		if (!join(l, *n, text, sizeof(text)))
+			continue;
+		for (size_t i = 0; i < VERBS; i++)
+			if (strcmp(verbs[i].words, text) == 0)
+				return &verbs[i];
+	}
+	return NULL;
+}
+
+/* No verb: help for what the words begin, or say what was meant. */
+static int
+no_verb(const struct line *l)
+{
+	char text[128], q[QUOTE_MAX];
+	const char *best = NULL;
+	size_t least, d;
+
+	if (!join(l, leading(l), text, sizeof(text)))
+		text[sizeof(text) - 1] = '\0';
+	if (list_verbs(l->help ? stdout : stderr, text) > 0) {
+		fputs(global_help, l->help ? stdout : stderr);
+		return l->help ? 0 : EX_USAGE;
+	}
+	least = strlen(text) / 3 + 1;
+	for (size_t i = 0; i < VERBS; i++)
+		if ((d = distance(text, verbs[i].words)) <= least) {
+			least = d;
+			best = verbs[i].words;
+		}
+	quote(q, text, strlen(text));
+	if (best != NULL)
+		fprintf(stderr, "egns-ctl: '%s': no such command; is '%s' "
+		    "meant?\n", q, best);
+	else
+		fprintf(stderr, "egns-ctl: '%s': no such command; egns-ctl -h "
+		    "lists them\n", q);
+	return EX_USAGE;
+}
+
+static bool
+known_output(const char *name)
+{
+	static const char *const names[] = {
+		"json", "jsonc", "table", "tsv", "none"
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+int
+main(int argc, char *argv[])
+{
+	static struct line line = { .ctl = { .output = "json" } };
+	const struct verb *verb;
+	int n, rc;
+
+	if ((rc = read_line(&line, argc, argv)) != 0)
+		return rc;
+	if (!known_output(line.ctl.output)) {
+		fputs("egns-ctl: -o: json, jsonc, table, tsv or none\n",
+		    stderr);
+		return EX_USAGE;
+	}
+	if ((verb = find_verb(&line, &n)) == NULL)
+		return no_verb(&line);
+	if (line.help)
+		return help_verb(verb);
+	return verb->run(&line.ctl, verb, line.n - n, line.words + n);
+}

@@ -1,0 +1,149 @@
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <tcutil.h>
+#include <unistd.h>
+
+#include "jq.h"
+#include "quote.h"
+#include "role.h"
+
+void
+session_who(struct session *s)
+{
+	struct role_peer peer;
+
+	role_peer_init(&peer, getuid(), getgid());
+	snprintf(s->who, sizeof(s->who), "%s", peer.name);
+	role_peer_free(&peer);
+}
+
+/* -g is right when the namespace's id names that group. */
+static int
+check_group(struct session *s, const char *group)
+{
+	jv namespace = registry_get(s->registry, "namespace");
+	const char *id = jq_str(namespace, "id"), *own = NULL;
+	char q[QUOTE_MAX];
+	struct fault f = {0};
+	size_t len = 0;
+
+	if (id == NULL)
+		fault_set(&f, FAULT_NOT_FOUND, "%s: holds no namespace: "
+		    "egns-ctl namespace create", s->spool.path);
+	else {
+		own = strstr(id, "/resourceGroups/") + 16;
+		len = strcspn(own, "/");
+	}
+	if (id != NULL && group != NULL && (strlen(group) != len ||
+	    strncasecmp(group, own, len) != 0))
+		fault_set(&f, FAULT_NOT_FOUND, "resource group '%s': this "
+		    "namespace is in '%.*s'", quote(q, group, strlen(group)),
+		    (int)len, own);
+	jv_free(namespace);
+	return f.code == FAULT_NONE ? 0 : ctl_fault(&f);
+}
+
+int
+session_open(struct session *s, struct ctl *ctl, bool write)
+{
+	struct fault f;
+	int rc;
+
+	if (spool_open(&s->spool, ctl->spool, &f) == -1)
+		return ctl_fault(&f);
+	session_who(s);
+	s->registry = registry_open(&s->spool, write, &f);
+	rc = s->registry == NULL ? ctl_fault(&f) : check_group(s, ctl->group);
+	if (rc != 0)
+		session_close(s);
+	return rc;
+}
+
+void
+session_close(struct session *s)
+{
+	registry_close(s->registry);
+	s->registry = NULL;
+	if (s->spool.path != NULL)
+		spool_close(&s->spool);
+	memset(&s->spool, 0, sizeof(s->spool));
+}
+
+int
+session_is(struct session *s, const char *name)
+{
+	jv namespace;
+	const char *own;
+	char q[QUOTE_MAX];
+	struct fault f = {0};
+
+	if (name == NULL)
+		return 0;
+	namespace = registry_get(s->registry, "namespace");
+	own = jq_str(namespace, "name");
+	if (strcasecmp(own, name) != 0)
+		fault_set(&f, FAULT_NOT_FOUND, "namespace '%s': this one is "
+		    "'%s'", quote(q, name, strlen(name)), own);
+	jv_free(namespace);
+	return f.code == FAULT_NONE ? 0 : ctl_fault(&f);
+}
+
+int
+session_commit(struct session *s)
+{
+	struct fault f;
+
+	if (registry_commit(s->registry, s->who, &f) == -1)
+		return ctl_fault(&f);
+	/* the daemons read it now */
+	registry_close(s->registry);
+	s->registry = NULL;
+	if (ctl_reload(&s->spool, &f) == -1)
+		return ctl_fault(&f);
+	s->registry = registry_open(&s->spool, true, &f);
+	return s->registry == NULL ? ctl_fault(&f) : 0;
+}
+
+struct scoped {
+	jv id;
+	TCLIST *paths;
+};
+
+static int
+collect_scoped(const char *path, jv role, void *arg)
+{
+	struct scoped *sc = arg;
+	const char *scope = jq_str(role, "properties.scope");
+	size_t len = strlen(jv_string_value(sc->id));
+
+	if (scope != NULL &&
+	    strncasecmp(scope, jv_string_value(sc->id), len) == 0 &&
+	    (scope[len] == '/' || scope[len] == '\0'))
+		tclistpush2(sc->paths, path);
+	jv_free(role);
+	return 0;
+}
+
+int
+session_delete(struct session *s, const char *path, struct fault *f)
+{
+	jv v = registry_get(s->registry, path);
+	struct scoped sc = { jq_get(v, "id"), tclistnew() };
+	int rc = 0;
+
+	/* a namesake made later must not inherit what was granted */
+	if (jv_get_kind(sc.id) == JV_KIND_STRING)
+		registry_each(s->registry, "roleAssignments/", collect_scoped,
+		    &sc);
+	for (int i = 0; rc == 0 && i < tclistnum(sc.paths); i++)
+		rc = registry_delete(s->registry, tclistval2(sc.paths, i), f);
+	tclistdel(sc.paths);
+	jv_free(sc.id);
+	jv_free(v);
+	return rc == 0 && registry_has(s->registry, path) ?
+	    registry_delete(s->registry, path, f) : rc;
+}
