@@ -126,7 +126,7 @@ wait_for() {
 ns() {
 	local path made=' '
 	export EGNS_SPOOL=$PWD/spool
-	egns-ctl namespace create -C spool -n ns -o none || return
+	egns-ctl namespace create -C spool -n testns -o none || return
 	for path; do
 		[[ $made == *" ${path%%/*} "* ]] || topic "${path%%/*}" || return
 		made+="${path%%/*} "
