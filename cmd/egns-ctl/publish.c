@@ -348,15 +348,6 @@ static const struct option names[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static void usage(const struct verb *) __attribute__((noreturn));
-
-static void
-usage(const struct verb *v)
-{
-	fprintf(stderr, "usage: egns-ctl %s %s\n", v->words, v->usage);
-	exit(EX_USAGE);
-}
-
 static struct jq_program *
 expression(const char *option, const char *text)
 {
@@ -404,20 +395,27 @@ set(struct publish *p, struct wrap *w, int ch, const struct verb *v)
 		w->content_type = optarg;
 		break;
 	default:
-		usage(v);
+		exit(ctl_usage(v));
 	}
 }
 
-/* Options that only make sense together. */
-static bool
-fits(const struct publish *p, const struct wrap *w)
+/* Options that only make sense together. 0, or a status. */
+static int
+check_options(const struct publish *p, const struct wrap *w,
+    const struct verb *v)
 {
-	if (p->topic == NULL || (p->producer == NULL) != (p->sequence == -1))
-		return false;
-	if (p->wrap != NULL)
-		return w->type != NULL && w->source != NULL;
-	return w->type == NULL && w->source == NULL && w->subject == NULL &&
-	    w->id == NULL && w->content_type == NULL;
+	if (p->topic == NULL)
+		return ctl_bad_usage(v, "-t TOPIC is missing");
+	if ((p->producer == NULL) != (p->sequence == -1))
+		return ctl_bad_usage(v, "--producer needs --sequence, and the "
+		    "other way round");
+	if (p->wrap != NULL && (w->type == NULL || w->source == NULL))
+		return ctl_bad_usage(v, "--wrap needs --type and --source");
+	if (p->wrap == NULL && (w->type != NULL || w->source != NULL ||
+	    w->subject != NULL || w->id != NULL || w->content_type != NULL))
+		return ctl_bad_usage(v, "--type, --source, --subject, --id and "
+		    "--data-content-type are for --wrap");
+	return 0;
 }
 
 static int
@@ -460,10 +458,9 @@ verb_publish(struct ctl *ctl, const struct verb *v, int argc, char *argv[])
 	optind = 0;
 	while ((ch = getopt_long(argc + 1, words, "t:", names, NULL)) != -1)
 		set(&p, &w, ch, v);
-	if (!fits(&p, &w))
-		usage(v);
-	status = publish(&p, ctl, optind <= argc ? words + optind :
-	    standard_input);
+	if ((status = check_options(&p, &w, v)) == 0)
+		status = publish(&p, ctl, optind <= argc ? words + optind :
+		    standard_input);
 	buf_free(&p.lines);
 	buf_free(&p.wrapped);
 	event_free(&p.event);
