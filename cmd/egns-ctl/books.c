@@ -246,10 +246,7 @@ read_deliveries(struct account *a, const struct deliveries *d)
 	for (i = 0; i < d->nslots; i++) {
 		if (d->slot[i].state == DELIVERY_FREE)
 			continue;
-		if (d->slot[i].state == DELIVERY_LOCKED)
-			a->in_flight++;
-		else
-			a->pending++;
+		a->in_flight++;
 		if (offsets_add(&a->held, d->slot[i].offset) == -1)
 			return -1;
 	}
@@ -276,7 +273,7 @@ read_account(const struct ledger *l, struct account *a, struct fault *f)
 	if (fstatat(l->dir, path, &st, 0) == 0)
 		a->matched = (uint64_t)st.st_size / sizeof(uint64_t);
 	if (a->matched > a->cursor)
-		a->pending += a->matched - a->cursor;
+		a->pending = a->matched - a->cursor;
 	return 0;
 }
 

@@ -63,11 +63,11 @@ static const struct verb verbs[] = {
 	{ "apply", "apply [--dry-run] [--prune] FILE|-", verb_apply },
 	{ "publish", "publish -t TOPIC [--wrap --type T --source S "
 	    "[--subject EXPR]] [FILE...]", verb_publish },
-	{ "up", "up [-d]", verb_up },
-	{ "down", "down", verb_down },
+	{ "up", "up [-d | -r FD] [--timeout SECONDS]", verb_up },
+	{ "down", "down [--timeout SECONDS]", verb_down },
 	{ "status", "status", verb_status },
-	{ "audit", "audit", verb_audit },
-	{ "scrub", "scrub", verb_scrub },
+	{ "audit", "audit [--topic TOPIC]", verb_audit },
+	{ "scrub", "scrub [--topic TOPIC]", verb_scrub },
 	{ "version", "version", verb_version },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
