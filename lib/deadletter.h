@@ -23,7 +23,7 @@ enum dl_reason {
 	DL_REASONS,
 };
 const char *dl_reason_name(enum dl_reason);
-int dl_reason_parse(const char *, size_t); /* -1: none of ours */
+int dl_reason_parse(const char *, size_t); /* in any case; -1: none of ours */
 
 /* Outcome names of a delivery attempt, for `deliveryresult`. */
 enum dl_result {

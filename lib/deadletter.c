@@ -1,0 +1,226 @@
+/* what becomes of an event that nobody acknowledged */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base64.h"
+#include "clock.h"
+#include "deadletter.h"
+#include "file.h"
+#include "spool.h"
+
+#define BLOCK 4096 /* bytes of a look backwards for a newline */
+
+static const char *const reasons[DL_REASONS] = {
+	[DL_MAX_DELIVERY_COUNT] = "MaxDeliveryCountExceeded",
+	[DL_TIME_TO_LIVE] = "TimeToLiveExceeded",
+	[DL_UNAUTHORIZED] = "Unauthorized",
+	[DL_ENDPOINT_NOT_FOUND] = "EndpointNotFound",
+	[DL_SCHEMA_REJECTED] = "SchemaRejected",
+	[DL_PAYLOAD_TOO_LARGE] = "PayloadTooLarge",
+	[DL_REJECTED] = "Rejected",
+	[DL_CORRUPT] = "Corrupt",
+};
+
+static const char *const results[DL_RESULTS] = {
+	[DL_NOT_ACKNOWLEDGED] = "NotAcknowledged",
+	[DL_RESULT_REJECTED] = "Rejected",
+	[DL_BAD_REQUEST] = "BadRequest",
+	[DL_RESULT_UNAUTHORIZED] = "Unauthorized",
+	[DL_FORBIDDEN] = "Forbidden",
+	[DL_NOT_FOUND] = "NotFound",
+	[DL_RESULT_PAYLOAD_TOO_LARGE] = "PayloadTooLarge",
+	[DL_TIMED_OUT] = "TimedOut",
+	[DL_BUSY] = "Busy",
+	[DL_ABORTED] = "Aborted",
+	[DL_SOCKET_ERROR] = "SocketError",
+	[DL_RESOLUTION_ERROR] = "ResolutionError",
+};
+
+static int
+find_name(const char *const *names, int n, const char *s, size_t len)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (strlen(names[i]) == len &&
+		    strncasecmp(names[i], s, len) == 0)
+			return i;
+	return -1;
+}
+
+const char *
+dl_reason_name(enum dl_reason reason)
+{
+	return reasons[reason];
+}
+
+int
+dl_reason_parse(const char *s, size_t len)
+{
+	return find_name(reasons, DL_REASONS, s, len);
+}
+
+const char *
+dl_result_name(enum dl_result result)
+{
+	return results[result];
+}
+
+int
+dl_result_parse(const char *s, size_t len)
+{
+	return find_name(results, DL_RESULTS, s, len);
+}
+
+/* "name":"text", of text that needs no escapes, behind another member. */
+static void
+add_plain(struct buf *b, const char *name, const char *text)
+{
+	buf_str(b, ",\"");
+	buf_str(b, name);
+	buf_str(b, "\":\"");
+	buf_str(b, text);
+	buf_str(b, "\"");
+}
+
+static void
+add_time(struct buf *b, const char *name, int64_t us)
+{
+	char text[CLOCK_TEXT + 1];
+
+	clock_format(text, us);
+	add_plain(b, name, text);
+}
+
+static void
+add_base64(struct buf *b, const void *data, size_t n)
+{
+	char *to = buf_room(b, BASE64_LEN(n));
+
+	if (to == NULL)
+		return;
+	base64_encode(to, data, n);
+	buf_grew(b, BASE64_LEN(n));
+}
+
+static void
+add_properties(struct buf *b, const struct dl_record *r)
+{
+	buf_str(b, ",\"deadletterProperties\":{\"deadletterreason\":\"");
+	buf_str(b, dl_reason_name(r->reason));
+	buf_str(b, "\",\"deliveryattempts\":");
+	buf_u64(b, r->attempts);
+	add_plain(b, "deliveryresult", dl_result_name(r->result));
+	if (r->last_attempt != 0)
+		add_time(b, "lastDeliveryAttemptTime", r->last_attempt);
+	if (r->line->time != 0)
+		add_time(b, "publishTime", r->line->time);
+	buf_str(b, "}");
+}
+
+void
+dl_format(struct buf *b, const struct dl_record *r)
+{
+	char time[CLOCK_TEXT + 1];
+
+	clock_format(time, r->now);
+	buf_str(b, "{\"time\":\"");
+	buf_str(b, time);
+	buf_str(b, "\",\"topic\":");
+	buf_json(b, r->topic, strlen(r->topic));
+	buf_str(b, ",\"subscription\":");
+	buf_json(b, r->subscription, strlen(r->subscription));
+	buf_str(b, ",\"offset\":");
+	buf_u64(b, r->line->offset);
+	if (r->destination != NULL) {
+		buf_str(b, ",\"destination\":");
+		buf_str(b, r->destination);
+	} else {
+		add_plain(b, "reason", dl_reason_name(r->reason));
+	}
+	add_properties(b, r);
+	if (r->reason == DL_CORRUPT) {
+		buf_str(b, ",\"line_base64\":\"");
+		add_base64(b, r->line->event, r->line->event_len);
+		buf_str(b, "\"");
+	} else {
+		buf_str(b, ",\"event\":");
+		buf_add(b, r->line->event, r->line->event_len);
+	}
+	buf_str(b, "}\n");
+}
+
+/* Where the last whole line of a file ends; -1 and errno. */
+static off_t
+end_of_lines(int fd, off_t size)
+{
+	char block[BLOCK];
+	const char *nl;
+	off_t from;
+	ssize_t n;
+
+	for (; size > 0; size = from) {
+		from = size > BLOCK ? size - BLOCK : 0;
+		n = file_pread(fd, block, (size_t)(size - from), from);
+		if (n == -1)
+			return -1;
+		if ((nl = memrchr(block, '\n', (size_t)n)) != NULL)
+			return from + (nl - block) + 1;
+	}
+	return 0;
+}
+
+/* Lines behind the last whole one, on disk; the caller has the lock. */
+static int
+append_lines(int spool, int fd, const void *lines, size_t len)
+{
+	struct stat st;
+	off_t end;
+	int error;
+
+	if (fstat(fd, &st) == -1 || (end = end_of_lines(fd, st.st_size)) == -1)
+		return -1;
+	if (end < st.st_size && ftruncate(fd, end) == -1)
+		return -1;
+	/* before the first byte, so that a file with bytes has a safe name */
+	if (end == 0 && spool_sync_dir(spool, "dropped") == -1)
+		return -1;
+	if (file_pwrite(fd, lines, len, end) == -1) {
+		error = errno;
+		/* the next writer cuts what stays when this fails too */
+		(void)!ftruncate(fd, end);
+		errno = error;
+		return -1;
+	}
+	return fdatasync(fd);
+}
+
+int
+dropped_append(int spool, int64_t now, const void *lines, size_t len)
+{
+	char day[CLOCK_TEXT + 1], path[64];
+	int fd, rc, error;
+
+	clock_format(day, now);
+	snprintf(path, sizeof(path), "dropped/%.10s.ndjson", day);
+	fd = openat(spool, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd == -1 && errno == ENOENT &&
+	    spool_mkdir(spool, "dropped", 0700) == 0)
+		fd = openat(spool, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd == -1)
+		return -1;
+	while ((rc = flock(fd, LOCK_EX)) == -1 && errno == EINTR)
+		;
+	if (rc == 0)
+		rc = append_lines(spool, fd, lines, len);
+	error = errno;
+	close(fd);
+	errno = error;
+	return rc;
+}
