@@ -58,7 +58,7 @@ void journal_format(struct buf *, struct journal_line *);
  * Take a whole line (newline included) apart; pointers are into it. 0, or -1
  * when it is not what journal_format writes: then nothing of it is believed.
  */
-int journal_parse(const char *line, size_t len, struct journal_line *);
+int journal_parse(const char *text, size_t len, struct journal_line *);
 
 struct journal;
 

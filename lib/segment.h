@@ -47,8 +47,8 @@ struct segment_reader {
 
 /*
  * The next line, newline included: 1, and *line is valid until the next call
- * (NULL when it is longer than max). At the end 0, and *len tells how many bytes
- * without a newline are left there. -1 and errno.
+ * (NULL when it is longer than max). At the end 0, and *len tells how many
+ * bytes without a newline are left there. -1 and errno.
  */
 int segment_line(struct segment_reader *, const char **line, size_t *len);
 void segment_reader_free(struct segment_reader *);
