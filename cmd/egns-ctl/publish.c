@@ -228,26 +228,21 @@ check(struct publish *p, const char **text, size_t *len, struct fault *f)
 	return event_parse(&p->event, *text, *len, f);
 }
 
-/* Publish the events of a file; those before a bad one are sent. */
+/* Publish the events of a file, up to a bad one. */
 static int
 publish_values(struct publish *p, struct values *v, struct fault *f)
 {
 	const char *text;
-	struct fault why;
 	size_t len;
 	int n;
 
 	while ((n = values_next(v, &text, &len, f)) == 1) {
 		p->read += len + 1;
-		if (check(p, &text, &len, f) == -1) {
-			n = values_fault(v, f);
-			break;
-		}
+		if (check(p, &text, &len, f) == -1)
+			return values_fault(v, f);
 		if (add(p, v, text, len, f) == -1)
 			return -1;
 	}
-	if (n == -1 && !p->failed && drain(p, &why) == -1)
-		*f = why;
 	/* The next file has lines of its own. */
 	return n == -1 ? -1 : send_batch(p, f);
 }
@@ -319,13 +314,16 @@ report(const struct publish *p, const struct fault *f)
 static int
 publish_files(struct publish *p, char *files[])
 {
-	struct fault f;
+	struct fault f, why;
 	int rc = 0;
 
 	for (; rc == 0 && *files != NULL; files++)
 		rc = publish_file(p, *files, &f);
-	if (rc == 0)
-		rc = drain(p, &f);
+	/* What comes before bad input is published. */
+	if (!p->failed && drain(p, &why) == -1) {
+		rc = -1;
+		f = why;
+	}
 	if (rc == -1)
 		hear_rest(p, &f);
 	bar_wipe(p);
