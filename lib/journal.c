@@ -302,10 +302,8 @@ each_line(int fd, const struct segment *s, uint64_t from, uint64_t end,
 			line = (struct journal_line){ .len = len };
 		line.offset = at;
 		at += len;
-		if ((rc = fn(&line, arg)) != 0) {
-			rc = 1;
+		if (fn(&line, arg) != 0)
 			break;
-		}
 	}
 	if (rc == 0 && len > 0 && !written) {
 		line = (struct journal_line){ .offset = at, .len = len };

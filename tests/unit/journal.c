@@ -485,7 +485,7 @@ static void
 a_long_log_is_read_from_two_places(void)
 {
 	struct journal *j = fresh();
-	uint64_t first = 0, second, n;
+	uint64_t first = 0, second = 0, n;
 	struct journal_line line;
 	char event[600];
 
