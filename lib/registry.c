@@ -54,6 +54,7 @@ struct registry {
 	struct pending *pending;
 	size_t npending, cap;
 	TCMAP *by_path; /* path -> index in pending */
+	jv namespace;   /* the resource that is asked for all the time */
 };
 
 struct pending {
@@ -207,11 +208,18 @@ copy_file(int dir, const char *from, const char *to)
 static int
 index_prepare(struct registry *r, bool copy)
 {
+	int fd;
+
 	if (unlinkat(r->dir, NEW_NAME, 0) == -1 && errno != ENOENT)
 		return -1;
-	if (r->mark.offset == 0)
-		return unlinkat(r->dir, INDEX_NAME, 0) == -1 &&
-		    errno != ENOENT ? -1 : 0;
+	if (r->mark.offset == 0) {
+		if (unlinkat(r->dir, INDEX_NAME, 0) == -1 && errno != ENOENT)
+			return -1;
+		/* Tokyo Cabinet would let everybody read it */
+		fd = openat(r->dir, NEW_NAME,
+		    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		return fd == -1 ? -1 : close(fd);
+	}
 	if (copy)
 		return copy_file(r->dir, INDEX_NAME, NEW_NAME);
 	if (renameat(r->dir, INDEX_NAME, r->dir, NEW_NAME) == -1)
@@ -373,6 +381,7 @@ registry_open(const struct spool *spool, bool write, struct fault *f)
 		return NULL;
 	}
 	r->write = write;
+	r->namespace = jv_invalid();
 	r->log = -1;
 	r->dir = openat(spool->fd, DIR_NAME,
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -414,6 +423,7 @@ registry_close(struct registry *r)
 	if (r->by_path != NULL)
 		tcmapdel(r->by_path);
 	index_close(r);
+	jv_free(r->namespace);
 	if (r->log != -1)
 		close(r->log);
 	if (r->dir != -1)
@@ -433,8 +443,8 @@ find_pending(const struct registry *r, const char *path)
 	return i == NULL ? NULL : &r->pending[*i];
 }
 
-jv
-registry_get(struct registry *r, const char *path)
+static jv
+look_up(struct registry *r, const char *path)
 {
 	const struct pending *p = find_pending(r, path);
 	char *text;
@@ -450,6 +460,16 @@ registry_get(struct registry *r, const char *path)
 	v = jv_parse_sized(text, len);
 	free(text);
 	return v;
+}
+
+jv
+registry_get(struct registry *r, const char *path)
+{
+	if (strcmp(path, "namespace") != 0)
+		return look_up(r, path);
+	if (!jv_is_valid(r->namespace))
+		r->namespace = look_up(r, path);
+	return jv_copy(r->namespace);
 }
 
 bool
@@ -571,6 +591,10 @@ pend(struct registry *r, const char *path, char *text, size_t len,
 	struct pending *p = find_pending(r, path);
 	size_t cap;
 
+	if (strcmp(path, "namespace") == 0) {
+		jv_free(r->namespace);
+		r->namespace = jv_invalid();
+	}
 	if (p != NULL) {
 		free(p->text);
 		p->text = text;

@@ -148,16 +148,20 @@ int
 schema_id_path(struct registry *r, const char *id, char path[SCHEMA_PATH],
     struct fault *f)
 {
-	jv namespace = registry_get(r, "namespace");
-	const char *name = jq_str(namespace, "name");
-	const char *at = strcasestr(id, provider);
+	const char *at = strcasestr(id, provider), *name;
 	char q[QUOTE_MAX];
+	jv namespace;
 	size_t len;
 	int rc = 0;
 
-	if (id[0] != '/')
+	if (id[0] != '/') {
 		snprintf(path, SCHEMA_PATH, "%s", id);
-	else if (strncasecmp(id, "/subscriptions/", 15) != 0 || at == NULL ||
+		spell(path);
+		return 0;
+	}
+	namespace = registry_get(r, "namespace");
+	name = jq_str(namespace, "name");
+	if (strncasecmp(id, "/subscriptions/", 15) != 0 || at == NULL ||
 	    name == NULL)
 		rc = -1;
 	else {
