@@ -254,22 +254,34 @@ signal_taken() {
 	[ "$(states)" = 1:locked ]
 }
 
-@test "topicd may be killed and come back under a worker" {
+# gone_and_back HOW - topicd ends by HOW while command 1 of 3 runs, which
+# ends before topicd is back.
+gone_and_back() {
 	ns t01/s01
 	start egns-topicd
 	publish 1 2 3
 	start_worker --until-empty -- sh -c 'touch started; until [ -e go ]; do
 		sleep 0.02; done; echo $EGNS_EVENT_ID'
 	wait_for test -e started
-	crash egns-topicd
+	"$1" egns-topicd
 	wait_for grep -q 'the connection was lost' said
 	touch go
 	wait_for has_line 1 out
 	start egns-topicd
 	ended 0
-	[ "$(sort -u out | paste -sd' ')" = "1 2 3" ]
-	[ "$(wc -l <said)" -eq 1 ]
 	[ -z "$(states)" ]
+}
+
+@test "topicd may be restarted under a worker, which then settles what it did" {
+	gone_and_back stop
+	[ "$(paste -sd' ' out)" = "1 2 3" ]
+	[ "$(wc -l <said)" -eq 1 ]
+}
+
+@test "topicd may be killed under a worker" {
+	gone_and_back crash
+	# A lock need not outlive a crash; then its event comes again.
+	[ "$(sort -u out | paste -sd' ')" = "1 2 3" ]
 }
 
 @test "a worker that is stopped while topicd is away says what is not settled" {

@@ -655,12 +655,15 @@ verb_exec(const struct options *opt, const struct verb *v, char *argv[])
 	if ((w.jobs = calloc((size_t)opt->jobs, sizeof(*w.jobs))) == NULL ||
 	    (w.signals = catch_signals(&w)) == -1)
 		err(EX_OSERR, NULL);
-	if (spool_open(&w.spool, opt->spool, &f) == -1)
-		return pull_fault(&f);
-	if (reach(&w, &f) == -1)
-		return pull_fault(&f);
-	loop(&w);
+	if (spool_open(&w.spool, opt->spool, &f) == -1) {
+		w.status = pull_fault(&f);
+	} else {
+		if (reach(&w, &f) == -1)
+			w.status = pull_fault(&f);
+		else
+			loop(&w);
+		spool_close(&w.spool);
+	}
 	finish(&w);
-	spool_close(&w.spool);
 	return w.status;
 }
