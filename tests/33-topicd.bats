@@ -54,7 +54,7 @@ hang_up() {
 @test "what is published is in the log, byte for byte, before the answer" {
 	ns t01/s01
 	start egns-topicd
-	local odd='{ "id" : "1","source":"/ä", "type":"t","specversion":"1.0","data":{"n": 1.0e2, "s":"\u00e4/\/"} }'
+	local odd='{ "id" : "1","source":"/s", "subject" : "ä", "type":"t","specversion":"1.0","data":{"n": 1.0e2, "s":"\u00e4/\/"} }'
 	[ "$(publish 1 "$odd")" = '{"ok":true,"count":1}' ]
 	grep -qF "\"event\":$odd}" "$(log_file)"
 	receive 1 | tail -n 1 | grep -qF "\"event\":$odd}"

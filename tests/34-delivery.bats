@@ -212,9 +212,9 @@ has_dead() {
 		advance 250
 		[ "$(settle renewLock "$t")" = ok ]
 	done
-	advance 99
+	advance 60
 	[ "$(settle renewLock "$t")" = ok ]
-	advance 2
+	advance 50
 	[ "$(settle renewLock "$t")" = TokenLost ]
 	[ "$(settle acknowledge "$t")" = ok ]
 }

@@ -37,12 +37,21 @@ ids() {
 	start egns-topicd
 	event 1 | egns-ctl publish -t t01
 	{ event 2; event 3; event 4; } | egns-ctl publish -t t01
-	stop egns-topicd
+	crash egns-topicd
 	head -n -1 "$log" >cut && cat cut >"$log"
 	start egns-topicd
 	[ "$(ids)" = '1 ' ]
 	event 5 | egns-ctl publish -t t01
 	[ "$(ids)" = '5 ' ]
+	egns-ctl audit
+}
+
+@test "a log that somebody made shorter is noticed, and the rest served" {
+	five
+	head -n 4 "$log" >cut && cat cut >"$log"
+	start egns-topicd
+	grep -q 'somebody made it shorter' egns-topicd.log
+	[ "$(ids)" = '3 4 ' ]
 	egns-ctl audit
 }
 
@@ -53,7 +62,8 @@ ids() {
 	[[ $output == *00000000000000000000.ndjson* ]]
 	start egns-topicd
 	[ "$(ids)" = '3 5 ' ]
-	[ "$(jq -r .reason spool/dropped/*.ndjson)" = Corrupt ]
+	on_record() { [ "$(jq -r .reason spool/dropped/*.ndjson)" = Corrupt ]; }
+	wait_for on_record
 	jq -r .line_base64 spool/dropped/*.ndjson | base64 -d |
 		grep -qF '"id":"X"'
 	egns-pull receive -t t01 -s s01 -w 0

@@ -61,7 +61,7 @@ strays() {
 start() {
 	local name=$1
 	shift
-	args_of[$name]=$(printf '%q ' "$@")
+	args_of[$name]=$([ $# -eq 0 ] || printf '%q ' "$@")
 	rm -f "$name.ready" && mkfifo "$name.ready"
 	env ${PRELOAD:+"LD_PRELOAD=$PRELOAD"} "$name" -r 4 "$@" \
 		4>"$name.ready" >>"$name.log" 2>&1 3>&- &

@@ -120,6 +120,17 @@ add_ledger(struct books *b, const char *name, jv resource)
 	return l->dir == -1 && errno != ENOENT ? -1 : 0;
 }
 
+/* One that has reached its expiration time is no subscription any more. */
+static bool
+has_expired(jv resource)
+{
+	const char *end = jq_str(resource, "properties.expirationTimeUtc");
+	int64_t time;
+
+	return end != NULL && clock_parse(end, strlen(end), &time) == 0 &&
+	    time <= clock_now();
+}
+
 static int
 add_account(struct ledger *l, const char *name, jv resource)
 {
@@ -151,7 +162,8 @@ list(const char *path, jv resource, void *arg)
 	if (of->only == NULL || named(of->only, topic, len)) {
 		if (slash == NULL)
 			rc = add_ledger(of->books, topic, resource);
-		else if ((l = books_ledger(of->books, topic, len)) != NULL)
+		else if (!has_expired(resource) &&
+		    (l = books_ledger(of->books, topic, len)) != NULL)
 			rc = add_account(l, strrchr(slash, '/') + 1, resource);
 	}
 	jv_free(resource);

@@ -165,13 +165,14 @@ step_header(struct peer *p)
 	return true;
 }
 
+/* The events up to the one numbered `event` are too much. */
 static void
-too_large(struct peer *p)
+too_large(struct peer *p, uint32_t event)
 {
 	p->state = PEER_SKIP;
 	fault_set(&p->fault, FAULT_TOO_LARGE,
 	    "event %u: the events of a publish have at most %d bytes together",
-	    p->request.count - p->lines + 1, EVENT_BATCH_MAX);
+	    event, EVENT_BATCH_MAX);
 	store_failed(p->topic, NULL, METRIC_PUBLISH, FAULT_TOO_LARGE,
 	    p->request.count);
 }
@@ -190,8 +191,9 @@ step_body(struct peer *p)
 	}
 	if (p->scanned > EVENT_BATCH_MAX + p->request.count ||
 	    (p->lines > 0 && p->in.len > BODY_MAX)) {
+		too_large(p, p->request.count - p->lines +
+			(p->in.len - p->scanned > EVENT_BATCH_MAX));
 		take(p, p->scanned);
-		too_large(p);
 		return true;
 	}
 	if (p->lines > 0)

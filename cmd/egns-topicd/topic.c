@@ -343,6 +343,19 @@ begin(struct subscription *s, struct fault *fault)
 	return fault ? -1 : 0;
 }
 
+/* One that has expired, and whose end is on record: nothing of it is left. */
+static bool
+has_ceased(struct topic *t, const char *name, jv resource)
+{
+	const char *end = jq_str(resource, "properties.expirationTimeUtc");
+	char path[128];
+	int64_t us;
+
+	snprintf(path, sizeof(path), "subscriptions/%s", name);
+	return end != NULL && clock_parse(end, strlen(end), &us) == 0 &&
+	    us <= clock_now() && faccessat(t->dir, path, F_OK, 0) == -1;
+}
+
 static int
 take_up(const char *path, jv resource, void *arg)
 {
@@ -351,6 +364,10 @@ take_up(const char *path, jv resource, void *arg)
 	struct subscription *s = by_path(t, path);
 	const char *uid = jq_str(resource, "uid");
 
+	if (has_ceased(t, strrchr(path, '/') + 1, resource)) {
+		jv_free(resource);
+		return 0;
+	}
 	if (s != NULL && (uid == NULL || strcmp(uid, s->uid) == 0)) {
 		s->seen = true;
 		return subscription_configure(s, resource, u->fault);
@@ -579,6 +596,7 @@ recover(struct topic *t, jv checkpoint, struct fault *fault)
 {
 	uint64_t upto = 0, from;
 	struct checkpoint c;
+	bool trusted;
 	size_t i;
 	int rc;
 
@@ -589,10 +607,16 @@ recover(struct topic *t, jv checkpoint, struct fault *fault)
 	t->journal = journal_open(t->dir, "log", upto, NULL, NULL, fault);
 	if (t->journal == NULL)
 		return -1;
-	from = upto;
+	if (!(trusted = upto <= journal_end(t->journal)))
+		log_warn("topic '%s': its log ends at %llu, but reached %llu "
+			 "once: somebody made it shorter",
+		    t->name, (unsigned long long)journal_end(t->journal),
+		    (unsigned long long)upto);
+	from = trusted ? upto : 0;
 	for (i = 0; i < t->nsubs; i++) {
 		if (subscription_recover(t->subs[i],
-			vouched(checkpoint, t->subs[i]), upto, fault) == -1)
+			trusted ? vouched(checkpoint, t->subs[i]) : -1, upto,
+			fault) == -1)
 			return -1;
 		begin_at_creation(t, t->subs[i]);
 		if (t->subs[i]->scan_from < from)
