@@ -61,8 +61,10 @@ static const struct verb verbs[] = {
 	ROLES("namespace role-assignment"),
 	{ "export", "export", verb_export },
 	{ "apply", "apply [--dry-run] [--prune] FILE|-", verb_apply },
-	{ "publish", "publish -t TOPIC [--wrap --type T --source S "
-	    "[--subject EXPR]] [FILE...]", verb_publish },
+	{ "publish", "publish -t TOPIC [--batch N] "
+	    "[--producer NAME --sequence N] [--wrap --type TYPE "
+	    "--source SOURCE [--subject EXPR] [--id EXPR] "
+	    "[--data-content-type TYPE]] [FILE|-]...", verb_publish },
 	{ "up", "up [-d | -r FD] [--timeout SECONDS]", verb_up },
 	{ "down", "down [--timeout SECONDS]", verb_down },
 	{ "status", "status", verb_status },
