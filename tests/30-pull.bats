@@ -8,9 +8,9 @@ publish() {
 	for id; do event "$id" "{\"n\":$id}"; done | egns-ctl publish -t t01
 }
 
-# received [ARG...] - the ids of what can be received at once.
+# received - the ids of what can be received at once.
 received() {
-	egns-pull receive -t t01 -s s01 -n 100 -w 0 "$@" |
+	egns-pull receive -t t01 -s s01 -n 100 -w 0 |
 		jq -r .event.id | paste -sd' '
 }
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2016
+# shellcheck shell=bash disable=SC2016,SC2154
 # egns-pull exec: a command for each event, settled by its exit status.
 load lib
 
