@@ -11,7 +11,7 @@ five() {
 	ns t01/s01
 	start egns-topicd
 	local id
-	for id in 1 2 3 4 5; do event $id; done | egns-ctl publish -t t01
+	for id in 1 2 3 4 5; do event $id | egns-ctl publish -t t01; done
 	egns-pull receive -t t01 -s s01 | egns-pull acknowledge -t t01 -s s01 -
 	egns-pull receive -t t01 -s s01 >/dev/null
 	stop egns-topicd

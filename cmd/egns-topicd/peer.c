@@ -87,6 +87,17 @@ peer_free(struct peer *p)
 	free(p);
 }
 
+/* Closing a socket with bytes unread would take the last answer from the peer. */
+static void
+drain(int fd)
+{
+	char scrap[4096];
+
+	if (shutdown(fd, SHUT_RD) == 0) /* from here on it cannot send */
+		while (read(fd, scrap, sizeof(scrap)) > 0)
+			;
+}
+
 void
 peer_close(struct peer *p)
 {
@@ -94,6 +105,8 @@ peer_close(struct peer *p)
 
 	if (p->gone)
 		return;
+	if (p->closing)
+		drain(p->fd);
 	serve_wait_end(p);
 	ev_io_stop(s->loop, &p->read);
 	ev_io_stop(s->loop, &p->write);
