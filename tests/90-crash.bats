@@ -22,6 +22,7 @@ unshim() {
 sweep() {
 	local n shard=$1 of=$2 variable failures=0
 	shift 2
+	trap - DEBUG # by which BATS follows every command, at its price
 	template
 	for ((n = shard; n < 3000; n += of)); do
 		fresh
@@ -29,10 +30,11 @@ sweep() {
 		for variable; do
 			export "${variable/=N/=$n}"
 		done
-		start egns-topicd 2>/dev/null && scenario
+		start egns-topicd && scenario
 		end
 		unshim
 		[ "$(wc -l <trace)" -ge "$n" ] || break
+		later 100
 		start egns-topicd
 		if ! verify >verdict 2>&1; then
 			failures=1
@@ -40,8 +42,9 @@ sweep() {
 			cat verdict
 		fi
 		stop egns-topicd
-	done
-	echo "$n calls" && [ "$n" -gt 40 ] && [ "$failures" -eq 0 ]
+	done 2>>errors # where bash tells of each process that was killed
+	grep -vE ' Killed |not ready' errors || :
+	echo "$n calls" && [ "$n" -gt 30 ] && [ "$failures" -eq 0 ]
 }
 
 # It may have been killed, have stopped because of the fault, or live: then TERM
@@ -99,7 +102,7 @@ end() {
 	[[ $answer != *'"ok":true'* ]]
 	gone egns-topicd
 	[ "$status" -eq 74 ]
-	grep 'fsync\|sync' egns-topicd.log
+	grep 'Input/output error' egns-topicd.log
 }
 
 @test "an acknowledge whose sync fails is not answered, and topicd stops" {
@@ -122,7 +125,7 @@ end() {
 @test "a full disk refuses a publish, and the next one is stored" {
 	ns t/s
 	shim
-	SHIM_PATH=/log/ SHIM_CALLS=write,pwrite,writev,pwritev SHIM_ENOSPC=1 \
+	SHIM_PATH=/log/ SHIM_CALLS=write,pwrite,writev,pwritev SHIM_ENOSPC=1,2 \
 		SHIM_TORN=1 start egns-topicd
 	ask '{"op":"publish","topic":"t","count":1}' "$(event 1)" |
 		jq -e '.ok == false and .error.code == "TooManyRequests"'
