@@ -11,7 +11,7 @@ FUZZ_SECONDS = 10
 
 # Debian packages, in the one place where they are named.
 BUILD_DEPS = gcc make libc6-dev libjq-dev libtokyocabinet-dev libev-dev
-TEST_DEPS = bats jq procps socat parallel
+TEST_DEPS = bats jq python3 procps socat parallel
 LINT_DEPS = clang-tidy cppcheck shellcheck mandoc
 FMT_DEPS = clang-format
 FUZZ_DEPS = clang libclang-rt-14-dev
