@@ -1,0 +1,9 @@
+# Random kills under load: `make soak` does 200 of them.
+
+load lib
+
+# shellcheck disable=SC2154 # top: lib
+
+@test "killed at random under load, topicd breaks no answer" {
+	SOAK_CYCLES=${SOAK_CYCLES:-20} "$top/tests/soak/soak"
+}
