@@ -51,10 +51,12 @@ no_strays() {
 	done
 }
 
-strays() {
-	env -u EGNS_TEST grep -lszFx "EGNS_TEST=$EGNS_TEST" \
-		/proc/[0-9]*/environ | grep -o '[0-9]*'
-}
+# It has no EGNS_TEST itself, so that it does not find its own processes.
+strays() (
+	mark=EGNS_TEST=$EGNS_TEST
+	unset EGNS_TEST
+	grep -lszFx "$mark" /proc/[0-9]*/environ | grep -o '[0-9]*'
+)
 
 # start NAME ARG... - run daemon NAME in the background; return once it is ready.
 # PRELOAD names a library to load into it. Not under `run`, which is a subshell.

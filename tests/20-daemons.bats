@@ -1,0 +1,239 @@
+# shellcheck shell=bash
+# up, down and status: the daemons of a namespace under the small supervisor.
+load lib
+
+# fake TEXT - a directory with egns-ctl and an egns-topicd that is this script.
+fake() {
+	mkdir -p fake
+	cp "$B/egns-ctl" fake/
+	printf '#!/bin/sh\n%s\n' "$1" >fake/egns-topicd
+	chmod +x fake/egns-topicd
+}
+
+pid() {
+	cat "spool/run/$1.lock"
+}
+
+topicd_ready() {
+	egns-ctl status -o none
+}
+
+not_running() {
+	[ "$(egns-ctl status --jq ".daemons[] | select(.name == \"$1\").running")" = false ]
+}
+
+# another_than PID - topicd answers, and is another process.
+another_than() {
+	topicd_ready && [ "$(pid topicd)" != "$1" ]
+}
+
+@test "up -d returns when all daemons are ready, down when all are gone" {
+	ns topic/sub-one
+	egns-ctl up -d
+	ask '{"op":"stats"}' | jq -se '.[0].ok'
+	topicd=$(pid topicd) up=$(pid up)
+	egns-ctl down
+	process_ended "$topicd"
+	process_ended "$up"
+}
+
+@test "up -d keeps nothing of its caller's open" {
+	ns
+	out=$(egns-ctl up -d 2>&1 | cat)
+	[ -z "$out" ]
+	egns-ctl down
+}
+
+@test "up in the foreground tells -r when it is ready and ends on TERM with 0" {
+	ns
+	mkfifo ready
+	egns-ctl up -r 4 4>ready 2>up.log 3>&- &
+	read -r -t "$PATIENCE" _ <ready
+	topicd_ready
+	topicd=$(pid topicd)
+	kill "$!"
+	wait "$!"
+	process_ended "$topicd"
+}
+
+@test "status tells pid, since when, and counts; its exit code is the health" {
+	ns topic/sub-one
+	run -69 --separate-stderr egns-ctl status
+	jq -e '.healthy == false and .daemons[0].running == false' <<<"$output"
+	egns-ctl up -d
+	event 1 | egns-ctl publish -t topic
+	run -0 egns-ctl status -o json
+	jq -e --argjson pid "$(pid topicd)" --argjson up "$(pid up)" '
+		.healthy and .problems == [] and .supervisor.pid == $up and
+		(.daemons[0] | .name == "topicd" and .pid == $pid and .ready and
+		.topics == 1 and .subscriptions == 1 and .events == 1 and
+		.pending == 1 and (.since | test("^20..-.*Z$")))' <<<"$output"
+	run -0 egns-ctl status -o table
+	[[ ${lines[0]} == Name*Running*Pid* ]]
+	egns-ctl down
+}
+
+@test "status names what waits for a person" {
+	ns topic
+	mkdir -p spool/deadletter/corrupt spool/dropped
+	touch spool/deadletter/corrupt/x
+	echo '{}' >"spool/dropped/$(date -u +%F).ndjson"
+	egns-ctl up -d
+	run -0 egns-ctl status --jq '.problems[] | "\(.problem) \(.count)"'
+	[[ $output == *"corrupt files 1"* ]]
+	[[ $output == *"events dropped today 1"* ]]
+	egns-ctl down
+}
+
+@test "a daemon that was killed is started again and has lost nothing" {
+	ns topic/sub-one
+	egns-ctl up -d
+	event 1 | egns-ctl publish -t topic
+	topicd=$(pid topicd)
+	kill -KILL "$topicd"
+	wait_for another_than "$topicd"
+	egns-pull receive -t topic -s sub-one -w 0 | jq -e '.event.id == "1"'
+	grep -q 'topicd: ended by signal 9' spool/run/up.log
+	egns-ctl down
+	egns-ctl audit -o none
+}
+
+@test "the delay between starts grows" {
+	ns topic
+	fake 'if [ -e ran ]; then exit 3; fi
+touch ran; echo >&3; exec 3>&-; exit 3'
+	fake/egns-ctl up -d
+	fourth() { grep -q 'again in 0.8 s' spool/run/up.log; }
+	wait_for fourth
+	run -0 grep -o 'again in .*' spool/run/up.log
+	[ "${lines[0]}" = "again in 0.1 s" ]
+	[ "${lines[1]}" = "again in 0.2 s" ]
+	[ "${lines[2]}" = "again in 0.4 s" ]
+	egns-ctl down
+}
+
+@test "a second instance is refused and the first named" {
+	ns topic
+	egns-ctl up -d
+	run -73 egns-ctl up
+	[[ $output == *"runs already"*"$(pid up)"* ]]
+	run -73 egns-ctl up -d
+	[[ $output == *"runs already"*"$(pid up)"* ]]
+	egns-ctl down
+}
+
+@test "up -d fails when topicd runs on its own, which down leaves alone" {
+	ns topic
+	start egns-topicd
+	run -73 egns-ctl up -d
+	[[ $output == *"egns-topicd: "*"runs already"* ]]
+	run -69 egns-ctl down
+	[[ $output == *"topicd: runs on its own"* ]]
+	topicd_ready
+}
+
+@test "up -d gives the last words of a daemon that cannot start, and its status" {
+	ns topic
+	fake 'echo egns-topicd: fatal: no such moon >&2; exit 78'
+	run -78 fake/egns-ctl up -d
+	[[ $output == *"no such moon"*"topicd: did not start: ended with status 78"* ]]
+	run -78 fake/egns-ctl up
+	[[ $output == *"no such moon"* ]]
+	grep -Eq '^20[0-9T:.-]+Z egns-topicd: fatal: no such moon$' spool/run/topicd.log
+}
+
+@test "up says so when there is no such daemon" {
+	ns topic
+	mkdir fake
+	cp "$B/egns-ctl" fake/
+	PATH=/usr/bin:/bin run -69 fake/egns-ctl up -d
+	[[ $output == *"egns-topicd: No such file or directory"* ]]
+}
+
+@test "up -d that is interrupted before readiness leaves nothing" {
+	ns topic
+	fake 'echo started >started; exec sleep 1000'
+	fake/egns-ctl up -d 3>&- &
+	up=$!
+	wait_for test -s started
+	supervisor=$(pid up)
+	kill -KILL "$up"
+	wait "$up" || :
+	wait_for process_ended "$supervisor"
+}
+
+@test "a daemon that does not stop is killed after --timeout" {
+	ns topic
+	fake 'trap "" TERM; echo >&3; exec sleep 1000 3>&-'
+	fake/egns-ctl up -d --timeout 0
+	egns-ctl down
+	grep -q 'topicd: did not stop within 0 s: killed' spool/run/up.log
+}
+
+@test "down --timeout gives up waiting" {
+	ns topic
+	fake 'trap "" TERM; echo $$ >daemon; echo >&3; exec sleep 1000 3>&-'
+	fake/egns-ctl up -d
+	run -75 egns-ctl down --timeout 0
+	[[ $output == *"still stopping"* ]]
+	kill -KILL "$(cat daemon)"
+	egns-ctl down
+}
+
+@test "down with nothing to stop says so and is content" {
+	ns topic
+	run -0 egns-ctl down
+	[[ $output == *"nothing runs"* ]]
+}
+
+@test "HUP goes on to the daemons" {
+	ns topic
+	fake 'trap "echo reread >&2" HUP
+trap "kill \$!; exit 0" TERM
+sleep 1000 3>&- &
+echo >&3; exec 3>&-
+while :; do wait; done'
+	fake/egns-ctl up -d
+	kill -HUP "$(pid up)"
+	reread() { grep -q 'Z reread$' spool/run/topicd.log; }
+	wait_for reread
+	egns-ctl down
+}
+
+@test "daemons do not outlive a supervisor that was killed" {
+	ns topic
+	egns-ctl up -d
+	topicd=$(pid topicd)
+	kill -KILL "$(pid up)"
+	wait_for process_ended "$topicd"
+	not_running topicd
+	egns-ctl up -d
+	egns-ctl down
+}
+
+@test "a log that is full becomes NAME.log.old" {
+	ns topic
+	mkdir -p spool/run
+	truncate -s 10M spool/run/topicd.log
+	fake 'echo first >&2; exit 1'
+	run -1 fake/egns-ctl up -d
+	[ "$(stat -c %s spool/run/topicd.log.old)" -eq 10485760 ]
+	grep -q 'Z first$' spool/run/topicd.log
+}
+
+@test "a change is in force in a running topicd when egns-ctl returns" {
+	ns topic
+	egns-ctl up -d
+	topic late
+	subscription late sub-one
+	event 1 | egns-ctl publish -t late
+	egns-pull receive -t late -s sub-one -w 0 | jq -e '.event.id == "1"'
+	egns-ctl down
+}
+
+@test "wrong flags are answered with the usage" {
+	run -64 egns-ctl up -x
+	[[ $output == *"usage: egns-ctl up"* ]]
+	run -64 egns-ctl down now
+	run -64 egns-ctl up -r
+}

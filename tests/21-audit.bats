@@ -1,0 +1,211 @@
+# shellcheck shell=bash
+# audit and scrub: they find what is broken, and nothing where nothing is.
+load lib
+
+log=spool/topics/t01/log/00000000000000000000.ndjson
+subs=spool/topics/t01/subscriptions
+
+# books - 100 events; of s01 10 are handed out, 5 acknowledged, 2 dead-lettered;
+# of s02 3 are dropped. topicd runs.
+books() {
+	ns t01/s01
+	subscription t01 s02 '' --no-dead-letter
+	start egns-topicd
+	local id
+	for id in {1..100}; do event "$id"; done | egns-ctl publish -t t01
+	egns-pull receive -t t01 -s s01 -n 10 >received
+	head -n 5 received | egns-pull acknowledge -t t01 -s s01 - >/dev/null
+	tail -n 2 received | egns-pull reject -t t01 -s s01 - >/dev/null
+	egns-pull receive -t t01 -s s02 -n 3 |
+		egns-pull reject -t t01 -s s02 - >/dev/null
+}
+
+# flip FILE OFFSET - change a byte.
+flip() {
+	local byte
+	byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+	# shellcheck disable=SC2059 # the format is the byte
+	printf "\\$(printf %o $((byte ^ 1)))" |
+		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+# differs TEXT - audit finds that, and exits 1.
+differs() {
+	run -1 egns-ctl audit -o none
+	[[ $output == *"$1"* ]] || { echo "$output"; return 1; }
+}
+
+# breaks FILE [OFFSET] - scrub names it, and exits 1.
+breaks() {
+	run -1 egns-ctl scrub --jq '.broken[] | "\(.file) \(.offset)"'
+	[[ $output == *"$1${2+ $2}"* ]] || { echo "$output"; return 1; }
+}
+
+# at N - the offset of line N of the log.
+at() {
+	head -n $(($1 - 1)) "$log" | wc -c
+}
+
+@test "the books balance while topicd runs, and when it does not" {
+	books
+	for running in true false; do
+		run -0 --separate-stderr egns-ctl audit
+		[ -z "$stderr" ]
+		jq -e --argjson running $running '
+			.balanced and .topicd == $running and
+			(.topics[0] | .events == 100 and .number == 100) and
+			(.subscriptions[0] | .matched == 100 and .cursor == 10
+			and .pending == 90 and .inFlight == 3 and
+			.acknowledged == 5 and .deadLettered == 2 and
+			.deadLetterRecords == 2) and
+			(.subscriptions[1] | .dropped == 3 and
+			.droppedRecords == 3)' <<<"$output"
+		run -0 egns-ctl scrub
+		jq -e '.whole and .lines == 100' <<<"$output"
+		[ $running = false ] || stop egns-topicd
+	done
+}
+
+@test "a namespace without an event balances" {
+	ns t01/s01
+	egns-ctl audit -o none
+	egns-ctl scrub -o none
+	start egns-topicd
+	egns-ctl audit -o none
+	egns-ctl scrub -o none
+}
+
+@test "while audit reads the files topicd cannot start" {
+	books
+	stop egns-topicd
+	mkfifo spool/dropped/slow.ndjson
+	exec 5<>spool/dropped/slow.ndjson
+	egns-ctl audit -o none 3>&- 5>&- &
+	locked() { egns-ctl status --jq '.daemons[0].running' | grep true; }
+	wait_for locked
+	run -73 egns-topicd
+	[[ $output == *"runs already"* ]]
+	exec 5>&-
+	wait "$!"
+}
+
+@test "a flipped bit in the log is named by audit and scrub" {
+	books
+	flip "$log" $(($(at 50) + 60))
+	differs "topic 't01': log offset $(at 50): the line does not match"
+	breaks "${log#spool/}" "$(at 50)"
+	stop egns-topicd
+	differs "log offset $(at 50): the line does not match"
+}
+
+@test "an event that is missing from the log is named by audit" {
+	books
+	stop egns-topicd
+	offset=$(at 50)
+	sed -i 50d "$log"
+	differs "log offset $offset: event number 51 follows 49"
+	differs "no line of the log begins"
+	differs "the checkpoint knows it"
+}
+
+@test "a truncated log is named by audit, with topicd and without" {
+	books
+	end=$(at 101)
+	truncate -s "$(at 50)" "$log"
+	differs "the log ends at $(at 50), but topicd wrote up to $end"
+	crash egns-topicd
+	truncate -s "$(at 5)" "$log"
+	differs "queue entry 4: offset $(at 5) is behind the end of the log"
+}
+
+@test "a queue that is missing, short or wrong is named by audit" {
+	books
+	stop egns-topicd
+	cp "$subs/s01/queue" queue
+	rm "$subs/s01/queue"
+	differs "subscription 't01/s01': topics/t01/subscriptions/s01/queue: No such"
+	head -c 400 queue >"$subs/s01/queue"
+	differs "subscription 't01/s01': 50 events matched, but the checkpoint counts 100"
+	cp queue "$subs/s01/queue"
+	flip "$subs/s01/queue" 400
+	differs "subscription 't01/s01': queue entry 50: no line of the log begins"
+	cp queue "$subs/s01/queue"
+	dd if=queue of="$subs/s01/queue" bs=8 skip=30 seek=31 count=1 \
+		conv=notrunc status=none
+	differs "subscription 't01/s01': queue entry 31: offset $(at 31) is not behind"
+	cp queue "$subs/s01/queue"
+	egns-ctl audit -o none
+}
+
+@test "a queue that shrinks under topicd is named by audit" {
+	books
+	truncate -s 80 "$subs/s01/queue"
+	differs "the queue has 10 entries, but 100 events matched"
+}
+
+@test "a state file that is missing or broken is named" {
+	books
+	stop egns-topicd
+	cp "$subs/s01/state.ndjson" state
+	rm "$subs/s01/state.ndjson"
+	differs "subscription 't01/s01': state.ndjson is missing"
+	cp state "$subs/s01/state.ndjson"
+	flip "$subs/s01/state.ndjson" $(($(head -n 1 state | wc -c) - 10))
+	breaks "topics/t01/subscriptions/s01/state.ndjson" 0
+}
+
+@test "a torn end of a state file is no damage" {
+	books
+	stop egns-topicd
+	printf '{"crc32c":"01' >>"$subs/s01/state.ndjson"
+	egns-ctl audit -o none
+	egns-ctl scrub -o none
+}
+
+@test "a drop without a record is named by audit" {
+	books
+	sed -i 1d spool/dropped/*.ndjson
+	differs "subscription 't01/s02': 3 events were dropped, but dropped/ has records of 2"
+	stop egns-topicd
+	differs "3 events were dropped"
+}
+
+@test "a drop on record twice counts once" {
+	books
+	cat spool/dropped/*.ndjson >twice
+	cat twice >>"$(echo spool/dropped/*.ndjson)"
+	run -0 egns-ctl audit --jq '.subscriptions[1].droppedRecords'
+	[ "$output" = 3 ]
+}
+
+@test "a broken dead letter is named by scrub" {
+	books
+	file=$(echo spool/deadletter/new/*)
+	flip "$file" 20
+	breaks "${file#spool/}" 0
+	truncate -s 30 "$file"
+	breaks "${file#spool/}" 30
+	mv "$file" spool/deadletter/new/stray
+	breaks deadletter/new/stray
+	egns-ctl scrub --topic t01 -o none
+}
+
+@test "a broken line of the registry is named by both" {
+	books
+	flip spool/namespace/changes.ndjson 300
+	differs "changes.ndjson: the line at byte"
+	breaks namespace/changes.ndjson
+}
+
+@test "audit and scrub look at one topic when told" {
+	books
+	topic t02
+	event 1 | egns-ctl publish -t t02
+	run -0 egns-ctl audit --topic t02 --query 'topics[].topic' -o tsv
+	[ "$output" = t02 ]
+	flip "$log" 60
+	egns-ctl scrub --topic t02 -o none
+	run -1 egns-ctl scrub --topic t01 -o none
+	run -66 egns-ctl audit --topic t03
+	run -64 egns-ctl audit t01
+}
