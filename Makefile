@@ -100,9 +100,9 @@ bench: bench-deps
 	@$(MAKE) -j2 --no-print-directory all $(LOADS)
 	@B=$(B) tests/bench/bench
 
-demo: build-deps
+demo: demo-deps
 	@$(MAKE) -j2 --no-print-directory all
-	@PATH=$(CURDIR)/$(B):$$PATH examples/demo.sh
+	@PATH=$(CURDIR)/$(B):$$PATH examples/quickstart.sh
 
 # clang compiles everything anew for this, so that all of it guides the fuzzer.
 FUZZ_FLAGS = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
@@ -144,11 +144,13 @@ install: all
 	install $(PROGRAMS:%=$(B)/%) $(DESTDIR)$(PREFIX)/bin
 	for page in man/*.[1-8]; do \
 		install -D -m 644 -t \
-		    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page; \
+		    $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || \
+		    exit 1; \
 	done
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	for unit in examples/systemd/*; do \
-		sed 's|/usr/local|$(PREFIX)|g' $$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}; \
+	cd examples/systemd && for unit in *; do \
+		sed 's|/usr/local|$(PREFIX)|g' $$unit \
+		    >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
 	done
 
 # Install what is missing when root; else say how, and fail.
@@ -167,9 +169,11 @@ apt-get -qq update && \
 apt-get -qq install --no-install-recommends $$missing >/dev/null
 endef
 
-deps: build-deps test-deps lint-deps fmt-deps fuzz-deps bench-deps
+deps: build-deps demo-deps test-deps lint-deps fmt-deps fuzz-deps bench-deps
 build-deps:
 	$(call need,$(BUILD_DEPS))
+demo-deps:
+	$(call need,$(BUILD_DEPS) $(DEMO_DEPS))
 test-deps:
 	$(call need,$(BUILD_DEPS) $(TEST_DEPS))
 lint-deps:
@@ -186,5 +190,5 @@ clean:
 
 .PHONY: all testing test asan soak bench demo fuzz fuzzers lint lint-tidy \
 	lint-cppcheck lint-shell lint-man fmt install clean deps build-deps \
-	test-deps lint-deps fmt-deps fuzz-deps bench-deps
+	demo-deps test-deps lint-deps fmt-deps fuzz-deps bench-deps
 .SECONDARY:
