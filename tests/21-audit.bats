@@ -178,6 +178,15 @@ at() {
 	[ "$output" = 3 ]
 }
 
+@test "drops of an earlier subscription of the same name do not count" {
+	books
+	egns-ctl namespace topic event-subscription delete --yes -o none \
+		--topic-name t01 -n s02
+	subscription t01 s02 '' --no-dead-letter
+	run -0 egns-ctl audit --query 'subscriptions[1].droppedRecords' -o tsv
+	[ "$output" = 0 ]
+}
+
 @test "a broken dead letter is named by scrub" {
 	books
 	file=$(echo spool/deadletter/new/*)
