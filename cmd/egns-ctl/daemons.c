@@ -81,19 +81,20 @@ take_answer(struct line_reader *in, struct json *json, const char *name,
 	size_t len;
 	int n = line_next(in, &line, &len);
 
-	if (n == -1 && errno == EAGAIN)
-		return fault_set(f, FAULT_UNAVAILABLE,
-		    "%s: does not answer", name);
-	if (n == -1)
-		return fault_errno(f, FAULT_UNAVAILABLE, "%s", name);
-	if (n == 0)
-		return fault_set(f, FAULT_UNAVAILABLE,
-		    "%s: closed the connection", name);
-	if (json_scan(json, line, len, NULL) == -1 ||
-	    json->tok[0].type != JSON_OBJECT)
-		return fault_set(f, FAULT_INTERNAL,
-		    "%s: its answer cannot be read", name);
-	return 0;
+	if (n == 1 && json_scan(json, line, len, NULL) == 0 &&
+	    json->tok[0].type == JSON_OBJECT)
+		return 0;
+	if (n == 1)
+		fault_set(f, FAULT_INTERNAL, "%s: its answer cannot be read",
+		    name);
+	else if (n == 0)
+		fault_set(f, FAULT_UNAVAILABLE, "%s: closed the connection",
+		    name);
+	else if (errno == EAGAIN)
+		fault_set(f, FAULT_UNAVAILABLE, "%s: does not answer", name);
+	else
+		fault_errno(f, FAULT_UNAVAILABLE, "%s", name);
+	return -1;
 }
 
 static int

@@ -87,7 +87,7 @@ find_problems(struct status *s)
 {
 	static const char *const corrupt[] = { "deadletter/corrupt",
 		"route/corrupt" };
-	uint64_t files, lines = 0, ignored;
+	uint64_t files = 0, lines = 0, ignored = 0;
 	char now[CLOCK_TEXT + 1], path[32];
 	size_t i;
 

@@ -429,6 +429,7 @@ supervise(const struct supervise *how)
 
 	if (state_init(&s, how) == -1) {
 		log_warn("%s: %s", how->spool->path, strerror(errno));
+		free(s.child);
 		return EX_OSERR;
 	}
 	start_next(&s);

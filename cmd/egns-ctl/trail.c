@@ -291,10 +291,10 @@ follow(struct trail *t, struct fault *f)
 {
 	struct ledger *l = t->ledger;
 	bool known = l->end != UINT64_MAX;
-	size_t i;
+	size_t n = l->n, i;
 	int rc = 0;
 
-	for (i = 0; i < l->n; i++)
+	for (i = 0; i < n; i++)
 		tracker_open(&t->tracker[i], l, &l->account[i]);
 	if (l->dir != -1)
 		rc = find_start(l, &t->at, f);
@@ -304,7 +304,7 @@ follow(struct trail *t, struct fault *f)
 	}
 	if (rc == 0)
 		check_end(t, known);
-	for (i = 0; i < l->n; i++)
+	for (i = 0; i < n; i++)
 		tracker_end(&t->tracker[i], l, known);
 	return rc;
 }
