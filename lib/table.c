@@ -200,6 +200,8 @@ line(struct buf *b, jv widths, jv row, char fill)
 			    b->len - start);
 		jv_free(key);
 	}
+	while (b->len > 0 && buf_data(b)[b->len - 1] == ' ')
+		b->len--;
 	buf_str(b, "\n");
 }
 

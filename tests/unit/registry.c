@@ -1,0 +1,336 @@
+#include "registry.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static char dir[] = "/tmp/egns-registry.XXXXXX";
+static struct spool spool;
+static const char *self;
+
+static struct registry *
+open_it(bool write)
+{
+	struct fault f = {0};
+	struct registry *r = registry_open(&spool, write, &f);
+
+	if (r == NULL)
+		printf("# %s\n", f.text);
+	return r;
+}
+
+static void
+fresh(void)
+{
+	CHECK(spool_remove(spool.fd, "namespace") == 0);
+	CHECK(registry_create(spool.fd, NULL) == 0);
+}
+
+static void
+put(struct registry *r, const char *path, int n)
+{
+	CHECK(registry_put(r, path, JV_OBJECT(jv_string("n"), jv_number(n)),
+	    NULL) == 0);
+}
+
+/* -1: not there */
+static int
+get(struct registry *r, const char *path)
+{
+	jv v = registry_get(r, path), n;
+	int value;
+
+	if (!jv_is_valid(v)) {
+		jv_free(v);
+		return -1;
+	}
+	n = jv_object_get(v, jv_string("n"));
+	value = (int)jv_number_value(n);
+	jv_free(n);
+	return value;
+}
+
+static int
+note(const char *path, jv v, void *arg)
+{
+	jv_free(v);
+	strcat(arg, path);
+	strcat(arg, " ");
+	return 0;
+}
+
+static void
+commit(struct registry *r)
+{
+	CHECK(registry_commit(r, "user:ann", NULL) == 0);
+}
+
+static void
+one_change(const char *path, int n)
+{
+	struct registry *r = open_it(true);
+
+	put(r, path, n);
+	commit(r);
+	registry_close(r);
+}
+
+static int
+read_one(const char *path)
+{
+	struct registry *r = open_it(false);
+	int n = r == NULL ? -2 : get(r, path);
+
+	registry_close(r);
+	return n;
+}
+
+static char *
+slurp(const char *path, size_t *len)
+{
+	return spool_read(spool.fd, path, 1 << 30, len);
+}
+
+static void
+spit(const char *path, const char *text, size_t len)
+{
+	int fd = openat(spool.fd, path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	CHECK(fd != -1 && write(fd, text, len) == (ssize_t)len);
+	close(fd);
+}
+
+static void
+puts_and_deletes_are_seen_before_and_after_a_commit(void)
+{
+	struct registry *r;
+	char paths[256] = "";
+
+	fresh();
+	r = open_it(true);
+	put(r, "topics/b", 1);
+	put(r, "topics/b/eventSubscriptions/s", 2);
+	put(r, "topics/a", 3);
+	CHECK(get(r, "topics/b") == 1);
+	commit(r);
+	put(r, "topics/a", 4);
+	put(r, "topics/c", 5);
+	CHECK(registry_delete(r, "topics/b", NULL) == 0);
+	CHECK(!registry_has(r, "topics/b/eventSubscriptions/s"));
+	registry_each(r, "topics/", note, paths);
+	CHECK(strcmp(paths, "topics/a topics/c ") == 0);
+	commit(r);
+	CHECK(get(r, "topics/a") == 4);
+	registry_close(r);
+
+	r = open_it(false);
+	paths[0] = '\0';
+	registry_each(r, "", note, paths);
+	CHECK(strcmp(paths, "topics/a topics/c ") == 0);
+	registry_close(r);
+}
+
+static void
+a_close_without_commit_changes_nothing(void)
+{
+	struct registry *r;
+
+	fresh();
+	one_change("topics/a", 1);
+	r = open_it(true);
+	put(r, "topics/a", 2);
+	CHECK(registry_delete(r, "topics/x", NULL) == -1);
+	registry_close(r);
+	CHECK(read_one("topics/a") == 1);
+}
+
+/* The log is cut at every byte of its last transaction, with and without an
+ * index that is behind it. */
+static void
+a_torn_transaction_is_as_if_it_never_was(void)
+{
+	struct registry *r;
+	char *before, *log, *index;
+	size_t before_len, len, index_len;
+
+	fresh();
+	one_change("topics/a", 1);
+	before = slurp("namespace/changes.ndjson", &before_len);
+	index = slurp("namespace/index.tcb", &index_len);
+	r = open_it(true);
+	put(r, "topics/a", 2);
+	put(r, "topics/b", 3);
+	commit(r);
+	registry_close(r);
+	log = slurp("namespace/changes.ndjson", &len);
+	for (size_t cut = before_len; cut < len; cut++) {
+		spit("namespace/changes.ndjson", log, cut);
+		if (cut % 2)
+			spit("namespace/index.tcb", index, index_len);
+		else
+			unlinkat(spool.fd, "namespace/index.tcb", 0);
+		CHECK(read_one("topics/a") == 1);
+		CHECK(read_one("topics/b") == -1);
+		one_change("topics/c", 4);
+		CHECK(read_one("topics/a") == 1);
+		CHECK(read_one("topics/c") == 4);
+	}
+	spit("namespace/changes.ndjson", log, len);
+	spit("namespace/index.tcb", index, index_len);
+	CHECK(read_one("topics/b") == 3);
+	free(before);
+	free(log);
+	free(index);
+}
+
+static void
+a_lost_or_broken_index_is_made_again(void)
+{
+	char *index;
+	size_t len;
+
+	fresh();
+	one_change("topics/a", 1);
+	one_change("topics/b", 2);
+	index = slurp("namespace/index.tcb", &len);
+	unlinkat(spool.fd, "namespace/index.tcb", 0);
+	CHECK(read_one("topics/b") == 2);
+	for (size_t cut = 0; cut < len; cut += 509) {
+		spit("namespace/index.tcb", index, cut);
+		CHECK(read_one("topics/b") == 2);
+	}
+	index[33] |= 1; /* a writer died with it open */
+	spit("namespace/index.tcb", index, len);
+	CHECK(read_one("topics/a") == 1);
+	/* left over by a crash in the middle of a change */
+	renameat(spool.fd, "namespace/index.tcb", spool.fd,
+	    "namespace/index.tcb.new");
+	CHECK(read_one("topics/a") == 1);
+	one_change("topics/a", 7);
+	CHECK(read_one("topics/a") == 7);
+	free(index);
+}
+
+static void
+an_index_of_another_log_is_not_believed(void)
+{
+	char *index;
+	size_t len;
+
+	fresh();
+	one_change("topics/a", 1);
+	index = slurp("namespace/index.tcb", &len);
+	fresh();
+	one_change("topics/a", 2);
+	spit("namespace/index.tcb", index, len);
+	CHECK(read_one("topics/a") == 2);
+	free(index);
+}
+
+static void
+a_damaged_line_is_refused_and_kept(void)
+{
+	struct fault f = {0};
+	char *log;
+	size_t len;
+
+	fresh();
+	one_change("topics/a", 1);
+	one_change("topics/b", 2);
+	log = slurp("namespace/changes.ndjson", &len);
+	log[100] ^= 1;
+	spit("namespace/changes.ndjson", log, len);
+	unlinkat(spool.fd, "namespace/index.tcb", 0);
+	CHECK(registry_open(&spool, true, &f) == NULL);
+	CHECK(f.code == FAULT_INTERNAL && strstr(f.text, "byte 0") != NULL);
+	free(log);
+	log = slurp("namespace/changes.ndjson", &len);
+	CHECK(len > 300);
+	free(log);
+}
+
+static void
+a_reader_does_not_wait_for_a_writer(void)
+{
+	struct registry *w, *r;
+	char command[4096 + 64];
+
+	fresh();
+	one_change("topics/a", 1);
+	w = open_it(true);
+	put(w, "topics/a", 2);
+	/* another program: Tokyo Cabinet opens a file once in a process */
+	snprintf(command, sizeof(command), "exec '%s' %s", self, dir);
+	CHECK(system(command) == 1 << 8);
+	commit(w);
+	registry_close(w);
+	r = open_it(false);
+	CHECK(get(r, "topics/a") == 2);
+	registry_close(r);
+}
+
+static void
+a_big_transaction_is_one_step(void)
+{
+	struct registry *r;
+	char path[64];
+
+	fresh();
+	one_change("topics/a", 1);
+	r = open_it(true);
+	for (int i = 0; i < 20000; i++) {
+		snprintf(path, sizeof(path), "clients/c%05d", i);
+		put(r, path, i);
+	}
+	commit(r);
+	registry_close(r);
+	CHECK(read_one("clients/c19999") == 19999);
+	CHECK(read_one("topics/a") == 1);
+	unlinkat(spool.fd, "namespace/index.tcb", 0);
+	CHECK(read_one("clients/c00007") == 7);
+}
+
+static void
+nobody_else_can_read_what_holds_keys(void)
+{
+	struct stat st;
+
+	fresh();
+	one_change("topics/a", 1);
+	CHECK(fstatat(spool.fd, "namespace/changes.ndjson", &st, 0) == 0 &&
+	    (st.st_mode & 077) == 0);
+	CHECK(fstatat(spool.fd, "namespace/index.tcb", &st, 0) == 0 &&
+	    (st.st_mode & 077) == 0);
+}
+
+/* With an argument: exits with what topics/a is in that spool. */
+int
+main(int argc, char *argv[])
+{
+	self = argv[0];
+	if (argc == 2) {
+		spool.path = argv[1];
+		spool.fd = open(spool.path, O_RDONLY);
+		return read_one("topics/a");
+	}
+	if (mkdtemp(dir) == NULL || (spool.fd = open(dir, O_RDONLY)) == -1)
+		return 99;
+	spool.path = dir;
+	RUN(puts_and_deletes_are_seen_before_and_after_a_commit);
+	RUN(a_close_without_commit_changes_nothing);
+	RUN(a_torn_transaction_is_as_if_it_never_was);
+	RUN(a_lost_or_broken_index_is_made_again);
+	RUN(an_index_of_another_log_is_not_believed);
+	RUN(a_damaged_line_is_refused_and_kept);
+	RUN(a_reader_does_not_wait_for_a_writer);
+	RUN(a_big_transaction_is_one_step);
+	RUN(nobody_else_can_read_what_holds_keys);
+	spool_remove(spool.fd, "namespace");
+	rmdir(dir);
+	DONE();
+}

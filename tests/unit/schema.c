@@ -1,0 +1,390 @@
+#include "schema.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "jq.h"
+
+static char dir[] = "/tmp/egns-schema.XXXXXX";
+static struct spool spool;
+static struct registry *registry;
+
+/* A registry with a namespace, topics/t1 (2 days), a group and a space. */
+static int
+put(const char *path, const char *text, struct fault *f)
+{
+	bool changed;
+	jv v = schema_make(registry, path, jv_parse(text), "user:ann",
+	    &changed, f);
+
+	if (!jv_is_valid(v)) {
+		jv_free(v);
+		return -1;
+	}
+	return registry_put(registry, path, v, f);
+}
+
+static void
+begin(void)
+{
+	bool changed;
+
+	CHECK(registry_create(spool.fd, NULL) == 0);
+	registry = registry_open(&spool, true, NULL);
+	CHECK(registry_put(registry, "namespace", schema_make(NULL,
+	    "namespace", jv_parse("{\"name\":\"ns\",\"id\":"
+	    "\"/subscriptions/s/resourceGroups/g/providers/"
+	    "Microsoft.EventGrid/namespaces/ns\"}"), "user:ann", &changed,
+	    NULL), NULL) == 0);
+	CHECK(put("topics/t01", "{\"eventRetentionInDays\":2}", NULL) == 0);
+	CHECK(put("clientGroups/group", "{\"query\":\"x\"}", NULL) == 0);
+	CHECK(put("topicSpaces/space", "{\"topicTemplates\":[\"a\"]}", NULL)
+	    == 0);
+}
+
+#define SUB "topics/t01/eventSubscriptions/s01"
+
+/* What is refused, and the words that name the field. */
+static const struct {
+	const char *path, *text, *fault;
+} refused[] = {
+	{ "topics/t02", "{\"eventRetentionInDays\":8}",
+	    "eventRetentionInDays: 8 is not in 1..7" },
+	{ "topics/t02", "{\"eventRetentionInDays\":1.5}",
+	    "eventRetentionInDays: must be a whole number" },
+	{ "topics/t02", "{\"eventRetentionInDays\":\"1\"}",
+	    "eventRetentionInDays: must be a whole number" },
+	{ "topics/t02", "{\"retention\":1}", "retention: no such property" },
+	{ "topics/t02", "{\"inputSchema\":\"EventGridSchema\"}",
+	    "inputSchema: 'EventGridSchema' is none of CloudEventSchemaV1_0" },
+	{ "topics/nope/eventSubscriptions/s01", "{}",
+	    "topics/nope: not found" },
+	{ SUB, "{\"deliveryConfiguration\":{\"queue\":"
+	    "{\"receiveLockDurationInSeconds\":59}}}",
+	    "deliveryConfiguration.queue.receiveLockDurationInSeconds: 59 is "
+	    "not in 60..300" },
+	{ SUB, "{\"deliveryConfiguration\":{\"queue\":"
+	    "{\"maxDeliveryCount\":11}}}", "maxDeliveryCount: 11 is not" },
+	{ SUB, "{\"deliveryConfiguration\":{\"queue\":"
+	    "{\"eventTimeToLive\":\"P3D\"}}}",
+	    "eventTimeToLive: is more than the topic's retention, P2D" },
+	{ SUB, "{\"deliveryConfiguration\":{\"queue\":"
+	    "{\"eventTimeToLive\":\"PT90S\"}}}", "must be whole minutes" },
+	{ SUB, "{\"deliveryConfiguration\":{\"queue\":"
+	    "{\"eventTimeToLive\":\"PT0S\"}}}", "must be whole minutes" },
+	{ SUB, "{\"deliveryConfiguration\":{\"queue\":"
+	    "{\"eventTimeToLive\":\"soon\"}}}", "eventTimeToLive: must be a "
+	    "duration" },
+	{ SUB, "{\"deliveryConfiguration\":{\"deliveryMode\":\"Push\"}}",
+	    "deliveryConfiguration.push: needs either destination" },
+	{ SUB, "{\"deliveryConfiguration\":{\"push\":{}}}",
+	    "deliveryConfiguration.push: deliveryMode is Queue" },
+	{ SUB, "{\"deliveryConfiguration\":{\"deliveryMode\":\"Push\","
+	    "\"push\":{\"destination\":{\"endpointType\":\"EventHub\","
+	    "\"properties\":{\"endpointUrl\":\"x\"}}}}}",
+	    "destination.properties.endpointUrl: no such property" },
+	{ SUB, "{\"deliveryConfiguration\":{\"deliveryMode\":\"Push\","
+	    "\"push\":{\"destination\":{\"endpointType\":\"WebHook\"}}}}",
+	    "destination.properties: is required" },
+	{ SUB, "{\"filtersConfiguration\":{\"filters\":[{\"operatorType\":"
+	    "\"NumberIn\",\"key\":\"data.x\",\"values\":[\"a\"]}]}}",
+	    "filtersConfiguration.filters[0]" },
+	{ SUB, "{\"filtersConfiguration\":{\"filters\":[{\"operatorType\":"
+	    "\"Like\",\"key\":\"x\"}]}}",
+	    "filtersConfiguration.filters[0].operatorType: 'Like'" },
+	{ SUB, "{\"noDeadLetter\":true,\"deliveryConfiguration\":{\"queue\":{"
+	    "\"deadLetterDestinationWithResourceIdentity\":{"
+	    "\"deadLetterDestination\":{\"endpointType\":\"Directory\","
+	    "\"properties\":{\"path\":\"/x\"}}}}}}",
+	    "contradicts noDeadLetter" },
+	{ SUB, "{\"deliveryConfiguration\":{\"queue\":{"
+	    "\"deadLetterDestinationWithResourceIdentity\":{"
+	    "\"deliveryRetryPeriodInDays\":3,\"deadLetterDestination\":{"
+	    "\"endpointType\":\"Directory\",\"properties\":{\"path\":\"/x\"}}"
+	    "}}}}", "deliveryRetryPeriodInDays: 3 is not in 0..2" },
+	{ "clients/c", "{\"attributes\":{\"a b\":1}}", "attributes.a b: a "
+	    "name has" },
+	{ "clients/c", "{\"attributes\":{\"a\":{}}}", "attributes.a: must" },
+	{ "clients/c", "{\"attributes\":{\"a\":[1]}}", "attributes.a: must" },
+	{ "clients/c", "{\"clientCertificateAuthentication\":"
+	    "{\"validationScheme\":\"ThumbprintMatch\"}}",
+	    "allowedThumbprints: ThumbprintMatch needs" },
+	{ "clientGroups/gr2", "{}", "query: is required" },
+	{ "topicSpaces/sp2", "{\"topicTemplates\":[]}",
+	    "topicTemplates: has 0 elements" },
+	{ "permissionBindings/pb1", "{\"clientGroupName\":\"$all\","
+	    "\"topicSpaceName\":\"space\",\"permission\":\"Both\"}",
+	    "permission: 'Both' is none of Publisher, Subscriber" },
+	{ "roleAssignments/ra1", "{\"principalName\":\"ann\","
+	    "\"roleDefinitionName\":\"EventGrid Contributor\","
+	    "\"scope\":\"namespace\"}", "principalName: must be user:NAME" },
+	{ "roleAssignments/ra1", "{\"principalName\":\"user:ann\","
+	    "\"roleDefinitionName\":\"EventGrid Contributor\","
+	    "\"scope\":\"topics/nope\"}", "scope: there is no 'topics/nope'" },
+	{ "namespace", "{\"listeners\":{\"mqtts\":\"localhost\"}}",
+	    "listeners.mqtts: must be HOST:PORT" },
+	{ "namespace", "{\"listeners\":{\"mqtts\":\"localhost:65536\"}}",
+	    "listeners.mqtts: must be HOST:PORT" },
+	{ "namespace", "{\"sku\":{\"capacity\":41}}", "sku.capacity: 41" },
+	{ "namespace", "{\"location\":\"elsewhere\"}",
+	    "location: cannot be changed after creation" },
+	{ "namespace", "{\"tags\":{\"a\":1}}", "tags.a: must be a string" },
+};
+
+static void
+what_is_wrong_is_refused_by_field(void)
+{
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		struct fault f = {0};
+		int rc = put(refused[i].path, refused[i].text, &f);
+
+		if (rc != -1 || strstr(f.text, refused[i].fault) == NULL)
+			printf("# %s: %s\n", refused[i].text, f.text);
+		CHECK(rc == -1 && strstr(f.text, refused[i].fault) != NULL);
+	}
+}
+
+static bool
+holds(const char *path, const char *member, const char *json)
+{
+	jv v = registry_get(registry, path), m = jq_get(v, member);
+	jv text = jv_dump_string(m, 0);
+	bool ok = strcmp(jv_string_value(text), json) == 0;
+
+	if (!ok)
+		printf("# %s: %s\n", member, jv_string_value(text));
+	jv_free(text);
+	jv_free(v);
+	return ok;
+}
+
+static void
+what_is_left_out_is_filled_in(void)
+{
+	CHECK(put(SUB, "{}", NULL) == 0);
+	CHECK(holds(SUB, "properties.deliveryConfiguration.deliveryMode",
+	    "\"Queue\""));
+	CHECK(holds(SUB, "properties.deliveryConfiguration.queue", "{"
+	    "\"receiveLockDurationInSeconds\":60,\"maxDeliveryCount\":10,"
+	    "\"deadLetterDestinationWithResourceIdentity\":{"
+	    "\"deadLetterDestination\":{\"endpointType\":\"StorageBlob\","
+	    "\"properties\":{\"resourceId\":\"/subscriptions/s/resourceGroups/"
+	    "g/providers/Microsoft.Storage/storageAccounts/local\","
+	    "\"blobContainerName\":\"deadletter\"}},"
+	    "\"deliveryRetryPeriodInDays\":2}}"));
+	CHECK(holds(SUB, "properties.provisioningState", "\"Succeeded\""));
+	CHECK(holds(SUB, "id", "\"/subscriptions/s/resourceGroups/g/providers/"
+	    "Microsoft.EventGrid/namespaces/ns/" SUB "\""));
+	CHECK(put("clients/a.b", "{\"state\":\"disabled\"}", NULL) == 0);
+	CHECK(holds("clients/a.b", "properties.authenticationName",
+	    "\"a.b\""));
+	CHECK(holds("clients/a.b", "properties.state", "\"Disabled\""));
+}
+
+static void
+the_flat_dead_letter_shape_becomes_arms(void)
+{
+	CHECK(put(SUB, "{\"deliveryConfiguration\":{\"deliveryMode\":\"queue\","
+	    "\"queue\":{\"deadLetterDestinationWithResourceIdentity\":{"
+	    "\"deliveryRetryPeriodInDays\":1,\"endpointType\":\"StorageBlob\","
+	    "\"StorageBlob\":{\"blobContainerName\":\"abc\",\"resourceId\":"
+	    "\"/x\"},\"identity\":{\"type\":\"SystemAssigned\"}}}}}", NULL)
+	    == 0);
+	CHECK(holds(SUB, "properties.deliveryConfiguration.queue."
+	    "deadLetterDestinationWithResourceIdentity", "{\"identity\":{"
+	    "\"type\":\"SystemAssigned\"},\"deadLetterDestination\":{"
+	    "\"endpointType\":\"StorageBlob\",\"properties\":{\"resourceId\":"
+	    "\"/x\",\"blobContainerName\":\"abc\"}},"
+	    "\"deliveryRetryPeriodInDays\":1}"));
+}
+
+static void
+silent_loss_has_to_be_asked_for(void)
+{
+	struct fault f = {0};
+
+	CHECK(put(SUB, "{\"noDeadLetter\":true}", NULL) == 0);
+	CHECK(holds(SUB, "properties.deliveryConfiguration.queue."
+	    "deadLetterDestinationWithResourceIdentity", "null"));
+	CHECK(put("namespace", "{\"allowNoDeadLetter\":false}", NULL) == 0);
+	CHECK(put(SUB, "{\"noDeadLetter\":true}", &f) == -1);
+	CHECK(strstr(f.text, "allowNoDeadLetter is false") != NULL);
+	CHECK(put("namespace", "{}", NULL) == 0);
+}
+
+static void
+a_retention_covers_the_time_to_live(void)
+{
+	struct fault f = {0};
+
+	CHECK(put(SUB, "{\"deliveryConfiguration\":{\"queue\":"
+	    "{\"eventTimeToLive\":\"P2D\"}}}", NULL) == 0);
+	CHECK(put("topics/t01", "{\"eventRetentionInDays\":1}", &f) == -1);
+	CHECK(strstr(f.text, SUB) != NULL);
+	CHECK(put("topics/t01", "{\"eventRetentionInDays\":7}", NULL) == 0);
+}
+
+static void
+what_is_ours_stays(void)
+{
+	jv before = registry_get(registry, "topics/t01"), after;
+	bool changed = true;
+
+	after = schema_make(registry, "topics/t01", jv_parse("{\"uid\":\"mine\""
+	    ",\"provisioningState\":\"Failed\",\"eventRetentionInDays\":7}"),
+	    "user:bob", &changed, NULL);
+	CHECK(!changed && jv_equal(after, jv_copy(before)));
+	jv_free(before);
+	CHECK(put("clients/fix", "{\"authenticationName\":\"x\"}", NULL) == 0);
+	CHECK(put("clients/fix", "{\"description\":\"d\"}", NULL) == 0);
+	CHECK(holds("clients/fix", "properties.authenticationName", "\"x\""));
+	CHECK(put("clients/fix", "{\"authenticationName\":\"y\"}", NULL)
+	    == -1);
+}
+
+static void
+secrets_are_not_shown(void)
+{
+	jv v;
+
+	CHECK(put(SUB, "{\"deliveryConfiguration\":{\"deliveryMode\":\"Push\","
+	    "\"push\":{\"destination\":{\"endpointType\":\"webhook\","
+	    "\"properties\":{\"endpointUrl\":\"http://h/?code=1\","
+	    "\"deliveryAttributeMappings\":[{\"name\":\"h\",\"type\":\"Static\""
+	    ",\"properties\":{\"value\":\"v\",\"isSecret\":true}}]}}}}}", NULL)
+	    == 0);
+	v = jv_dump_string(schema_public(schema_noun(SUB),
+	    registry_get(registry, SUB)), 0);
+	CHECK(strstr(jv_string_value(v), "code=1") == NULL);
+	CHECK(strstr(jv_string_value(v), "\"value\"") == NULL);
+	CHECK(strstr(jv_string_value(v), "maxEventsPerBatch") != NULL);
+	jv_free(v);
+	v = jv_dump_string(schema_public(schema_noun("topics/t01"),
+	    registry_get(registry, "topics/t01")), 0);
+	CHECK(strstr(jv_string_value(v), "key1") == NULL);
+	jv_free(v);
+}
+
+static void
+dangling_names_are_found(void)
+{
+	static const struct {
+		const char *path, *text, *fault;
+	} cases[] = {
+		{ "permissionBindings/pb1", "{\"clientGroupName\":\"none\","
+		    "\"topicSpaceName\":\"space\",\"permission\":"
+		    "\"Publisher\"}", "there is no client group 'none'" },
+		{ "permissionBindings/pb1", "{\"clientGroupName\":\"$all\","
+		    "\"topicSpaceName\":\"none\",\"permission\":"
+		    "\"publisher\"}", "there is no topic space 'none'" },
+		{ "permissionBindings/pb1", "{\"clientGroupName\":\"group\","
+		    "\"topicSpaceName\":\"space\",\"permission\":"
+		    "\"Publisher\"}", "" },
+		{ "namespace", "{\"topicSpacesConfiguration\":"
+		    "{\"routeTopicResourceId\":\"/subscriptions/s/"
+		    "resourceGroups/g/providers/Microsoft.EventGrid/"
+		    "namespaces/ns/topics/none\"}}",
+		    "routeTopicResourceId: there is no topic" },
+		{ "namespace", "{\"topicSpacesConfiguration\":"
+		    "{\"routeTopicResourceId\":\"/subscriptions/x/"
+		    "resourceGroups/y/providers/Microsoft.EventGrid/"
+		    "Namespaces/NS/Topics/t01\"}}", "" },
+		{ "namespace", "{\"lifecycleTopicResourceId\":\"topics/no\"}",
+		    "lifecycleTopicResourceId: there is no topic" },
+		{ "namespace", "{}", "" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fault f = {0};
+
+		CHECK(put(cases[i].path, cases[i].text, &f) == 0);
+		CHECK(schema_links(registry, &f) ==
+		    (cases[i].fault[0] == '\0' ? 0 : -1));
+		if (strstr(f.text, cases[i].fault) == NULL)
+			printf("# %s\n", f.text);
+		CHECK(strstr(f.text, cases[i].fault) != NULL);
+	}
+}
+
+static void
+there_are_not_too_many(void)
+{
+	struct fault f = {0};
+	char path[SCHEMA_PATH];
+
+	for (int i = 2; i <= 100; i++) {
+		snprintf(path, sizeof(path), "topics/t%02d", i);
+		CHECK(put(path, "{}", NULL) == 0);
+	}
+	CHECK(schema_links(registry, &f) == 0);
+	CHECK(put("topics/onemore", "{}", NULL) == 0);
+	CHECK(schema_links(registry, &f) == -1 && f.code == FAULT_TOO_MANY);
+	CHECK(put("namespace", "{\"sku\":{\"capacity\":2}}", NULL) == 0);
+	CHECK(schema_links(registry, &f) == 0);
+	for (int i = 0; i < 499; i++) {
+		snprintf(path, sizeof(path), "topics/t01/eventSubscriptions/"
+		    "n%03d", i);
+		CHECK(put(path, "{}", NULL) == 0);
+	}
+	CHECK(schema_links(registry, &f) == 0);
+	CHECK(put("topics/t01/eventSubscriptions/onemore", "{}", NULL) == 0);
+	CHECK(schema_links(registry, &f) == -1 && f.code == FAULT_TOO_MANY);
+}
+
+static void
+names_have_a_length_and_an_alphabet(void)
+{
+	static const struct {
+		enum schema_kind kind;
+		const char *name;
+		bool good;
+	} cases[] = {
+		{ SCHEMA_TOPIC, "ab", false },
+		{ SCHEMA_TOPIC, "abc", true },
+		{ SCHEMA_TOPIC, "a_c", false },
+		{ SCHEMA_TOPIC, "a/c", false },
+		{ SCHEMA_TOPIC, "..-", false },
+		{ SCHEMA_TOPIC, "12345678901234567890123456789012345678901234567"
+		    "890", true },
+		{ SCHEMA_TOPIC, "12345678901234567890123456789012345678901234567"
+		    "8901", false },
+		{ SCHEMA_CLIENT, "a", true },
+		{ SCHEMA_CLIENT, "a:b.c_d-e", true },
+		{ SCHEMA_CLIENT, "a b", false },
+		{ SCHEMA_CLIENT_GROUP, "$all", false },
+		{ SCHEMA_NAMESPACE, "microsoft-x", false },
+		{ SCHEMA_TOPIC, "microsoft-x", true },
+	};
+	char path[SCHEMA_PATH];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		CHECK((schema_path(path, &schema_nouns[cases[i].kind], NULL,
+		    cases[i].name, NULL) == 0) == cases[i].good);
+}
+
+int
+main(void)
+{
+	if (mkdtemp(dir) == NULL || (spool.fd = open(dir, O_RDONLY)) == -1)
+		return 99;
+	spool.path = dir;
+	RUN(begin);
+	RUN(what_is_wrong_is_refused_by_field);
+	RUN(what_is_left_out_is_filled_in);
+	RUN(the_flat_dead_letter_shape_becomes_arms);
+	RUN(silent_loss_has_to_be_asked_for);
+	RUN(a_retention_covers_the_time_to_live);
+	RUN(what_is_ours_stays);
+	RUN(secrets_are_not_shown);
+	RUN(dangling_names_are_found);
+	RUN(there_are_not_too_many);
+	RUN(names_have_a_length_and_an_alphabet);
+	registry_close(registry);
+	spool_remove(spool.fd, "namespace");
+	rmdir(dir);
+	DONE();
+}
