@@ -1,16 +1,14 @@
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 
 #include "commit.h"
 
-enum state {
-	IDLE,    /* no window */
-	WORKING, /* the thread has it */
-	DONE,    /* the loop may have it back */
-	ENDING,  /* the thread has to go */
-};
-
+/*
+ * A window goes to the thread with `todo` and comes back with `finished`: between
+ * the two it, and error, are the thread's alone.
+ */
 struct commit {
 	struct ev_loop *loop;
 	ev_async woken;
@@ -19,65 +17,52 @@ struct commit {
 	bool busy; /* the loop's view: from commit_start to done() */
 
 	pthread_t thread;
-	pthread_mutex_t lock; /* of what follows */
-	pthread_cond_t changed;
-	enum state state;
+	sem_t todo, finished;
 	void *window;
 	int error;
+	bool ending; /* the thread has to go */
 };
+
+static void
+take(sem_t *s)
+{
+	while (sem_wait(s) == -1)
+		; /* EINTR */
+}
 
 static void *
 thread_main(void *arg)
 {
 	struct commit *c = arg;
-	int error;
 
-	pthread_mutex_lock(&c->lock);
 	for (;;) {
-		while (c->state == IDLE || c->state == DONE)
-			pthread_cond_wait(&c->changed, &c->lock);
-		if (c->state == ENDING)
-			break;
-		pthread_mutex_unlock(&c->lock);
-		error = c->work(c->window);
-		pthread_mutex_lock(&c->lock);
-		c->error = error;
-		c->state = DONE;
-		pthread_cond_broadcast(&c->changed);
+		take(&c->todo);
+		if (c->ending)
+			return NULL;
+		c->error = c->work(c->window);
+		sem_post(&c->finished);
 		ev_async_send(c->loop, &c->woken);
 	}
-	pthread_mutex_unlock(&c->lock);
-	return NULL;
 }
 
-/* Give the window back to the loop, if the thread is done with it. */
+/* The thread has given the window back. */
 static void
 finish(struct commit *c)
 {
-	void *window = NULL;
-	bool finished;
-	int error = 0;
-
-	pthread_mutex_lock(&c->lock);
-	if ((finished = c->state == DONE)) {
-		window = c->window;
-		error = c->error;
-		c->state = IDLE;
-	}
-	pthread_mutex_unlock(&c->lock);
-	if (!finished)
-		return;
 	c->busy = false;
 	ev_unref(c->loop);
-	c->done(window, error);
+	c->done(c->window, c->error);
 }
 
 static void
 on_woken(struct ev_loop *loop, ev_async *w, int events)
 {
+	struct commit *c = w->data;
+
 	(void)loop;
 	(void)events;
-	finish(w->data);
+	if (sem_trywait(&c->finished) == 0)
+		finish(c);
 }
 
 /* The loop's thread is the one to take signals. */
@@ -104,8 +89,8 @@ commit_new(struct ev_loop *loop, int (*work)(void *), void (*done)(void *, int))
 	c->loop = loop;
 	c->work = work;
 	c->done = done;
-	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->changed, NULL);
+	sem_init(&c->todo, 0, 0);
+	sem_init(&c->finished, 0, 0);
 	ev_async_init(&c->woken, on_woken);
 	c->woken.data = c;
 	ev_async_start(loop, &c->woken);
@@ -130,11 +115,8 @@ commit_start(struct commit *c, void *window)
 {
 	c->busy = true;
 	ev_ref(c->loop);
-	pthread_mutex_lock(&c->lock);
 	c->window = window;
-	c->state = WORKING;
-	pthread_cond_broadcast(&c->changed);
-	pthread_mutex_unlock(&c->lock);
+	sem_post(&c->todo);
 }
 
 void
@@ -142,22 +124,16 @@ commit_free(struct commit *c)
 {
 	if (c == NULL)
 		return;
-	/* done() may well start the next window */
-	while (c->busy) {
-		pthread_mutex_lock(&c->lock);
-		while (c->state == WORKING)
-			pthread_cond_wait(&c->changed, &c->lock);
-		pthread_mutex_unlock(&c->lock);
+	while (c->busy) { /* done() may well start the next window */
+		take(&c->finished);
 		finish(c);
 	}
-	pthread_mutex_lock(&c->lock);
-	c->state = ENDING;
-	pthread_cond_broadcast(&c->changed);
-	pthread_mutex_unlock(&c->lock);
+	c->ending = true;
+	sem_post(&c->todo);
 	pthread_join(c->thread, NULL);
 	ev_ref(c->loop);
 	ev_async_stop(c->loop, &c->woken);
-	pthread_cond_destroy(&c->changed);
-	pthread_mutex_destroy(&c->lock);
+	sem_destroy(&c->todo);
+	sem_destroy(&c->finished);
 	free(c);
 }
