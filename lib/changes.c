@@ -25,7 +25,8 @@ changes_format(struct buf *b, const struct change *c, int64_t time,
 	size_t at = b->len;
 
 	clock_format(text, time);
-	buf_printf(b, "{\"time\":\"%s\",\"crc32c\":\"00000000\",\"who\":", text);
+	buf_printf(b, "{\"time\":\"%s\",\"crc32c\":\"00000000\",\"who\":",
+	    text);
 	buf_json(b, who, strlen(who));
 	buf_printf(b, ",\"transaction\":%ju,\"change\":%u,\"of\":%u,\"op\":",
 	    (uintmax_t)c->transaction, c->number, c->of);

@@ -390,7 +390,7 @@ registry_open(const struct spool *spool, bool write, struct fault *f)
 		    (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 	if (r->log == -1) {
 		fault_errno(f, errno == EACCES ? FAULT_FORBIDDEN :
-		    FAULT_INTERNAL, "%s/%s/%s", spool->path, DIR_NAME, LOG_NAME);
+		    FAULT_INTERNAL, "%s/" DIR_NAME "/" LOG_NAME, spool->path);
 		registry_close(r);
 		return NULL;
 	}

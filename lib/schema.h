@@ -115,8 +115,8 @@ jv schema_public(const struct schema_noun *, jv resource);
  * checked, filled in, with id, uid, systemData and keys; what is there already
  * keeps its uid, its keys and what is read-only. *changed says whether it
  * differs from what is there. A namespace that is being created (registry NULL)
- * brings its "id" and "name" along. Invalid (without message) and a fault that names
- * the field.
+ * brings its "id" and "name" along. Invalid (without message) and a fault that
+ * names the field.
  */
 jv schema_make(struct registry *, const char *path, jv given, const char *who,
     bool *changed, struct fault *);
@@ -137,7 +137,7 @@ void schema_describe(struct buf *, const struct schema *);
 #define SCHEMA_UUID 37
 void schema_uuid(char uuid[SCHEMA_UUID], const char *words);
 
-/* Two new access keys: {"key1","key2"}; with an old pair, only `name` is new. */
+/* Two new access keys, {"key1","key2"}; of an old pair only `name` is new. */
 jv schema_keys(jv old, const char *name);
 
 #endif

@@ -38,8 +38,8 @@ static int verb_version(struct ctl *, const struct verb *, int, char *[]);
 	    " --key-name key1|key2", verb_regenerate_key }
 
 #define ROLES(noun) \
-	{ noun " create", noun " create --assignee user:NAME|uid:N|group:NAME " \
-	    "--role ROLE --scope SCOPE", verb_create }, \
+	{ noun " create", noun " create " \
+	    "--assignee user:NAME|uid:N|group:NAME --role ROLE --scope SCOPE", verb_create }, \
 	{ noun " list", noun " list [--assignee WHO] [--role ROLE] " \
 	    "[--scope SCOPE]", verb_list }, \
 	{ noun " show", noun " show -n NAME", verb_show }, \
