@@ -148,8 +148,8 @@ install: all
 		    exit 1; \
 	done
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	cd examples/systemd && for unit in *; do \
-		sed 's|/usr/local|$(PREFIX)|g' $$unit \
+	for unit in $(notdir $(wildcard examples/systemd/*)); do \
+		sed 's|/usr/local|$(PREFIX)|g' examples/systemd/$$unit \
 		    >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
 	done
 

@@ -99,7 +99,7 @@ maildir_make(int dir, const char *path)
 			errno = ENAMETOOLONG;
 			return -1;
 		}
-		if (spool_mkdir(dir, sub, 0755) == -1)
+		if (spool_mkdir(dir, sub, 0700) == -1)
 			return -1;
 	}
 	return 0;
@@ -110,7 +110,7 @@ write_synced(int dir, const char *path, const void *data, size_t n)
 {
 	int error = 0, fd;
 
-	fd = openat(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	fd = openat(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd == -1)
 		return -1;
 	if (file_pwrite(fd, data, n, 0) == -1 || fsync(fd) == -1)

@@ -186,8 +186,7 @@ too_large(struct peer *p, uint32_t event)
 	fault_set(&p->fault, FAULT_TOO_LARGE,
 	    "event %u: the events of a publish have at most %d bytes together",
 	    event, EVENT_BATCH_MAX);
-	store_failed(p->topic, NULL, METRIC_PUBLISH, FAULT_TOO_LARGE,
-	    p->request.count);
+	serve_refused(p, FAULT_TOO_LARGE);
 }
 
 /* Count the lines of the body. False: wait. */

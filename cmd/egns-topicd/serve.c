@@ -156,6 +156,28 @@ on_committed(uint64_t window, const char *publish_error,
 	}
 }
 
+/* Count a refusal, where there is something to count it for. */
+static void
+count_refusal(struct peer *p, enum metric_op op, enum fault_code code,
+    uint32_t events)
+{
+	const struct request *r = &p->request;
+	struct topic *t = store_topic(p->server->store, r->topic,
+	    strlen(r->topic));
+	struct subscription *sub = t == NULL || op == METRIC_PUBLISH ?
+	    NULL :
+	    store_subscription(t, r->subscription, strlen(r->subscription));
+
+	if (t != NULL && (sub != NULL || op == METRIC_PUBLISH))
+		store_failed(t, sub, op, code, events);
+}
+
+void
+serve_refused(struct peer *p, enum fault_code code)
+{
+	count_refusal(p, METRIC_PUBLISH, code, p->request.count);
+}
+
 /* ---- publish ---- */
 
 static void
@@ -212,16 +234,13 @@ static void
 begin_publish(struct peer *p)
 {
 	struct request *r = &p->request;
+	struct topic *t;
 	struct fault fault;
 
-	p->topic = NULL;
 	if (!allowed(p, ROLE_SEND, &fault) ||
-	    (p->topic = find_topic(p, &fault)) == NULL) {
-		skip_body(p, &fault);
-		return;
-	}
-	if (r->subscription[0] &&
-	    find_subscription(p, p->topic, &fault) == NULL) {
+	    (t = find_topic(p, &fault)) == NULL ||
+	    (r->subscription[0] &&
+		find_subscription(p, t, &fault) == NULL)) {
 		skip_body(p, &fault);
 	} else if (r->count > EVENT_BATCH_COUNT) {
 		fault_set(&fault, FAULT_TOO_LARGE,
@@ -233,7 +252,7 @@ begin_publish(struct peer *p)
 		p->scanned = 0;
 		return;
 	}
-	store_failed(p->topic, NULL, METRIC_PUBLISH, fault.code, r->count);
+	serve_refused(p, fault.code);
 }
 
 bool
@@ -266,8 +285,7 @@ serve_body(struct peer *p, const char *text, size_t len)
 	about.since = clock_mono();
 	if (store_publish(s->store, about.topic, &pub, &duplicate, &fault) ==
 	    -1) {
-		store_failed(about.topic, NULL, METRIC_PUBLISH, fault.code,
-		    r->count);
+		serve_refused(p, fault.code);
 		serve_fault(p, &fault);
 		return true;
 	}
@@ -553,6 +571,11 @@ with_subscription(struct peer *p)
 	    (t = find_topic(p, &fault)) == NULL ||
 	    (sub = find_subscription(p, t, &fault)) == NULL ||
 	    (subscription_pushes(sub) && !allowed(p, ROLE_MANAGE, &fault))) {
+		if (r->op != OP_PEEK && r->op != OP_RENEW)
+			count_refusal(p,
+			    r->op == OP_RECEIVE ? METRIC_RECEIVE :
+						  settles[r->op].metric,
+			    fault.code, 1);
 		serve_fault(p, &fault);
 		return;
 	}

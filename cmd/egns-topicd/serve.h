@@ -38,7 +38,6 @@ struct peer {
 	struct buf in, out;
 	enum peer_state state;
 	struct request request;
-	struct topic *topic; /* of the publish whose body comes */
 	struct fault fault;  /* to answer after PEER_SKIP */
 	uint32_t lines;      /* of the body, still to come */
 	size_t scanned;      /* bytes of the body whose lines are counted */
@@ -126,6 +125,8 @@ bool serve_header(struct peer *, const char *, size_t);
 /* All lines of a publish: false when it cannot be taken yet. */
 bool serve_body(struct peer *, const char *, size_t);
 void serve_fault(struct peer *, const struct fault *);
+/* The publish under way was refused: for the metrics. */
+void serve_refused(struct peer *, enum fault_code);
 void serve_wait_end(struct peer *);
 void serve_wait_over(struct peer *);
 

@@ -78,7 +78,8 @@ store_stats(struct topic *t, struct subscription *only, struct buf *b)
 	    t->name, t->uid, (unsigned long long)journal_start(t->journal),
 	    (unsigned long long)(journal_end(t->journal) +
 		journal_pending(t->journal)),
-	    (unsigned long long)journal_number(t->journal),
+	    (unsigned long long)(journal_number(t->journal) +
+		t->pending_events),
 	    (unsigned long long)(t->unmatched + t->pending_unmatched));
 	for (i = 0; i < t->nsubs; i++)
 		stats_subscription(t->subs[i], b);

@@ -246,7 +246,7 @@ subscription_recover(struct subscription *s, int64_t count, uint64_t upto,
 	    trust_queue(s, state, count, upto) == -1)
 		return fault_errno(fault, FAULT_INTERNAL, "%s", s->queue_path);
 	s->created = !state;
-	if (!state && count >= 0)
+	if (!state && count > 0)
 		log_warn("subscription '%s/%s': state file lost: everything "
 			 "that still stands in its queue is delivered again",
 		    s->topic->name, s->name);

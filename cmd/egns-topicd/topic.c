@@ -17,6 +17,39 @@
 /* Queue entries gathered while the log is read again, between writes. */
 #define INDEX_STEP 65536
 
+/* ---- what ceases ---- */
+
+/*
+ * A record of what ceases as a whole: members of it as text behind topic,
+ * subscription (if any) and reason. False when it could not be written: then the
+ * files stay, and the next start tries again.
+ */
+static bool
+record_gone(struct store *st, const char *topic, const char *subscription,
+    const char *reason, const char *members)
+{
+	char time[CLOCK_TEXT + 1];
+	struct buf b = { 0 };
+	int rc;
+
+	clock_format(time, clock_now());
+	buf_printf(&b, "{\"time\":\"%s\",\"topic\":", time);
+	buf_json(&b, topic, strlen(topic));
+	if (subscription != NULL) {
+		buf_str(&b, ",\"subscription\":");
+		buf_json(&b, subscription, strlen(subscription));
+	}
+	buf_printf(&b, ",\"reason\":\"%s\"%s}\n", reason, members);
+	rc = b.bad ? -1 :
+		     dropped_append(st->spool->fd, clock_now(), buf_data(&b),
+			 b.len);
+	if (rc == -1)
+		log_warn("topic '%s': dropped/: %s: its files stay", topic,
+		    strerror(errno));
+	buf_free(&b);
+	return rc == 0;
+}
+
 /* ---- producers ---- */
 
 static struct producer *
@@ -211,9 +244,13 @@ vouched(jv checkpoint, const struct subscription *s)
 		return -1;
 	}
 	sub = jv_object_get(subs, jv_string(s->name));
-	if (jv_is_valid(sub) && (uid = jq_str(sub, "uid")) != NULL &&
-	    strcmp(uid, s->uid) == 0)
-		n = (int64_t)natural(jq_get(sub, "queue"));
+	if (jv_is_valid(sub) && (uid = jq_str(sub, "uid")) != NULL) {
+		if (strcmp(uid, s->uid) == 0)
+			n = (int64_t)natural(jq_get(sub, "queue"));
+		else /* of the same name, made anew while we were down */
+			record_gone(s->topic->store, s->topic->name, s->name,
+			    "SubscriptionDeleted", "");
+	}
 	jv_free(sub);
 	return n;
 }
@@ -384,37 +421,6 @@ take_up(const char *path, jv resource, void *arg)
 	return 0;
 }
 
-/*
- * A record of what ceases as a whole: members of it as text behind topic,
- * subscription (if any) and reason. False when it could not be written: then the
- * files stay, and the next start tries again.
- */
-static bool
-record_gone(struct store *st, const char *topic, const char *subscription,
-    const char *reason, const char *members)
-{
-	char time[CLOCK_TEXT + 1];
-	struct buf b = { 0 };
-	int rc;
-
-	clock_format(time, clock_now());
-	buf_printf(&b, "{\"time\":\"%s\",\"topic\":", time);
-	buf_json(&b, topic, strlen(topic));
-	if (subscription != NULL) {
-		buf_str(&b, ",\"subscription\":");
-		buf_json(&b, subscription, strlen(subscription));
-	}
-	buf_printf(&b, ",\"reason\":\"%s\"%s}\n", reason, members);
-	rc = b.bad ? -1 :
-		     dropped_append(st->spool->fd, clock_now(), buf_data(&b),
-			 b.len);
-	if (rc == -1)
-		log_warn("topic '%s': dropped/: %s: its files stay", topic,
-		    strerror(errno));
-	buf_free(&b);
-	return rc == 0;
-}
-
 /* How many events a subscription still had, and where in the log they are. */
 static bool
 record_subscription(struct subscription *s, const char *reason)
@@ -573,8 +579,11 @@ clear_stale(struct topic *t, jv *checkpoint, struct fault *fault)
 	close(t->dir);
 	t->dir = -1;
 	snprintf(path, sizeof(path), "topics/%s", t->name);
-	log_info("topic '%s': removing what a deleted topic of this name left",
+	log_warn("topic '%s': removing what a deleted topic of this name left",
 	    t->name);
+	if (!record_gone(t->store, t->name, NULL, "TopicDeleted", ""))
+		return fault_set(fault, FAULT_TOO_MANY, "%s: dropped/ cannot be "
+		    "written", path);
 	if (spool_remove(t->store->spool->fd, path) == -1)
 		return fault_errno(fault, FAULT_INTERNAL, "%s", path);
 	return open_dir(t, fault);
