@@ -94,11 +94,11 @@ end() {
 
 @test "a publish whose sync fails is not acknowledged, and topicd stops" {
 	local answer
-	ns t/s
+	ns orders/work
 	shim
 	SHIM_PATH=/log/ SHIM_CALLS=fsync,fdatasync SHIM_EIO=1,1000 \
 		start egns-topicd
-	answer=$(ask '{"op":"publish","topic":"t","count":1}' "$(event 1)")
+	answer=$(ask '{"op":"publish","topic":"orders","count":1}' "$(event 1)")
 	[[ $answer != *'"ok":true'* ]]
 	gone egns-topicd
 	[ "$status" -eq 74 ]
@@ -107,30 +107,30 @@ end() {
 
 @test "an acknowledge whose sync fails is not answered, and topicd stops" {
 	local answer token
-	ns t/s
+	ns orders/work
 	shim
 	SHIM_PATH=/subscriptions/ SHIM_CALLS=fsync,fdatasync SHIM_EIO=2,1000 \
 		start egns-topicd
-	ask '{"op":"publish","topic":"t","count":1}' "$(event 1)"
-	token=$(ask '{"op":"receive","topic":"t","subscription":"s"}' |
+	ask '{"op":"publish","topic":"orders","count":1}' "$(event 1)"
+	token=$(ask '{"op":"receive","topic":"orders","subscription":"work"}' |
 		jq -r '.brokerProperties.lockToken // empty')
 	[ -z "$token" ] ||
-		answer=$(ask "{\"op\":\"acknowledge\",\"topic\":\"t\",\
-\"subscription\":\"s\",\"lockTokens\":[\"$token\"]}")
+		answer=$(ask "{\"op\":\"acknowledge\",\"topic\":\"orders\",\
+\"subscription\":\"work\",\"lockTokens\":[\"$token\"]}")
 	[[ $answer != *'"ok":true'* ]]
 	gone egns-topicd
 	[ "$status" -eq 74 ]
 }
 
 @test "a full disk refuses a publish, and the next one is stored" {
-	ns t/s
+	ns orders/work
 	shim
 	SHIM_PATH=/log/ SHIM_CALLS=write,pwrite,writev,pwritev SHIM_ENOSPC=1,2 \
 		SHIM_TORN=1 start egns-topicd
-	ask '{"op":"publish","topic":"t","count":1}' "$(event 1)" |
+	ask '{"op":"publish","topic":"orders","count":1}' "$(event 1)" |
 		jq -e '.ok == false and .error.code == "TooManyRequests"'
-	ask '{"op":"publish","topic":"t","count":1}' "$(event 2)" | jq -e .ok
-	[ "$(cat spool/topics/t/log/*.ndjson | jq -r .event.id)" = 2 ]
+	ask '{"op":"publish","topic":"orders","count":1}' "$(event 2)" | jq -e .ok
+	[ "$(cat spool/topics/orders/log/*.ndjson | jq -r .event.id)" = 2 ]
 	egns-ctl audit
 }
 

@@ -1,11 +1,11 @@
-/* Work for egns-topicd: topic "t", consumed from subscription "s". */
+/* Work for egns-topicd: topic "bench", consumed from subscription "work". */
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "buf.h"
 #include "work.h"
 
-#define TARGET "\"topic\":\"t\",\"subscription\":\"s\""
+#define TARGET "\"topic\":\"bench\",\"subscription\":\"work\""
 
 struct connection {
 	int fd;
@@ -83,8 +83,8 @@ egns_publish(void *arg, const char *events, size_t n)
 {
 	struct connection *c = arg;
 
-	buf_printf(&c->out, "{\"op\":\"publish\",\"topic\":\"t\",\"count\":%zu}\n",
-	    n);
+	buf_printf(&c->out, "{\"op\":\"publish\",\"topic\":\"bench\","
+	    "\"count\":%zu}\n", n);
 	buf_add(&c->out, events, n * (EVENT + 1));
 	flush(c);
 	answer(c);

@@ -11,13 +11,13 @@ declare -gA acknowledged rejected unsure delivered
 # Of the last receive.
 declare -ga ids tokens
 
-# template - a namespace with a topic and two subscriptions: a keeps dead
-# letters, b drops; each copy of it is a run.
+# template - a namespace with a topic and two subscriptions: kept keeps
+# dead letters, gone drops; each copy of it is a run.
 template() {
-	ns t
-	subscription t a "maxDeliveryCount:2,receiveLockDurationInSeconds:60,\
+	ns orders
+	subscription orders kept "maxDeliveryCount:2,receiveLockDurationInSeconds:60,\
 eventTimeToLive:PT1H"
-	subscription t b "maxDeliveryCount:2,receiveLockDurationInSeconds:60" \
+	subscription orders gone "maxDeliveryCount:2,receiveLockDurationInSeconds:60" \
 		--no-dead-letter
 	mv spool template
 }
@@ -67,7 +67,7 @@ publish() {
 		lines+=("$(event "$id" "{\"n\":$id}")")
 	done
 	sent+=("$*")
-	talk "{\"op\":\"publish\",\"topic\":\"t\",\"count\":$#$extra}" \
+	talk "{\"op\":\"publish\",\"topic\":\"orders\",\"count\":$#$extra}" \
 		"${lines[@]}" || rc=$?
 	case $rc in
 	0) published+=("$@") ;;
@@ -80,7 +80,7 @@ publish() {
 receive() {
 	local i line
 	ids=() tokens=()
-	talk "{\"op\":\"receive\",\"topic\":\"t\",\"subscription\":\"$1\",\
+	talk "{\"op\":\"receive\",\"topic\":\"orders\",\"subscription\":\"$1\",\
 \"maxEvents\":$2,\"maxWaitTime\":0}" || return
 	[[ $answer =~ \"count\":([0-9]+) ]] || return 2
 	for ((i = BASH_REMATCH[1]; i > 0; i--)); do
@@ -97,7 +97,7 @@ receive() {
 ask_settle() {
 	local list
 	list=$(printf ',"%s"' "${tokens[@]:0:$3}")
-	talk "{\"op\":\"$1\",\"topic\":\"t\",\"subscription\":\"$2\",\
+	talk "{\"op\":\"$1\",\"topic\":\"orders\",\"subscription\":\"$2\",\
 \"lockTokens\":[${list:1}]${4:-}}" || return
 	[[ $answer == *'"failedLockTokens":[]'* ]]
 }
@@ -127,7 +127,7 @@ later() {
 # Does nothing of a subscription wait, and is nothing locked?
 empty() {
 	local line
-	talk '{"op":"stats","topic":"t","subscription":"'"$1"'"}' || return
+	talk '{"op":"stats","topic":"orders","subscription":"'"$1"'"}' || return
 	heard line || return 2
 	[[ $line == *'"pending":0,'*'"inFlight":0,'* ]]
 }
@@ -156,27 +156,27 @@ scenario() {
 		'publish "" 1 2 3'
 		'publish ",\"producer\":\"p\",\"sequence\":1" 4'
 		'publish ",\"producer\":\"p\",\"sequence\":1" 4'
-		'receive a 3'
-		'settle acknowledge a 1'
-		'settle reject a 1'
-		'settle release a 1'
-		'receive b 4'
-		'settle acknowledge b 1'
-		'settle reject b 1'
-		'settle renewLock b 2'
-		'settle release b 1 ",\"releaseDelayInSeconds\":10"'
+		'receive kept 3'
+		'settle acknowledge kept 1'
+		'settle reject kept 1'
+		'settle release kept 1'
+		'receive gone 4'
+		'settle acknowledge gone 1'
+		'settle reject gone 1'
+		'settle renewLock gone 2'
+		'settle release gone 1 ",\"releaseDelayInSeconds\":10"'
 		'later 100'
-		'until_no receive_some b 2' # a lock ran out, a delay too
+		'until_no receive_some gone 2' # a lock ran out, a delay too
 		'later 100'
-		'until_no empty b' # delivered twice: maxDeliveryCount
+		'until_no empty gone' # delivered twice: maxDeliveryCount
 		'talk "{\"op\":\"reload\"}"'
 		'publish "" 5 6 7 8 9'
-		'receive a 2'
-		'settle acknowledge a 2'
-		'receive b 5'
-		'settle acknowledge b 3'
+		'receive kept 2'
+		'settle acknowledge kept 2'
+		'receive gone 5'
+		'settle acknowledge gone 3'
 		'later 4000'
-		'until_no empty a' # eventTimeToLive
+		'until_no empty kept' # eventTimeToLive
 	)
 	local step rc
 	dial || return 0
@@ -211,15 +211,15 @@ verify() {
 	local id sub batch there failures=0
 	egns-ctl audit >books || { cat books; return 1; }
 	dial
-	drain a || failures=1
-	drain b || failures=1
+	drain kept || failures=1
+	drain gone || failures=1
 	hang_up
 	# Ids in the log; "SUBSCRIPTION ID" of the events whose end has a record.
 	local -A stored=() ended=()
 	while read -r id; do
 		stored[$id]=1
 	done < <(sed -n 's/.*"event":{"specversion":"1.0","id":"\([^"]*\)".*/\1/p' \
-		spool/topics/t/log/*.ndjson)
+		spool/topics/orders/log/*.ndjson)
 	while read -r sub id; do
 		ended[$sub $id]=1
 	done < <(cat spool/deadletter/{new,cur}/* spool/dropped/* 2>/dev/null |
@@ -240,7 +240,7 @@ verify() {
 	done
 	for id in "${published[@]}"; do
 		[ -n "${stored[$id]:-}" ] || { echo "event $id is lost"; failures=1; }
-		for sub in a b; do
+		for sub in kept gone; do
 			accounted "$sub $id" || failures=1
 		done
 	done
