@@ -45,7 +45,6 @@ struct subscription {
 	char *state_path; /* below the topic's directory */
 	char *queue_path;
 	struct filter *filter; /* NULL: all events */
-	char *config;          /* filtersConfiguration as text, to see changes */
 	char *destination;     /* dead-letter destination as text; NULL: drop */
 	int64_t lock;          /* receiveLockDurationInSeconds, microseconds */
 	int64_t ttl;           /* the lower of time to live and retention */
@@ -65,7 +64,6 @@ struct subscription {
 	int64_t created_at; /* events before it are not for us */
 	uint64_t head;      /* queue index whose publish time head_time is */
 	int64_t head_time;
-	uint64_t mark; /* the last event number that matched, while matching */
 	unsigned char token_id[6];
 	struct meter meter;
 	void *context;
@@ -208,9 +206,8 @@ bool subscription_ready(const struct subscription *);
 uint64_t subscription_needs(struct subscription *);
 
 /* store.c */
-void store_end(struct store *, struct subscription *,
-    const struct dl_record *);
+void store_end(struct store *, const struct dl_record *);
 void store_wake(struct store *, int64_t at);
-_Noreturn void store_die(struct store *, int error, const char *what);
+_Noreturn void store_die(int error, const char *what);
 
 #endif

@@ -283,8 +283,7 @@ serve_body(struct peer *p, const char *text, size_t len)
 		pub.sequence = r->sequence;
 	}
 	about.since = clock_mono();
-	if (store_publish(s->store, about.topic, &pub, &duplicate, &fault) ==
-	    -1) {
+	if (store_publish(about.topic, &pub, &duplicate, &fault) == -1) {
 		serve_refused(p, fault.code);
 		serve_fault(p, &fault);
 		return true;
@@ -318,8 +317,7 @@ try_receive(struct peer *p, struct subscription *sub)
 	uint32_t n;
 
 	buf_reset(&s->scratch, ANSWER_MAX / 4);
-	n = store_receive(s->store, sub, p->request.max_events, ANSWER_MAX,
-	    &s->scratch);
+	n = store_receive(sub, p->request.max_events, ANSWER_MAX, &s->scratch);
 	if (n == 0)
 		return false;
 	if (s->scratch.bad) {
@@ -461,8 +459,7 @@ peek(struct peer *p, struct subscription *sub)
 	uint32_t n;
 
 	buf_reset(&s->scratch, ANSWER_MAX / 4);
-	n = store_peek(s->store, sub, p->request.max_events, ANSWER_MAX,
-	    &s->scratch);
+	n = store_peek(sub, p->request.max_events, ANSWER_MAX, &s->scratch);
 	if (s->scratch.bad)
 		peer_close(p);
 	else
@@ -534,7 +531,7 @@ settle(struct peer *p, struct subscription *sub)
 	     t = j->tok[t].next) {
 		token = j->text + j->tok[t].start;
 		len = j->tok[t].end - j->tok[t].start;
-		result = store_settle(s->store, sub, &how, token + 1, len - 2);
+		result = store_settle(sub, &how, token + 1, len - 2);
 		if (result == SETTLE_OK) {
 			buf_str(b, b->len > empty ? "," : "");
 			buf_add(b, token, len);

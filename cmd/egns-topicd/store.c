@@ -18,9 +18,8 @@
 #define SWEEP_MAX_MOVABLE (CLOCK_SECOND / 20)
 
 _Noreturn void
-store_die(struct store *st, int error, const char *what)
+store_die(int error, const char *what)
 {
-	(void)st;
 	log_fatal(EX_IOERR, "%s: %s: stopping, nothing of this was acknowledged",
 	    what, strerror(error));
 }
@@ -140,14 +139,14 @@ window_free(struct window *w)
 
 /* One more of an array of the window; out of memory here is the end. */
 static void *
-more(struct store *st, void **array, size_t *n, size_t *cap, size_t size)
+more(void **array, size_t *n, size_t *cap, size_t size)
 {
 	void *p;
 
 	if (*n == *cap) {
 		*cap = *cap ? 2 * *cap : 16;
 		if ((p = realloc(*array, *cap * size)) == NULL)
-			store_die(st, ENOMEM, "commit");
+			store_die(ENOMEM, "commit");
 		*array = p;
 	}
 	p = (char *)*array + (*n)++ * size;
@@ -168,20 +167,20 @@ close_topic(struct store *st, struct topic *t)
 	t->closing = true;
 	if ((error = topic_write(t)) != 0) {
 		if (!want_of_space(error))
-			store_die(st, error, t->name);
+			store_die(error, t->name);
 		w->publish_error = error;
 	}
 	for (i = 0; i < t->nsubs; i++)
 		t->subs[i]->closing = t->subs[i]->queue.count;
-	sync = more(st, (void **)&w->syncs, &w->nsyncs, &w->syncs_cap,
+	sync = more((void **)&w->syncs, &w->nsyncs, &w->syncs_cap,
 	    sizeof(*sync));
 	journal_dirty(t->journal, sync);
 	if (journal_end(t->journal) - t->checkpoint < CHECKPOINT_BYTES)
 		return;
-	c = more(st, (void **)&w->checkpoints, &w->ncheckpoints,
+	c = more((void **)&w->checkpoints, &w->ncheckpoints,
 	    &w->checkpoints_cap, sizeof(*c));
 	if (topic_checkpoint(t, c) == -1)
-		store_die(st, ENOMEM, "checkpoint");
+		store_die(ENOMEM, "checkpoint");
 }
 
 static void
@@ -196,7 +195,7 @@ close_states(struct store *st)
 		s->dirty = false;
 		if (!s->d.changed)
 			continue;
-		save = more(st, (void **)&w->saves, &w->nsaves, &w->saves_cap,
+		save = more((void **)&w->saves, &w->nsaves, &w->saves_cap,
 		    sizeof(*save));
 		save->sub = s;
 		save->cursor = s->d.cursor;
@@ -204,7 +203,7 @@ close_states(struct store *st)
 		save->save.path = s->state_path;
 		if (!deliveries_changes(&s->d, &save->save) ||
 		    save->save.text.bad)
-			store_die(st, ENOMEM, s->state_path);
+			store_die(ENOMEM, s->state_path);
 	}
 	st->dirty_since = 0;
 }
@@ -241,11 +240,11 @@ start(struct store *st)
 }
 
 static void
-prepend(struct store *st, struct buf *front, struct buf *rest)
+prepend(struct buf *front, struct buf *rest)
 {
 	buf_add(front, buf_data(rest), rest->len);
 	if (front->bad)
-		store_die(st, ENOMEM, "deadletter/");
+		store_die(ENOMEM, "deadletter/");
 	buf_free(rest);
 	*rest = *front;
 	memset(front, 0, sizeof(*front));
@@ -268,8 +267,8 @@ block(struct store *st, struct window *w)
 		    strerror(w->ends_error));
 	st->blocked = w->ends_error;
 	st->retry_at = clock_mono() + SPACE_RETRY;
-	prepend(st, &w->deadletters, &st->deadletters);
-	prepend(st, &w->dropped, &st->dropped);
+	prepend(&w->deadletters, &st->deadletters);
+	prepend(&w->dropped, &st->dropped);
 	st->ndeadletters += w->ndeadletters;
 	store_wake(st, clock_now() + SPACE_RETRY);
 }
@@ -310,7 +309,7 @@ done(void *arg, int error)
 	size_t i;
 
 	if (error != 0)
-		store_die(st, error, w->what);
+		store_die(error, w->what);
 	block(st, w);
 	for (i = 0; i < w->nsaves; i++)
 		if (w->saves[i].error != 0) {
@@ -330,15 +329,14 @@ done(void *arg, int error)
 /* ---- what happens by itself ---- */
 
 void
-store_end(struct store *st, struct subscription *s, const struct dl_record *r)
+store_end(struct store *st, const struct dl_record *r)
 {
 	struct buf *b = r->destination ? &st->deadletters : &st->dropped;
 	size_t before = b->len;
 
-	(void)s;
 	dl_format(b, r);
 	if (b->bad)
-		store_die(st, ENOMEM, "deadletter/");
+		store_die(ENOMEM, "deadletter/");
 	st->ndeadletters += r->destination != NULL;
 	st->swept++;
 	st->swept_bytes += b->len - before;

@@ -70,9 +70,7 @@ struct topic *store_topic(struct store *, const char *, size_t);
 struct subscription *store_subscription(struct topic *, const char *, size_t);
 /* In order of creation: i from 0; NULL behind the last. */
 struct topic *store_topic_at(struct store *, size_t i);
-struct subscription *store_subscription_at(struct topic *, size_t i);
 
-const char *topic_name(const struct topic *);
 const char *subscription_name(const struct subscription *);
 struct topic *subscription_topic(const struct subscription *);
 bool subscription_pushes(const struct subscription *);
@@ -94,20 +92,20 @@ struct publish {
  * All or nothing: 0, and the open window has it; -1 and a fault that names the
  * event. *duplicate: this batch was stored before, nothing was done.
  */
-int store_publish(struct store *, struct topic *, const struct publish *,
-    bool *duplicate, struct fault *);
+int store_publish(struct topic *, const struct publish *, bool *duplicate,
+    struct fault *);
 
 /*
  * Hand out up to max events and about max_bytes of them: lines as receive
  * answers them are added to out. The number of lines. Needs no commit: after a
  * crash the events are handed out again.
  */
-uint32_t store_receive(struct store *, struct subscription *, uint32_t max,
-    size_t max_bytes, struct buf *out);
+uint32_t store_receive(struct subscription *, uint32_t max, size_t max_bytes,
+    struct buf *out);
 
 /* Look at the first events, whatever their state, as peek answers them. */
-uint32_t store_peek(struct store *, struct subscription *, uint32_t max,
-    size_t max_bytes, struct buf *out);
+uint32_t store_peek(struct subscription *, uint32_t max, size_t max_bytes,
+    struct buf *out);
 
 enum settle_how {
 	SETTLE_ACKNOWLEDGE,
@@ -132,8 +130,8 @@ enum settle_result {
 };
 
 /* Settle one token: bytes as receive gave them, without quotes. */
-enum settle_result store_settle(struct store *, struct subscription *,
-    const struct settle *, const char *token, size_t);
+enum settle_result store_settle(struct subscription *, const struct settle *,
+    const char *token, size_t);
 
 /* Add the lines of `stats` for a topic, or one subscription of it. The number
  * of lines. */

@@ -50,19 +50,13 @@ configure_filter(struct subscription *s, jv properties, struct fault *fault)
 {
 	jv config = jq_get(properties, "filtersConfiguration");
 	struct filter *filter = NULL;
-	char *text = text_of(jv_copy(config));
 
-	if (text != NULL &&
-	    (filter = filter_compile(jv_copy(config), fault)) == NULL) {
-		free(text);
+	if (jv_get_kind(config) == JV_KIND_NULL)
 		jv_free(config);
+	else if ((filter = filter_compile(config, fault)) == NULL)
 		return -1;
-	}
-	jv_free(config);
 	filter_free(s->filter);
-	free(s->config);
 	s->filter = filter;
-	s->config = text;
 	return 0;
 }
 
@@ -189,7 +183,6 @@ subscription_free(struct subscription *s)
 		queue_close(&s->queue);
 	deliveries_close(&s->d);
 	filter_free(s->filter);
-	free(s->config);
 	free(s->destination);
 	free(s->state_path);
 	free(s->queue_path);
@@ -325,7 +318,7 @@ read_line(struct subscription *s, uint64_t offset, struct journal_line *line)
 		return 0;
 	error = errno;
 	if (error != EBADMSG && error != ENOENT)
-		store_die(s->topic->store, error, s->topic->name);
+		store_die(error, s->topic->name);
 	if (error == ENOENT) {
 		memset(line, 0, sizeof(*line));
 		line->offset = offset;
@@ -346,7 +339,7 @@ end_record(struct subscription *s, struct dl_record *r)
 	r->subscription = s->name;
 	r->destination = r->reason == DL_CORRUPT ? NULL : s->destination;
 	r->now = clock_now();
-	store_end(s->topic->store, s, r);
+	store_end(s->topic->store, r);
 	if (r->destination != NULL)
 		s->d.dead_lettered[r->reason]++;
 	else
@@ -468,7 +461,7 @@ next_new(struct subscription *s, int64_t now, size_t room, bool any,
 	if (s->d.cursor >= s->visible)
 		return NEXT_NONE;
 	if (queue_get(&s->queue, s->d.cursor, &offset) == -1)
-		store_die(s->topic->store, errno, s->queue_path);
+		store_die(errno, s->queue_path);
 	broken = read_line(s, offset, &line) == -1;
 	if (broken || line.time + s->ttl <= now) {
 		if (s->topic->store->blocked)
@@ -487,9 +480,10 @@ next_new(struct subscription *s, int64_t now, size_t room, bool any,
 }
 
 uint32_t
-store_receive(struct store *st, struct subscription *s, uint32_t max,
-    size_t max_bytes, struct buf *out)
+store_receive(struct subscription *s, uint32_t max, size_t max_bytes,
+    struct buf *out)
 {
+	struct store *st = s->topic->store;
 	size_t start = out->len, taken;
 	int64_t now = clock_now();
 	uint32_t slot, n = 0, ended = 0;
@@ -562,8 +556,8 @@ peek_all(struct subscription *s, uint32_t max, size_t *n)
 }
 
 uint32_t
-store_peek(struct store *st, struct subscription *s, uint32_t max,
-    size_t max_bytes, struct buf *out)
+store_peek(struct subscription *s, uint32_t max, size_t max_bytes,
+    struct buf *out)
 {
 	struct journal_line line;
 	char time[CLOCK_TEXT + 1];
@@ -571,7 +565,6 @@ store_peek(struct store *st, struct subscription *s, uint32_t max,
 	uint32_t lines = 0;
 	struct peeked *p;
 
-	(void)st;
 	if ((p = peek_all(s, max, &n)) == NULL) {
 		out->bad = true;
 		return 0;
@@ -647,9 +640,10 @@ ends(const struct subscription *s, uint32_t slot, const struct settle *how)
 }
 
 enum settle_result
-store_settle(struct store *st, struct subscription *s,
-    const struct settle *how, const char *token, size_t len)
+store_settle(struct subscription *s, const struct settle *how,
+    const char *token, size_t len)
 {
+	struct store *st = s->topic->store;
 	enum settle_result result;
 	uint32_t slot;
 
@@ -739,7 +733,7 @@ sweep_queue(struct subscription *s, int64_t now)
 		if (s->head == s->d.cursor && s->head_time + s->ttl > now)
 			return s->head_time + s->ttl;
 		if (queue_get(&s->queue, s->d.cursor, &offset) == -1)
-			store_die(s->topic->store, errno, s->queue_path);
+			store_die(errno, s->queue_path);
 		if (turn_is_over(s->topic->store))
 			return now;
 		broken = read_line(s, offset, &line) == -1;

@@ -711,7 +711,7 @@ roll_back(struct topic *t, size_t written)
 		s = t->subs[i];
 		queue_rollback(&s->queue);
 		if (i < written && queue_truncate(&s->queue, s->before) == -1)
-			store_die(t->store, errno, s->queue_path);
+			store_die(errno, s->queue_path);
 	}
 	journal_rollback(t->journal);
 	producers_settle(t, false);
@@ -844,12 +844,12 @@ keep(struct topic *t, const struct publish *p)
 			line.subscription_len = strlen(p->only->name);
 		}
 		if (journal_append(t->journal, &line) == -1)
-			store_die(st, ENOMEM, t->name);
+			store_die(ENOMEM, t->name);
 		for (first = m; m < st->nmatched && st->matched[m].event == i;
 		     m++)
 			if (queue_add(&st->matched[m].sub->queue,
 				line.offset) == -1)
-				store_die(st, ENOMEM, t->name);
+				store_die(ENOMEM, t->name);
 		t->pending_unmatched += first == m;
 		if (p->producer != NULL && i == 0)
 			producer_find(t, p->producer, p->producer_len)->used =
@@ -859,9 +859,10 @@ keep(struct topic *t, const struct publish *p)
 }
 
 int
-store_publish(struct store *st, struct topic *t, const struct publish *p,
-    bool *duplicate, struct fault *fault)
+store_publish(struct topic *t, const struct publish *p, bool *duplicate,
+    struct fault *fault)
 {
+	struct store *st = t->store;
 	struct producer *producer;
 
 	*duplicate = false;
@@ -901,16 +902,4 @@ store_subscription(struct topic *t, const char *name, size_t len)
 		    memcmp(t->subs[i]->name, name, len) == 0)
 			return t->subs[i];
 	return NULL;
-}
-
-struct subscription *
-store_subscription_at(struct topic *t, size_t i)
-{
-	return i < t->nsubs ? t->subs[i] : NULL;
-}
-
-const char *
-topic_name(const struct topic *t)
-{
-	return t->name;
 }
