@@ -1,6 +1,5 @@
 # Every call that changes a file, one at a time, is where topicd is killed or told
 # that the disk is full or broken: egns-spool(5) says what each leaves.
-# shellcheck disable=SC2154 # bats, lib and scenario set these
 
 load lib
 load crash/scenario

@@ -2,8 +2,6 @@
 
 load lib
 
-# shellcheck disable=SC2154 # top: lib
-
 @test "killed at random under load, topicd breaks no answer" {
 	SOAK_CYCLES=${SOAK_CYCLES:-20} "$top/tests/soak/soak"
 }
