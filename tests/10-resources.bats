@@ -296,6 +296,13 @@ queue_of() {
 	egns-ctl namespace topic event-subscription create -o none --topic-name t01 \
 		-n hook --delivery-configuration '{deliveryMode:Push,push:{
 		destination:{endpointType:WebHook,properties:{endpointUrl:"http://h/?c=1"}}}}'
+	# names of others, all of which stand behind it in what export prints
+	egns-ctl namespace topic-space create -n space -o none --topic-templates a/#
+	egns-ctl namespace client-group create -n group -o none --group-query 'true = true'
+	egns-ctl namespace permission-binding create -n binding -o none \
+		--client-group-name group --topic-space-name space --permission Publisher
+	egns-ctl role assignment create --assignee user:nobody -o none \
+		--role 'EventGrid Data Receiver' --scope topics/t01/eventSubscriptions/s01
 	egns-ctl export >one
 	egns-ctl namespace create -C other -n testns -o none
 	egns-ctl apply -C other one

@@ -71,7 +71,7 @@ struct applying {
 	const char *file;
 	bool dry, prune;
 	TCMAP *seen;    /* paths of the file */
-	jv later;       /* subscriptions, with their line numbers */
+	jv later;       /* what names others, with its line numbers */
 	uint64_t line;
 	uint64_t added, changed, removed;
 	off_t size;     /* of the file, when it has one */
@@ -227,9 +227,10 @@ apply_line(struct applying *a, const char *text, size_t len)
 		return EX_DATAERR;
 	}
 	v = schema_hoist(v);
-	if (noun->kind != SCHEMA_SUBSCRIPTION)
+	if (noun->kind != SCHEMA_SUBSCRIPTION &&
+	    noun->kind != SCHEMA_ROLE_ASSIGNMENT)
 		return put(a, path, v);
-	/* its topic may be further down */
+	/* its topic, or its scope, may be further down */
 	a->later = jv_array_append(a->later, JV_OBJECT(jv_string("path"),
 	    jv_string(path), jv_string("line"), jv_number((double)a->line),
 	    jv_string("given"), v));
@@ -250,6 +251,26 @@ progress(const struct applying *a, bool last)
 		fprintf(stderr, "\rapply: %ju resources", (uintmax_t)a->line);
 	if (last)
 		fputs("\n", stderr);
+}
+
+/* Resources of a kind whose turn is behind that of all others. */
+static int
+put_later(struct applying *a, enum schema_kind kind)
+{
+	int rc = 0;
+
+	for (int i = 0; rc == 0 && i < jv_array_length(jv_copy(a->later));
+	    i++) {
+		jv one = jv_array_get(jv_copy(a->later), i);
+		const char *path = jq_str(one, "path");
+		jv line = jq_get(one, "line");
+
+		a->line = (uint64_t)jv_number_value(line);
+		if (schema_noun(path)->kind == kind)
+			rc = put(a, path, jq_get(one, "given"));
+		jv_free(one);
+	}
+	return rc;
 }
 
 static int
@@ -275,15 +296,10 @@ read_all(struct applying *a, int fd)
 		rc = fault_at_line(a, NULL, &f);
 	}
 	line_free(&in);
-	for (int i = 0; rc == 0 && i < jv_array_length(jv_copy(a->later));
-	    i++) {
-		jv one = jv_array_get(jv_copy(a->later), i);
-		jv line = jq_get(one, "line");
-
-		a->line = (uint64_t)jv_number_value(line);
-		rc = put(a, jq_str(one, "path"), jq_get(one, "given"));
-		jv_free(one);
-	}
+	if (rc == 0)
+		rc = put_later(a, SCHEMA_SUBSCRIPTION);
+	if (rc == 0)
+		rc = put_later(a, SCHEMA_ROLE_ASSIGNMENT);
 	return rc;
 }
 
