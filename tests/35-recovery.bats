@@ -174,3 +174,19 @@ ids() {
 	[ "$(jq -c '[.subscription, .reason]' spool/dropped/*.ndjson)" = \
 		'["s01","SubscriptionDeleted"]' ]
 }
+
+@test "a topic that cannot be opened is told, and costs the others nothing" {
+	ns t01/s01
+	start egns-topicd
+	mkdir -p spool/topics/t02/checkpoint.json
+	run topic t02
+	[[ $status -ne 0 && $output == *"topic 't02'"* ]]
+	run subscription t02 s02
+	[[ $status -ne 0 && $output == *"topic 't02'"* ]]
+	event 1 | egns-ctl publish -t t01
+	[ "$(ids)" = '1 ' ]
+	rmdir spool/topics/t02/checkpoint.json
+	subscription t02 s03
+	event 1 | egns-ctl publish -t t02
+	[ "$(egns-pull receive -t t02 -s s03 -w 0 | jq -r .event.id)" = 1 ]
+}

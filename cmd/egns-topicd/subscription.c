@@ -176,9 +176,23 @@ subscription_new(struct topic *t, const char *name, jv resource,
 	return s;
 }
 
+/* While the disk is full, or when a start fails half-way, it may be dirty. */
+static void
+forget_dirty(struct subscription *s)
+{
+	struct subscription **p = &s->topic->store->dirty;
+
+	if (!s->dirty)
+		return;
+	while (*p != s)
+		p = &(*p)->dirty_next;
+	*p = s->dirty_next;
+}
+
 void
 subscription_free(struct subscription *s)
 {
+	forget_dirty(s);
 	if (s->queue.fd != -1)
 		queue_close(&s->queue);
 	deliveries_close(&s->d);
