@@ -137,29 +137,24 @@ window_free(struct window *w)
 	free(w);
 }
 
-/* One more of an array of the window; out of memory here is the end. */
+/* The array of a window with room for one more, which is zeros; out of memory
+ * here is the end. */
 static void *
-more(void **array, size_t *n, size_t *cap, size_t size)
+more(void *array, size_t n, size_t *cap, size_t size)
 {
-	void *p;
-
-	if (*n == *cap) {
+	if (n == *cap) {
 		*cap = *cap ? 2 * *cap : 16;
-		if ((p = realloc(*array, *cap * size)) == NULL)
+		if ((array = realloc(array, *cap * size)) == NULL)
 			store_die(ENOMEM, "commit");
-		*array = p;
 	}
-	p = (char *)*array + (*n)++ * size;
-	memset(p, 0, size);
-	return p;
+	memset((char *)array + n * size, 0, size);
+	return array;
 }
 
 static void
 close_topic(struct store *st, struct topic *t)
 {
 	struct window *w = st->open;
-	struct journal_sync *sync;
-	struct checkpoint *c;
 	int error;
 	size_t i;
 
@@ -172,14 +167,13 @@ close_topic(struct store *st, struct topic *t)
 	}
 	for (i = 0; i < t->nsubs; i++)
 		t->subs[i]->closing = t->subs[i]->queue.count;
-	sync = more((void **)&w->syncs, &w->nsyncs, &w->syncs_cap,
-	    sizeof(*sync));
-	journal_dirty(t->journal, sync);
+	w->syncs = more(w->syncs, w->nsyncs, &w->syncs_cap, sizeof(*w->syncs));
+	journal_dirty(t->journal, &w->syncs[w->nsyncs++]);
 	if (journal_end(t->journal) - t->checkpoint < CHECKPOINT_BYTES)
 		return;
-	c = more((void **)&w->checkpoints, &w->ncheckpoints,
-	    &w->checkpoints_cap, sizeof(*c));
-	if (topic_checkpoint(t, c) == -1)
+	w->checkpoints = more(w->checkpoints, w->ncheckpoints,
+	    &w->checkpoints_cap, sizeof(*w->checkpoints));
+	if (topic_checkpoint(t, &w->checkpoints[w->ncheckpoints++]) == -1)
 		store_die(ENOMEM, "checkpoint");
 }
 
@@ -195,8 +189,9 @@ close_states(struct store *st)
 		s->dirty = false;
 		if (!s->d.changed)
 			continue;
-		save = more((void **)&w->saves, &w->nsaves, &w->saves_cap,
+		w->saves = more(w->saves, w->nsaves, &w->saves_cap,
 		    sizeof(*save));
+		save = &w->saves[w->nsaves++];
 		save->sub = s;
 		save->cursor = s->d.cursor;
 		save->save.dir = s->topic->dir;
