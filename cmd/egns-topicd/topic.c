@@ -652,19 +652,23 @@ topic_open(struct store *st, const char *name, jv resource,
 	struct topic *t;
 	int rc;
 
-	if ((t = calloc(1, sizeof(*t))) == NULL ||
-	    (t->name = strdup(name)) == NULL ||
-	    (t->uid = strdup(uid ? uid : "")) == NULL) {
+	if ((t = calloc(1, sizeof(*t))) == NULL) {
 		jv_free(resource);
-		free(t);
 		fault_errno(fault, FAULT_INTERNAL, "topic '%s'", name);
 		return NULL;
 	}
 	t->store = st;
 	t->dir = -1;
 	t->seen = true;
+	t->name = strdup(name);
+	t->uid = strdup(uid ? uid : "");
 	configure(t, resource);
 	jv_free(resource);
+	if (t->name == NULL || t->uid == NULL) {
+		fault_errno(fault, FAULT_INTERNAL, "topic '%s'", name);
+		topic_close(t);
+		return NULL;
+	}
 	if (open_dir(t, fault) == -1) {
 		topic_close(t);
 		return NULL;
