@@ -176,6 +176,7 @@ int topic_configure(struct topic *, jv resource, struct registry *,
 int topic_write(struct topic *);
 /* Durable indexes up to the end of the log, as text and descriptors. */
 int topic_checkpoint(struct topic *, struct checkpoint *);
+int topic_write_checkpoint(struct topic *, struct fault *);
 int checkpoint_write(struct checkpoint *);
 void checkpoint_free(struct checkpoint *);
 /* End subscription i, with a record of what it still had; without room for the

@@ -657,7 +657,7 @@ store_open(const struct spool *spool, struct ev_loop *loop,
 void
 store_close(struct store *st)
 {
-	struct checkpoint c;
+	struct fault fault;
 	struct topic *t;
 	size_t i, k;
 
@@ -673,10 +673,8 @@ store_close(struct store *st)
 		t = st->topics[i];
 		for (k = 0; k < t->nsubs; k++)
 			st->hooks.gone(t->subs[k], st->hooks.arg);
-		if (topic_checkpoint(t, &c) == -1 || checkpoint_write(&c) == -1)
-			log_warn("topic '%s': checkpoint: %s", t->name,
-			    strerror(errno));
-		checkpoint_free(&c);
+		if (topic_write_checkpoint(t, &fault) == -1)
+			log_warn("%s", fault.text);
 		topic_close(t);
 	}
 	window_free(st->open);

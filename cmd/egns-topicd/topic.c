@@ -181,6 +181,20 @@ checkpoint_free(struct checkpoint *c)
 	buf_free(&c->text);
 }
 
+/* Now, by the loop. */
+int
+topic_write_checkpoint(struct topic *t, struct fault *fault)
+{
+	struct checkpoint c;
+	int rc = 0;
+
+	if (topic_checkpoint(t, &c) == -1 || checkpoint_write(&c) == -1)
+		rc = fault_errno(fault, FAULT_INTERNAL, "topic '%s': %s",
+		    t->name, CHECKPOINT);
+	checkpoint_free(&c);
+	return rc;
+}
+
 /* The checkpoint on disk, or invalid when there is none that can be read. */
 static jv
 checkpoint_read(struct topic *t)
@@ -520,9 +534,7 @@ int
 topic_configure(struct topic *t, jv resource, struct registry *reg,
     struct fault *fault)
 {
-	struct checkpoint c;
 	size_t i;
-	int rc;
 
 	configure(t, resource);
 	jv_free(resource);
@@ -530,21 +542,13 @@ topic_configure(struct topic *t, jv resource, struct registry *reg,
 		t->subs[i]->seen = false;
 	/* Queues so far were matched by the filters so far: say so on disk
 	 * before others are in force. */
-	rc = topic_checkpoint(t, &c) == -1 || checkpoint_write(&c) == -1;
-	checkpoint_free(&c);
-	if (rc)
-		return fault_errno(fault, FAULT_INTERNAL, "topic '%s': %s",
-		    t->name, CHECKPOINT);
-	if (each_subscription(t, reg, true, fault) == -1)
+	if (topic_write_checkpoint(t, fault) == -1 ||
+	    each_subscription(t, reg, true, fault) == -1)
 		return -1;
 	for (i = t->nsubs; i-- > 0;)
 		if (!t->subs[i]->seen)
 			topic_remove(t, i, "SubscriptionDeleted");
-	rc = topic_checkpoint(t, &c) == -1 || checkpoint_write(&c) == -1;
-	checkpoint_free(&c);
-	return rc ? fault_errno(fault, FAULT_INTERNAL, "topic '%s': %s",
-			t->name, CHECKPOINT) :
-		    0;
+	return topic_write_checkpoint(t, fault);
 }
 
 static int
@@ -604,10 +608,8 @@ static int
 recover(struct topic *t, jv checkpoint, struct fault *fault)
 {
 	uint64_t upto = 0, from;
-	struct checkpoint c;
 	bool trusted;
 	size_t i;
-	int rc;
 
 	if (jv_is_valid(checkpoint)) {
 		upto = natural(jq_get(checkpoint, "offset"));
@@ -636,11 +638,7 @@ recover(struct topic *t, jv checkpoint, struct fault *fault)
 	for (i = 0; i < t->nsubs; i++)
 		subscription_recovered(t->subs[i]);
 	topic_remove_strays(t->store, t);
-	rc = topic_checkpoint(t, &c) == -1 || checkpoint_write(&c) == -1;
-	checkpoint_free(&c);
-	return rc ? fault_errno(fault, FAULT_INTERNAL, "topic '%s': %s",
-			t->name, CHECKPOINT) :
-		    0;
+	return topic_write_checkpoint(t, fault);
 }
 
 struct topic *
