@@ -171,14 +171,6 @@ struct topic *topic_open(struct store *, const char *name, jv resource,
 void topic_close(struct topic *);
 int topic_configure(struct topic *, jv resource, struct registry *,
     struct fault *);
-/* Write pending events and queue entries. 0, or an errno that is survivable;
- * others end the daemon. */
-int topic_write(struct topic *);
-/* Durable indexes up to the end of the log, as text and descriptors. */
-int topic_checkpoint(struct topic *, struct checkpoint *);
-int topic_write_checkpoint(struct topic *, struct fault *);
-int checkpoint_write(struct checkpoint *);
-void checkpoint_free(struct checkpoint *);
 /* End subscription i, with a record of what it still had; without room for the
  * record false, and its files stay. Nothing is under way. */
 bool topic_remove(struct topic *, size_t i, const char *reason);
@@ -187,6 +179,32 @@ bool topic_remove(struct topic *, size_t i, const char *reason);
 void topic_remove_strays(struct store *, struct topic *);
 /* Remove segments that are past retention and needed by nobody. */
 void topic_expire_segments(struct topic *, int64_t now);
+
+/* A record in dropped/ of what ceases as a whole: `members` is text behind
+ * topic, subscription (if any) and reason. False when it could not be written:
+ * then the files stay, and the next start tries again. */
+bool topic_gone(struct store *, const char *topic, const char *subscription,
+    const char *reason, const char *members);
+
+/* recover.c */
+/* Durable indexes up to the end of the log, as text and descriptors. */
+int topic_checkpoint(struct topic *, struct checkpoint *);
+int checkpoint_write(struct checkpoint *); /* in any thread */
+void checkpoint_free(struct checkpoint *);
+/* Both at once, by the loop. */
+int topic_write_checkpoint(struct topic *, struct fault *);
+/* The one on disk, or invalid when there is none that can be read. */
+jv topic_read_checkpoint(struct topic *);
+/* Open the log, and rebuild from it what the queues lack. */
+int topic_recover(struct topic *, jv checkpoint, struct fault *);
+
+/* publish.c */
+/* A batch of this producer stands in the log at this offset. */
+int producer_seen(struct topic *, const char *name, size_t len,
+    uint64_t sequence, uint64_t offset);
+/* Write pending events and queue entries. 0, or an errno that is survivable;
+ * others end the daemon. */
+int topic_write(struct topic *);
 
 /* subscription.c */
 struct subscription *subscription_new(struct topic *, const char *name,
