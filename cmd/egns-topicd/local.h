@@ -217,6 +217,8 @@ int subscription_recover(struct subscription *, int64_t count, uint64_t upto,
 void subscription_recovered(struct subscription *);
 void subscription_free(struct subscription *);
 void subscription_dirty(struct subscription *);
+
+/* deliver.c */
 /* Let things happen that are due, within the turn's bounds. When the next one
  * is; INT64_MAX: nothing. */
 int64_t subscription_sweep(struct subscription *, int64_t now);
