@@ -6,8 +6,8 @@ load crash/scenario
 
 # Under sanitizers their library has to come first.
 shim() {
-	PRELOAD="$(ldd "$B/egns-topicd" | awk '/lib(a|ub)san/ { print $3 }')"
-	PRELOAD+=" $B/tests/crash/shim.so"
+	PRELOAD=$(ldd "$B/egns-topicd" |
+		awk '/lib(a|ub)san/ { printf "%s ", $3 }')$B/tests/crash/shim.so
 	export SHIM_PATH=/spool/ SHIM_TRACE=$PWD/trace
 }
 
@@ -134,8 +134,8 @@ end() {
 }
 
 @test "the shim kills, tears and refuses at the call that was asked for" {
-	shim
-	SHIM_PATH=/f
+	PRELOAD=$B/tests/crash/shim.so
+	export SHIM_PATH=/f SHIM_TRACE=$PWD/trace
 	run env SHIM_KILL=2 LD_PRELOAD="$PRELOAD" dd if=/dev/zero of="$PWD/f" \
 		bs=10 count=3 status=none
 	[ "$status" -eq 137 ] && [ "$(stat -c %s f)" -eq 0 ]

@@ -148,19 +148,18 @@ text(const struct json *j, uint32_t obj, const char *name, char *out, size_t n)
 
 /* An event that was acknowledged must not come in a later delivery. */
 static void
-enter(struct delivery *d, const char *line, size_t len)
+enter(struct delivery *d, struct json *j, const char *line, size_t len)
 {
-	static _Thread_local struct json j;
 	int64_t count = 0;
 	uint32_t facts;
 	char id[32];
 
-	if (json_scan(&j, line, len, NULL) == -1)
+	if (json_scan(j, line, len, NULL) == -1)
 		errx(1, "no JSON: %.*s", (int)len, line);
-	facts = json_member(&j, 0, "brokerProperties", 16);
-	text(&j, facts, "lockToken", d->token, sizeof(d->token));
-	text(&j, json_member(&j, 0, "event", 5), "id", id, sizeof(id));
-	json_int64(&j, json_member(&j, facts, "deliveryCount", 13), &count);
+	facts = json_member(j, 0, "brokerProperties", 16);
+	text(j, facts, "lockToken", d->token, sizeof(d->token));
+	text(j, json_member(j, 0, "event", 5), "id", id, sizeof(id));
+	json_int64(j, json_member(j, facts, "deliveryCount", 13), &count);
 	d->item = item_of(id);
 	d->count = (unsigned)count;
 	pthread_mutex_lock(&books);
@@ -175,7 +174,7 @@ enter(struct delivery *d, const char *line, size_t len)
 }
 
 static size_t
-receive(struct client *c, struct delivery *d, struct fault *f)
+receive(struct client *c, struct delivery *d, struct json *j, struct fault *f)
 {
 	static const char request[] = "{\"op\":\"receive\",\"topic\":\"soak\","
 	    "\"subscription\":\"work\",\"maxEvents\":20,\"maxWaitTime\":1}\n";
@@ -194,7 +193,7 @@ receive(struct client *c, struct delivery *d, struct fault *f)
 			redial(c, f);
 			return i;
 		}
-		enter(&d[i], line, len);
+		enter(&d[i], j, line, len);
 	}
 	return n;
 }
@@ -248,17 +247,19 @@ consumer(void *arg)
 	unsigned rnd = seed + 100 + (unsigned)(size_t)arg;
 	struct delivery d[RECEIVE];
 	struct client c = { 0 };
+	struct json json = { 0 };
 	struct fault f;
 	size_t n, odd;
 
 	dial(&c);
 	while (!stop_consuming) {
-		n = receive(&c, d, &f);
+		n = receive(&c, d, &json, &f);
 		odd = n > 0 && rand_r(&rnd) % 4 == 0;
 		settle(&c, "acknowledge", d + odd, n - odd);
 		settle(&c, rand_r(&rnd) % 2 == 0 ? "reject" : "release", d,
 		    odd);
 	}
+	json_free(&json);
 	client_close(&c);
 	return NULL;
 }
