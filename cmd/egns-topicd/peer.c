@@ -107,7 +107,7 @@ peer_close(struct peer *p)
 		return;
 	if (p->closing)
 		drain(p->fd);
-	serve_wait_end(p);
+	receive_end(p);
 	ev_io_stop(s->loop, &p->read);
 	ev_io_stop(s->loop, &p->write);
 	close(p->fd);
@@ -144,7 +144,7 @@ lose(struct peer *p, const struct fault *fault)
 {
 	p->closing = true;
 	take(p, p->in.len);
-	serve_fault(p, fault);
+	answer_fault(p, fault);
 }
 
 /* A header line, if there is a whole one. False: wait. */
@@ -241,7 +241,7 @@ step_skip(struct peer *p)
 		return false;
 	p->scanned = 0;
 	p->state = PEER_HEADER;
-	serve_fault(p, &p->fault);
+	answer_fault(p, &p->fault);
 	return true;
 }
 
@@ -418,7 +418,7 @@ expire(struct peer *p, int64_t now)
 	    (p->in.len > 0 || p->state != PEER_HEADER);
 
 	if (p->waiting != NULL && p->deadline <= now) {
-		serve_wait_over(p);
+		receive_over(p);
 		peer_process(p);
 		return;
 	}

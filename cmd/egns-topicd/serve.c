@@ -15,147 +15,6 @@
 #define TICK 1.0
 #define TICK_MOVABLE 0.05
 
-/* ---- answers ---- */
-
-static void
-put(struct peer *p, const char *text, size_t len)
-{
-	size_t before = p->out.len;
-
-	if (p->gone)
-		return;
-	buf_add(&p->out, text, len);
-	if (p->out.bad) {
-		p->server->out_total -= before;
-		p->out.len = 0;
-		peer_close(p);
-		return;
-	}
-	p->server->out_total += p->out.len - before;
-	peer_want_flush(p);
-}
-
-/* What an answer is about, for the metrics. */
-struct about {
-	struct topic *topic;
-	struct subscription *subscription;
-	enum metric_op op;
-	int64_t since;
-};
-
-/* Keep an answer until window is on disk. */
-static void
-defer(struct peer *p, enum answer_kind kind, uint64_t window,
-    const struct about *about, const char *text, size_t len)
-{
-	struct server *s = p->server;
-	struct answer *a;
-
-	if ((a = malloc(sizeof(*a) + len)) == NULL) {
-		peer_close(p);
-		return;
-	}
-	*a = (struct answer){ .peer = p, .window = window, .kind = kind };
-	if (about != NULL) {
-		a->topic = about->topic;
-		a->subscription = about->subscription;
-		a->op = about->op;
-		a->since = about->since;
-	}
-	memcpy(a->text, text, len);
-	a->len = len;
-	if (s->answers == NULL)
-		s->answers = a;
-	else
-		s->answers_last->next = a;
-	s->answers_last = a;
-	p->owed++;
-	p->owed_until = window;
-}
-
-/* An answer that waits for nothing but its turn. */
-static void
-answer(struct peer *p, const char *text, size_t len)
-{
-	if (p->owed == 0)
-		put(p, text, len);
-	else
-		defer(p, ANSWER_PLAIN, p->owed_until, NULL, text, len);
-}
-
-/* An answer that is true when what the request did is on disk. */
-static void
-answer_durable(struct peer *p, enum answer_kind kind,
-    const struct about *about, const char *text, size_t len)
-{
-	uint64_t window = store_flush(p->server->store);
-
-	if (window != 0)
-		defer(p, kind, window, about, text, len);
-	else
-		answer(p, text, len);
-}
-
-static void
-format_fault(struct buf *b, enum fault_code code, const char *text)
-{
-	buf_str(b, "{\"ok\":false,\"error\":{\"code\":\"");
-	buf_str(b, fault_name(code));
-	buf_str(b, "\",\"message\":");
-	buf_json(b, text, strlen(text));
-	buf_str(b, "}}\n");
-}
-
-void
-serve_fault(struct peer *p, const struct fault *fault)
-{
-	struct buf b = { 0 };
-
-	format_fault(&b, fault->code, fault->text);
-	if (b.bad)
-		peer_close(p);
-	else
-		answer(p, buf_data(&b), b.len);
-	buf_free(&b);
-}
-
-static void
-deliver(struct answer *a, const char *error)
-{
-	struct buf b = { 0 };
-
-	a->peer->owed--;
-	if (error != NULL && a->kind != ANSWER_PLAIN) {
-		format_fault(&b, FAULT_TOO_MANY, error);
-		put(a->peer, buf_data(&b), b.len);
-		buf_free(&b);
-		return;
-	}
-	put(a->peer, a->text, a->len);
-	if (a->topic != NULL)
-		store_latency(a->topic, a->subscription, a->op,
-		    clock_mono() - a->since);
-}
-
-static void
-on_committed(uint64_t window, const char *publish_error,
-    const char *settle_error, void *arg)
-{
-	struct server *s = arg;
-	struct answer *a;
-
-	while ((a = s->answers) != NULL && a->window <= window) {
-		s->answers = a->next;
-		deliver(a,
-		    a->kind == ANSWER_PUBLISH ? publish_error : settle_error);
-		if (a->peer->owed == 0) {
-			a->peer->stalled = !a->peer->gone;
-			peer_want_flush(a->peer);
-		}
-		free(a);
-	}
-}
-
 /* Count a refusal, where there is something to count it for. */
 static void
 count_refusal(struct peer *p, enum metric_op op, enum fault_code code,
@@ -274,7 +133,7 @@ serve_body(struct peer *p, const char *text, size_t len)
 	    (r->subscription[0] &&
 		(pub.only = find_subscription(p, about.topic, &fault)) ==
 		    NULL)) {
-		serve_fault(p, &fault);
+		answer_fault(p, &fault);
 		return true;
 	}
 	if (r->producer[0]) {
@@ -285,171 +144,13 @@ serve_body(struct peer *p, const char *text, size_t len)
 	about.since = clock_mono();
 	if (store_publish(about.topic, &pub, &duplicate, &fault) == -1) {
 		serve_refused(p, fault.code);
-		serve_fault(p, &fault);
+		answer_fault(p, &fault);
 		return true;
 	}
 	n = snprintf(ok, sizeof(ok), "{\"ok\":true,\"count\":%u%s}\n",
 	    r->count, duplicate ? ",\"duplicate\":true" : "");
 	answer_durable(p, ANSWER_PUBLISH, &about, ok, (size_t)n);
 	return true;
-}
-
-/* ---- receive ---- */
-
-static void
-answer_events(struct peer *p, uint32_t n, const struct buf *lines)
-{
-	char head[64];
-	int len;
-
-	len = snprintf(head, sizeof(head), "{\"ok\":true,\"count\":%u}\n", n);
-	put(p, head, (size_t)len);
-	if (lines->len > 0)
-		put(p, buf_data(lines), lines->len);
-}
-
-/* Hand out what is there. False: nothing was. */
-static bool
-try_receive(struct peer *p, struct subscription *sub)
-{
-	struct server *s = p->server;
-	int64_t since = clock_mono();
-	uint32_t n;
-
-	buf_reset(&s->scratch, ANSWER_MAX / 4);
-	n = store_receive(sub, p->request.max_events, ANSWER_MAX, &s->scratch);
-	if (n == 0)
-		return false;
-	if (s->scratch.bad) {
-		peer_close(p);
-		return true;
-	}
-	answer_events(p, n, &s->scratch);
-	store_latency(subscription_topic(sub), sub, METRIC_RECEIVE,
-	    clock_mono() - since);
-	return true;
-}
-
-static void
-wake(struct server *s, int64_t at)
-{
-	double wait = (double)(at - clock_mono()) / CLOCK_SECOND;
-	double max = clock_movable() ? TICK_MOVABLE : TICK;
-
-	if (wait > max)
-		wait = max;
-	if (wait < 0.001)
-		wait = 0.001;
-	if (ev_timer_remaining(s->loop, &s->timer) <= wait)
-		return;
-	ev_timer_stop(s->loop, &s->timer);
-	ev_timer_set(&s->timer, wait, max);
-	ev_timer_start(s->loop, &s->timer);
-}
-
-static void
-wait_for(struct peer *p, struct subscription *sub, int64_t wait)
-{
-	struct waiters **w = (struct waiters **)subscription_context(sub);
-
-	if (*w == NULL && (*w = calloc(1, sizeof(**w))) == NULL) {
-		peer_close(p);
-		return;
-	}
-	p->waiting = sub;
-	p->deadline = clock_mono() + wait;
-	p->wait_next = NULL;
-	p->wait_prev = (*w)->last;
-	if ((*w)->last != NULL)
-		(*w)->last->wait_next = p;
-	else
-		(*w)->first = p;
-	(*w)->last = p;
-	wake(p->server, p->deadline);
-}
-
-void
-serve_wait_end(struct peer *p)
-{
-	struct waiters *w;
-
-	if (p->waiting == NULL)
-		return;
-	w = *(struct waiters **)subscription_context(p->waiting);
-	if (p->wait_prev != NULL)
-		p->wait_prev->wait_next = p->wait_next;
-	else
-		w->first = p->wait_next;
-	if (p->wait_next != NULL)
-		p->wait_next->wait_prev = p->wait_prev;
-	else
-		w->last = p->wait_prev;
-	p->waiting = NULL;
-}
-
-void
-serve_wait_over(struct peer *p)
-{
-	static const struct buf none;
-
-	serve_wait_end(p);
-	answer_events(p, 0, &none);
-}
-
-static void
-on_available(struct subscription *sub, void *arg)
-{
-	struct waiters *w = *(struct waiters **)subscription_context(sub);
-	struct peer *p;
-
-	(void)arg;
-	while (w != NULL && (p = w->first) != NULL) {
-		if (p->eof && !peer_alive(p)) {
-			peer_close(p);
-			continue;
-		}
-		if (!try_receive(p, sub))
-			return;
-		serve_wait_end(p);
-		p->stalled = true;
-		peer_want_flush(p);
-	}
-}
-
-static void
-on_gone(struct subscription *sub, void *arg)
-{
-	struct waiters *w = *(struct waiters **)subscription_context(sub);
-	struct fault fault;
-	struct peer *p;
-
-	(void)arg;
-	fault_set(&fault, FAULT_NOT_FOUND, "subscription '%s': deleted",
-	    subscription_name(sub));
-	while (w != NULL && (p = w->first) != NULL) {
-		serve_wait_end(p);
-		serve_fault(p, &fault);
-		p->stalled = true;
-		peer_want_flush(p);
-	}
-	free(w);
-	*subscription_context(sub) = NULL;
-}
-
-static void
-receive(struct peer *p, struct subscription *sub)
-{
-	struct fault fault;
-
-	if (p->server->out_total > OUT_TOTAL) {
-		fault_set(&fault, FAULT_TOO_MANY,
-		    "too many answers that nobody reads: try again");
-		serve_fault(p, &fault);
-	} else if (!try_receive(p, sub)) {
-		wait_for(p, sub, p->request.wait * CLOCK_SECOND);
-		if (p->request.wait == 0 && !p->gone)
-			serve_wait_over(p);
-	}
 }
 
 static void
@@ -573,11 +274,11 @@ with_subscription(struct peer *p)
 			    r->op == OP_RECEIVE ? METRIC_RECEIVE :
 						  settles[r->op].metric,
 			    fault.code, 1);
-		serve_fault(p, &fault);
+		answer_fault(p, &fault);
 		return;
 	}
 	if (r->op == OP_RECEIVE)
-		receive(p, sub);
+		receive_begin(p, sub);
 	else if (r->op == OP_PEEK)
 		peek(p, sub);
 	else
@@ -602,7 +303,7 @@ stats(struct peer *p)
 	    (r->topic[0] && (t = find_topic(p, &fault)) == NULL) ||
 	    (r->subscription[0] &&
 		(sub = find_subscription(p, t, &fault)) == NULL)) {
-		serve_fault(p, &fault);
+		answer_fault(p, &fault);
 		return;
 	}
 	buf_reset(&s->scratch, ANSWER_MAX / 4);
@@ -672,9 +373,9 @@ on_reloaded(const struct fault *fault, void *arg)
 	p->owed--;
 	p->stalled = !p->gone;
 	if (fault != NULL)
-		serve_fault(p, fault);
+		answer_fault(p, fault);
 	else
-		put(p, ok, sizeof(ok) - 1);
+		answer_put(p, ok, sizeof(ok) - 1);
 	peer_want_flush(p);
 }
 
@@ -692,7 +393,7 @@ reload(struct peer *p)
 	struct fault fault;
 
 	if (!allowed(p, ROLE_MANAGE, &fault)) {
-		serve_fault(p, &fault);
+		answer_fault(p, &fault);
 		return true;
 	}
 	if (s->reloading != NULL)
@@ -751,13 +452,13 @@ serve_header(struct peer *p, const char *line, size_t len)
 	switch (request_parse(&p->request, &s->json, line, len, &fault)) {
 	case REQUEST_LOST:
 		p->closing = true;
-		serve_fault(p, &fault);
+		answer_fault(p, &fault);
 		return true;
 	case REQUEST_BAD:
 		if (p->request.count > 0)
 			skip_body(p, &fault);
 		else
-			serve_fault(p, &fault);
+			answer_fault(p, &fault);
 		return true;
 	case REQUEST_OK: break;
 	}
@@ -796,6 +497,23 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	}
 }
 
+void
+serve_wake(struct server *s, int64_t at)
+{
+	double wait = (double)(at - clock_mono()) / CLOCK_SECOND;
+	double max = clock_movable() ? TICK_MOVABLE : TICK;
+
+	if (wait > max)
+		wait = max;
+	if (wait < 0.001)
+		wait = 0.001;
+	if (ev_timer_remaining(s->loop, &s->timer) <= wait)
+		return;
+	ev_timer_stop(s->loop, &s->timer);
+	ev_timer_set(&s->timer, wait, max);
+	ev_timer_start(s->loop, &s->timer);
+}
+
 /* Peers whose next request can be taken now. */
 static void
 resume(struct server *s)
@@ -827,8 +545,8 @@ int
 serve_open(struct server *s, const struct spool *spool, struct ev_loop *loop,
     struct fault *fault)
 {
-	const struct store_hooks hooks = { on_committed, on_available, on_gone,
-		s };
+	const struct store_hooks hooks = { answer_committed, receive_available,
+		receive_gone, s };
 
 	memset(s, 0, sizeof(*s));
 	s->loop = loop;

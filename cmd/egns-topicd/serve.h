@@ -119,15 +119,45 @@ bool peer_alive(const struct peer *);
 /* Peers that stand still too long, and receives whose time is up. */
 void peers_expire(struct server *, int64_t now);
 
-/* serve.c, called by peer.c */
+/* serve.c */
 /* A header line: false when it cannot be taken yet. */
 bool serve_header(struct peer *, const char *, size_t);
 /* All lines of a publish: false when it cannot be taken yet. */
 bool serve_body(struct peer *, const char *, size_t);
-void serve_fault(struct peer *, const struct fault *);
 /* The publish under way was refused: for the metrics. */
 void serve_refused(struct peer *, enum fault_code);
-void serve_wait_end(struct peer *);
-void serve_wait_over(struct peer *);
+/* A receive waits until then, by clock_mono(). */
+void serve_wake(struct server *, int64_t at);
+
+/* receive.c */
+/* Answer with what is there; or wait, if only for nothing. */
+void receive_begin(struct peer *, struct subscription *);
+/* Wait no more; the second answers with no events. */
+void receive_end(struct peer *);
+void receive_over(struct peer *);
+/* Hooks of the store. */
+void receive_available(struct subscription *, void *);
+void receive_gone(struct subscription *, void *);
+
+/* answer.c */
+/* What an answer is about, for the metrics. */
+struct about {
+	struct topic *topic;
+	struct subscription *subscription;
+	enum metric_op op;
+	int64_t since;
+};
+/* Out of turn: for a peer that is owed nothing, or what it is owed. */
+void answer_put(struct peer *, const char *, size_t);
+/* A fault, in its turn. */
+void answer_fault(struct peer *, const struct fault *);
+/* A header line with their count, and the lines of events. */
+void answer_events(struct peer *, uint32_t n, const struct buf *lines);
+/* An answer that is true when what the request did is on disk. */
+void answer_durable(struct peer *, enum answer_kind, const struct about *,
+    const char *, size_t);
+/* Hook of the store: send what was waiting for this window. */
+void answer_committed(uint64_t window, const char *publish_error,
+    const char *settle_error, void *);
 
 #endif

@@ -1,0 +1,132 @@
+/* receive: hand out what is there, or wait for it */
+#include <stdlib.h>
+
+#include "clock.h"
+#include "serve.h"
+
+/* Hand out what is there. False: nothing was. */
+static bool
+try_receive(struct peer *p, struct subscription *sub)
+{
+	struct server *s = p->server;
+	int64_t since = clock_mono();
+	uint32_t n;
+
+	buf_reset(&s->scratch, ANSWER_MAX / 4);
+	n = store_receive(sub, p->request.max_events, ANSWER_MAX, &s->scratch);
+	if (n == 0)
+		return false;
+	if (s->scratch.bad) {
+		peer_close(p);
+		return true;
+	}
+	answer_events(p, n, &s->scratch);
+	store_latency(subscription_topic(sub), sub, METRIC_RECEIVE,
+	    clock_mono() - since);
+	return true;
+}
+
+static void
+wait_for(struct peer *p, struct subscription *sub, int64_t wait)
+{
+	struct waiters **w = (struct waiters **)subscription_context(sub);
+
+	if (*w == NULL && (*w = calloc(1, sizeof(**w))) == NULL) {
+		peer_close(p);
+		return;
+	}
+	p->waiting = sub;
+	p->deadline = clock_mono() + wait;
+	p->wait_next = NULL;
+	p->wait_prev = (*w)->last;
+	if ((*w)->last != NULL)
+		(*w)->last->wait_next = p;
+	else
+		(*w)->first = p;
+	(*w)->last = p;
+	serve_wake(p->server, p->deadline);
+}
+
+void
+receive_end(struct peer *p)
+{
+	struct waiters *w;
+
+	if (p->waiting == NULL)
+		return;
+	w = *(struct waiters **)subscription_context(p->waiting);
+	if (p->wait_prev != NULL)
+		p->wait_prev->wait_next = p->wait_next;
+	else
+		w->first = p->wait_next;
+	if (p->wait_next != NULL)
+		p->wait_next->wait_prev = p->wait_prev;
+	else
+		w->last = p->wait_prev;
+	p->waiting = NULL;
+}
+
+void
+receive_over(struct peer *p)
+{
+	static const struct buf none;
+
+	receive_end(p);
+	answer_events(p, 0, &none);
+}
+
+void
+receive_available(struct subscription *sub, void *arg)
+{
+	struct waiters *w = *(struct waiters **)subscription_context(sub);
+	struct peer *p;
+
+	(void)arg;
+	while (w != NULL && (p = w->first) != NULL) {
+		if (p->eof && !peer_alive(p)) {
+			peer_close(p);
+			continue;
+		}
+		if (!try_receive(p, sub))
+			return;
+		receive_end(p);
+		p->stalled = true;
+		peer_want_flush(p);
+	}
+}
+
+void
+receive_gone(struct subscription *sub, void *arg)
+{
+	struct waiters *w = *(struct waiters **)subscription_context(sub);
+	struct fault fault;
+	struct peer *p;
+
+	(void)arg;
+	fault_set(&fault, FAULT_NOT_FOUND, "subscription '%s': deleted",
+	    subscription_name(sub));
+	while (w != NULL && (p = w->first) != NULL) {
+		receive_end(p);
+		answer_fault(p, &fault);
+		p->stalled = true;
+		peer_want_flush(p);
+	}
+	free(w);
+	*subscription_context(sub) = NULL;
+}
+
+void
+receive_begin(struct peer *p, struct subscription *sub)
+{
+	struct fault fault;
+
+	if (p->server->out_total > OUT_TOTAL) {
+		fault_set(&fault, FAULT_TOO_MANY,
+		    "too many answers that nobody reads: try again");
+		answer_fault(p, &fault);
+	} else if (!try_receive(p, sub)) {
+		wait_for(p, sub, p->request.wait * CLOCK_SECOND);
+		if (p->request.wait == 0 && !p->gone)
+			receive_over(p);
+	}
+}
