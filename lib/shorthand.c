@@ -717,9 +717,13 @@ shorthand_set(struct shorthand *sh, const struct schema *s, jv target,
 	struct path path;
 
 	if (!parse_path(sh, s, text, &path) || *path.rest != '=') {
+		if (strchr(text, '=') == NULL)
+			fault_set(sh->fault, FAULT_BAD_REQUEST,
+			    "must be PATH=VALUE");
+		else
+			no_path(sh, text);
 		jv_free(path.steps);
 		jv_free(target);
-		no_path(sh, text);
 		return jv_invalid();
 	}
 	target = partial(sh, &path, target);

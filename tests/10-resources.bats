@@ -298,7 +298,7 @@ queue_of() {
 		destination:{endpointType:WebHook,properties:{endpointUrl:"http://h/?c=1"}}}}'
 	# names of others, all of which stand behind it in what export prints
 	egns-ctl namespace topic-space create -n space -o none --topic-templates a/#
-	egns-ctl namespace client-group create -n group -o none --group-query 'true = true'
+	egns-ctl namespace client-group create -n group -o none --group-query "attributes.a = 'b'"
 	egns-ctl namespace permission-binding create -n binding -o none \
 		--client-group-name group --topic-space-name space --permission Publisher
 	egns-ctl role assignment create --assignee user:nobody -o none \
@@ -391,6 +391,43 @@ queue_of() {
 	[ "$status" -eq 0 ]
 	run egns-ctl version
 	[[ $output == egns-ctl* ]]
+}
+
+@test "help fits on a screen, and each part of it tells more" {
+	run egns-ctl -h
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -le 24 ]
+	[[ $output == *"namespace topic create|show|"* ]]
+	[[ $output == *"egns-ctl publish "*store* ]]
+	run egns-ctl publish -h
+	[ "$status" -eq 0 ]
+	[[ $output == *"--wrap  "* ]]
+	run egns-ctl
+	[ "$status" -eq 64 ]
+	run egns-ctl namespace topic event-subscription update -h
+	[ "$(grep -c -e '--no-dead-letter' <<<"$output")" -eq 1 ]
+	refused 64 "is 'namespace topic create' meant" topic create
+}
+
+@test "a refusal names the flag, the property or the path" {
+	ns t01/s01
+	es=(namespace topic event-subscription update --topic-name t01 -n s01)
+	refused 64 "-n gives the name" namespace topic create orders
+	refused 64 "--top: '0'" namespace topic list --top 0
+	refused 64 "for what?" namespace topic wait -n t01
+	refused 75 "namespace topic wait" namespace topic wait -n t02 --exists \
+		--timeout 1
+	refused 65 "tags: must be PATH=VALUE" "${es[@]}" --set tags
+	refused 65 "'tag': no such property" "${es[@]}" --set tag=a
+	refused 65 "filtersConfiguration.filters: must be an object" "${es[@]}" \
+		--add filtersConfiguration.filters key=a
+	refused 65 "filtersConfiguration.filters[3]: index 3 is outside" "${es[@]}" \
+		--remove filtersConfiguration.filters[3]
+	role=(role assignment create --assignee uid:1 --scope namespace
+		--role 'EventGrid Contributor')
+	egns-ctl "${role[@]}" -o none
+	refused 73 "exists already" "${role[@]}"
+	[[ $stderr != *update* ]]
 }
 
 @test "every change says who made it and when" {

@@ -21,13 +21,16 @@ struct ctl {
 
 /*
  * A verb: the words that select it ("namespace topic create"), one line of
- * usage, and what runs. argv holds what follows the words; the return value is
- * the exit status. The table in main.c is the grammar.
+ * usage, what runs, and what -h says, of which the first line stands in lists;
+ * NULL for verbs on resources, whose help is made from the schema. argv holds
+ * what follows the words; the return value is the exit status. The table in
+ * main.c is the grammar.
  */
 struct verb {
 	const char *words;
 	const char *usage;
 	int (*run)(struct ctl *, const struct verb *, int argc, char *argv[]);
+	const char *help;
 };
 
 /* Print a result as -o, --query and --jq ask (consumes it). 0, or a status. */

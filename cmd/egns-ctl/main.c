@@ -22,28 +22,29 @@ static int verb_version(struct ctl *, const struct verb *, int, char *[]);
 #define UPDATES CHANGES " [--set PATH=VALUE] [--add PATH VALUE] [--remove PATH]"
 
 #define SIX(noun, named, in) \
-	{ noun " create", noun " create" named CHANGES, verb_create }, \
-	{ noun " show", noun " show" named, verb_show }, \
+	{ noun " create", noun " create" named CHANGES, verb_create, NULL }, \
+	{ noun " show", noun " show" named, verb_show, NULL }, \
 	{ noun " list", noun " list" in " [--filter TEXT] [--top N]", \
-	    verb_list }, \
-	{ noun " update", noun " update" named UPDATES, verb_update }, \
-	{ noun " delete", noun " delete" named " --yes", verb_delete }, \
+	    verb_list, NULL }, \
+	{ noun " update", noun " update" named UPDATES, verb_update, NULL }, \
+	{ noun " delete", noun " delete" named " --yes", verb_delete, NULL }, \
 	{ noun " wait", noun " wait" named \
 	    " --created|--updated|--deleted|--exists|--custom QUERY", \
-	    verb_wait }
+	    verb_wait, NULL }
 
 #define KEYS(noun, named) \
-	{ noun " list-key", noun " list-key" named, verb_list_key }, \
+	{ noun " list-key", noun " list-key" named, verb_list_key, NULL }, \
 	{ noun " regenerate-key", noun " regenerate-key" named \
-	    " --key-name key1|key2", verb_regenerate_key }
+	    " --key-name key1|key2", verb_regenerate_key, NULL }
 
 #define ROLES(noun) \
 	{ noun " create", noun " create " \
-	    "--assignee user:NAME|uid:N|group:NAME --role ROLE --scope SCOPE", verb_create }, \
+	    "--assignee user:NAME|uid:N|group:NAME --role ROLE --scope SCOPE", \
+	    verb_create, NULL }, \
 	{ noun " list", noun " list [--assignee WHO] [--role ROLE] " \
-	    "[--scope SCOPE]", verb_list }, \
-	{ noun " show", noun " show -n NAME", verb_show }, \
-	{ noun " delete", noun " delete -n NAME --yes", verb_delete }
+	    "[--scope SCOPE]", verb_list, NULL }, \
+	{ noun " show", noun " show -n NAME", verb_show, NULL }, \
+	{ noun " delete", noun " delete -n NAME --yes", verb_delete, NULL }
 
 /* The grammar. */
 static const struct verb verbs[] = {
@@ -59,18 +60,45 @@ static const struct verb verbs[] = {
 	SIX("namespace ca-certificate", NAMED, ""),
 	ROLES("role assignment"),
 	ROLES("namespace role-assignment"),
-	{ "export", "export", verb_export },
-	{ "apply", "apply [--dry-run] [--prune] FILE|-", verb_apply },
+	{ "export", "export", verb_export,
+	    "print all resources, one a line, access keys included\n" },
+	{ "apply", "apply [--dry-run] [--prune] FILE|-", verb_apply,
+	    "make resources as the lines of a file say, all or none\n\n"
+	    "  --dry-run  print what would change; status 1 when it would\n"
+	    "  --prune  delete what the file lacks\n" },
 	{ "publish", "publish -t TOPIC [--batch N] "
 	    "[--producer NAME --sequence N] [--wrap --type TYPE "
 	    "--source SOURCE [--subject EXPR] [--id EXPR] "
-	    "[--data-content-type TYPE]] [FILE|-]...", verb_publish },
-	{ "up", "up [-d | -r FD] [--timeout SECONDS]", verb_up },
-	{ "down", "down [--timeout SECONDS]", verb_down },
-	{ "status", "status", verb_status },
-	{ "audit", "audit [--topic TOPIC]", verb_audit },
-	{ "scrub", "scrub [--topic TOPIC]", verb_scrub },
-	{ "version", "version", verb_version },
+	    "[--data-content-type TYPE]] [FILE|-]...", verb_publish,
+	    "store CloudEvents: one a line, or a JSON array\n\n"
+	    "  --topic-name, -t  TOPIC\n"
+	    "  --batch  events of a batch at most, 1..1000 (1000)\n"
+	    "  --producer, --sequence  NAME and number of the first batch: what "
+	    "has been\n      stored under them is not stored again\n"
+	    "  --wrap  make an event from each line of any JSON\n"
+	    "  --type, --source  attributes of these events, required\n"
+	    "  --subject, --id  jq expressions over the line\n"
+	    "  --data-content-type  TYPE (application/json)\n" },
+	{ "up", "up [-d | -r FD] [--timeout SECONDS]", verb_up,
+	    "start the daemons and keep them running\n\n"
+	    "  -d  return when all are ready; they log to run/\n"
+	    "  -r  write a newline to FD when all are ready\n"
+	    "  --timeout  seconds that a daemon may take to stop (30)\n" },
+	{ "down", "down [--timeout SECONDS]", verb_down,
+	    "stop the daemons\n\n"
+	    "  --timeout  seconds until status 75 (60)\n" },
+	{ "status", "status", verb_status,
+	    "tell who runs, and what waits for a person\n\n"
+	    "Status 69 when a daemon that is needed does not answer.\n" },
+	{ "audit", "audit [--topic TOPIC]", verb_audit,
+	    "compare all counts with the disk\n\n"
+	    "  --topic  those of one topic\n\n"
+	    "Status 1 when they differ; each difference is named.\n" },
+	{ "scrub", "scrub [--topic TOPIC]", verb_scrub,
+	    "verify all checksums\n\n"
+	    "  --topic  those of one topic\n\n"
+	    "Status 1 when one is wrong; its place is printed.\n" },
+	{ "version", "version", verb_version, "print the version\n" },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -197,19 +225,66 @@ begins_with(const char *words, const char *prefix)
 	    (words[len] == ' ' || words[len] == '\0'));
 }
 
-/* All verbs below some words. How many. */
-static int
+static size_t
+noun_len(const struct verb *verb)
+{
+	return (size_t)(strrchr(verb->words, ' ') - verb->words);
+}
+
+static bool
+same_noun(const struct verb *a, const struct verb *b)
+{
+	return on_resources(b) && noun_len(a) == noun_len(b) &&
+	    memcmp(a->words, b->words, noun_len(a)) == 0;
+}
+
+/* A noun and its verbs: the usage of each, or all on one line. */
+static const struct verb *
+list_noun(FILE *out, const struct verb *v, bool usage)
+{
+	const struct verb *first = v;
+
+	if (!usage)
+		fprintf(out, "  egns-ctl %.*s", (int)noun_len(v), v->words);
+	for (; v < verbs + VERBS && same_noun(first, v); v++)
+		if (usage)
+			fprintf(out, "  egns-ctl %s\n", v->usage);
+		else
+			fprintf(out, "%c%s", v == first ? ' ' : '|',
+			    strrchr(v->words, ' ') + 1);
+	if (!usage)
+		fputc('\n', out);
+	return v;
+}
+
+/* What there is below some words; false: nothing. */
+static bool
 list_verbs(FILE *out, const char *prefix)
 {
-	int n = 0;
+	const struct verb *v = verbs;
+	bool any = false;
 
-	for (size_t i = 0; i < VERBS; i++)
-		if (begins_with(verbs[i].words, prefix)) {
-			if (n++ == 0)
-				fputs("usage:\n", out);
-			fprintf(out, "  egns-ctl %s\n", verbs[i].usage);
+	while (v < verbs + VERBS) {
+		if (!begins_with(v->words, prefix)) {
+			v++;
+			continue;
 		}
-	return n;
+		if (!any)
+			fputs(*prefix == '\0' ?
+			    "usage: egns-ctl NOUN VERB [FLAG]...\n" :
+			    "usage:\n", out);
+		any = true;
+		if (on_resources(v)) {
+			v = list_noun(out, v, strlen(prefix) == noun_len(v));
+			continue;
+		}
+		fprintf(out, "  egns-ctl %-8s %.*s\n", v->words,
+		    (int)strcspn(v->help, "\n"), v->help);
+		v++;
+	}
+	if (any)
+		fputs("\n-h behind any of these tells more.\n", out);
+	return any;
 }
 
 static int
@@ -218,11 +293,12 @@ help_verb(const struct verb *verb)
 	struct buf b = {0};
 
 	printf("usage: egns-ctl %s\n\n", verb->usage);
-	if (on_resources(verb)) {
+	if (on_resources(verb))
 		request_help(&b, verb);
-		fwrite(buf_data(&b), 1, b.len, stdout);
-		buf_free(&b);
-	}
+	else
+		buf_str(&b, verb->help);
+	fwrite(buf_data(&b), 1, b.len, stdout);
+	buf_free(&b);
 	fputs(global_help, stdout);
 	return 0;
 }
@@ -358,6 +434,16 @@ find_verb(const struct line *l, int *n)
 	return NULL;
 }
 
+/* The words without those in front, as "topic create". */
+static bool
+ends_with(const char *words, const char *text)
+{
+	size_t n = strlen(words), len = strlen(text);
+
+	return len < n && words[n - len - 1] == ' ' &&
+	    strchr(text, ' ') != NULL && strcmp(words + n - len, text) == 0;
+}
+
 /* No verb: help for what the words begin, or say what was meant. */
 static int
 no_verb(const struct line *l)
@@ -368,13 +454,14 @@ no_verb(const struct line *l)
 
 	if (!join(l, leading(l), text, sizeof(text)))
 		text[sizeof(text) - 1] = '\0';
-	if (list_verbs(l->help ? stdout : stderr, text) > 0) {
+	if (list_verbs(l->help ? stdout : stderr, text)) {
 		fputs(global_help, l->help ? stdout : stderr);
 		return l->help ? 0 : EX_USAGE;
 	}
 	least = strlen(text) / 3 + 1;
 	for (size_t i = 0; i < VERBS; i++)
-		if ((d = distance(text, verbs[i].words)) <= least) {
+		if ((d = ends_with(verbs[i].words, text) ? 0 :
+		    distance(text, verbs[i].words)) <= least) {
 			least = d;
 			best = verbs[i].words;
 		}

@@ -9,6 +9,7 @@
 
 #include "buf.h"
 #include "num.h"
+#include "quote.h"
 #include "shorthand.h"
 
 enum verb_bit {
@@ -66,10 +67,11 @@ static const struct flag {
 	    .help = "untyped values stay strings" },
 	{ "key-name", 0, REGENERATE_KEY, TEXT, AT(key_name),
 	    .help = "key1 or key2" },
-	{ "created", 0, WAIT, SWITCH, AT(created), .help = "until it is" },
-	{ "updated", 0, WAIT, SWITCH, AT(updated), .help = "likewise" },
-	{ "deleted", 0, WAIT, SWITCH, AT(deleted), .help = "likewise" },
-	{ "exists", 0, WAIT, SWITCH, AT(exists), .help = "likewise" },
+	{ "created", 0, WAIT, SWITCH, AT(created), .help = "until it is there" },
+	{ "updated", 0, WAIT, SWITCH, AT(updated), .help = "until it is there" },
+	{ "deleted", 0, WAIT, SWITCH, AT(deleted),
+	    .help = "until it is not there" },
+	{ "exists", 0, WAIT, SWITCH, AT(exists), .help = "until it is there" },
 	{ "custom", 0, WAIT, TEXT, AT(custom),
 	    .help = "until this JMESPath expression is true" },
 	{ "interval", 0, WAIT, NUMBER, AT(interval), 1, 86400,
@@ -303,7 +305,7 @@ take_flag(struct request *r, const struct flag *f, struct words *w)
 	if (f->type == TEXT)
 		*(const char **)at = word;
 	else if (num_parse(f->name, word, f->min, f->max, at, &fault) == -1)
-		return ctl_bad_usage(r->verb, "%s", fault.text);
+		return ctl_bad_usage(r->verb, "--%s", fault.text);
 	return 0;
 }
 
@@ -325,7 +327,8 @@ take_word(struct request *r, unsigned bit, struct words *w)
 	size_t len;
 
 	if (!is_flag(arg))
-		return ctl_bad_usage(r->verb, "unexpected word '%.80s'", arg);
+		return ctl_bad_usage(r->verb, "unexpected word '%.80s'%s", arg,
+		    r->name == NULL && bit & ONE ? "; -n gives the name" : "");
 	len = equals == NULL ? strlen(arg) : (size_t)(equals - arg);
 	snprintf(name, sizeof(name), "%.*s", (int)len, arg);
 	w->attached = equals == NULL ? NULL : equals + 1;
@@ -413,12 +416,15 @@ apply_one(const struct request *r, struct shorthand *sh,
 	return new;
 }
 
-/* A fault in a flag's value is said with the flag's name. */
+/* A fault in a flag's value is said with the property's name, or its path. */
 static int
 say(const struct request_change *c, const struct shorthand *sh)
 {
-	struct fault f = { .code = sh->fault->code };
+	const char *text = sh->fault->text, *name = c->path;
+	struct fault f = {0};
+	char q[QUOTE_MAX];
 	struct buf b = {0};
+	size_t len;
 
 	if (sh->help != NULL) {
 		schema_help(&b, sh->help);
@@ -426,11 +432,15 @@ say(const struct request_change *c, const struct shorthand *sh)
 		buf_free(&b);
 		return 0;
 	}
-	if (c->how != REQUEST_PROPERTY || strncmp(sh->fault->text,
-	    c->property->name, strlen(c->property->name)) == 0)
+	if (c->how == REQUEST_PROPERTY)
+		name = c->property->name;
+	len = strcspn(name, "=");
+	/* some name it themselves: as it is, or in quotes */
+	if (strncmp(text, name, len) == 0 ||
+	    (text[0] == '\'' && strncmp(text + 1, name, len) == 0))
 		return ctl_fault(sh->fault);
-	fault_set(&f, sh->fault->code, "%s: %.400s", c->property->name,
-	    sh->fault->text);
+	fault_set(&f, sh->fault->code, "%.200s: %.250s", quote(q, name, len),
+	    text);
 	return ctl_fault(&f);
 }
 
@@ -486,7 +496,9 @@ request_help(struct buf *b, const struct verb *verb)
 		}
 	for (const struct schema *m = noun->self.of;
 	    bit & (CREATE | UPDATE) && m->name != NULL; m++) {
-		if (m->flags & SCHEMA_READONLY)
+		/* one has a flag of its own, which is there already */
+		if (m->flags & SCHEMA_READONLY ||
+		    strcmp(m->name, "noDeadLetter") == 0)
 			continue;
 		buf_str(b, "  --");
 		kebab(b, m->name);

@@ -162,12 +162,20 @@ create(struct request *r, struct session *s)
 	}
 	if (registry_has(s->registry, path)) {
 		jv_free(given);
-		fault_set(&f, FAULT_CONFLICT, "%s exists already; update "
-		    "changes it", path);
+		fault_set(&f, FAULT_CONFLICT, "%s exists already%s", path,
+		    r->noun->kind == SCHEMA_ROLE_ASSIGNMENT ? "" :
+		    "; update changes it");
 		return ctl_fault(&f);
 	}
 	v = put(s, path, given, &status);
 	return jv_is_valid(v) ? ctl_print(r->ctl, public(r->noun, v)) : status;
+}
+
+static int
+cannot_make(const char *name, struct fault *f)
+{
+	return fault_errno(f, errno == EACCES ? FAULT_FORBIDDEN :
+	    FAULT_INTERNAL, "%s", name);
 }
 
 /* Everything of DESIGN's tree that is there from the beginning. */
@@ -181,11 +189,11 @@ make_skeleton(int dir, struct fault *f)
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (spool_mkdir(dir, names[i], 0755) == -1)
-			return fault_errno(f, FAULT_INTERNAL, "%s", names[i]);
+			return cannot_make(names[i], f);
 	if (maildir_make(dir, "route") == -1)
-		return fault_errno(f, FAULT_INTERNAL, "route");
+		return cannot_make("route", f);
 	if (maildir_make(dir, "deadletter") == -1)
-		return fault_errno(f, FAULT_INTERNAL, "deadletter");
+		return cannot_make("deadletter", f);
 	return 0;
 }
 
@@ -219,7 +227,7 @@ write_namespace(struct session *s, const char *dir, jv v, struct fault *f)
 
 	if (spool_mkdir(AT_FDCWD, dir, 0755) == -1 ||
 	    (fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
-		return fault_errno(f, FAULT_INTERNAL, "%s", dir);
+		return cannot_make(dir, f);
 	rc = make_skeleton(fd, f);
 	if (rc == 0)
 		rc = registry_create(fd, f);
@@ -753,7 +761,8 @@ verb_wait(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
 
 	if (rc == 0 && !r.created && !r.updated && !r.deleted && !r.exists &&
 	    r.custom == NULL)
-		rc = ctl_usage(verb);
+		rc = ctl_bad_usage(verb, "for what? --created, --deleted, "
+		    "--exists, or --custom QUERY");
 	if (rc == 0 && r.custom != NULL &&
 	    (custom = compile_custom(r.custom, &f)) == NULL)
 		rc = ctl_fault(&f);
@@ -761,8 +770,8 @@ verb_wait(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
 	while (rc == 0 && (rc = look(&r, custom, &yes)) == 0 && !yes) {
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (now.tv_sec - start.tv_sec >= r.timeout) {
-			fputs("egns-ctl: wait: it did not happen in time\n",
-			    stderr);
+			fprintf(stderr, "egns-ctl: %s: not so after %lld s\n",
+			    verb->words, (long long)r.timeout);
 			rc = EX_TEMPFAIL;
 		} else
 			sleep((unsigned)r.interval);
