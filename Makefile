@@ -11,6 +11,7 @@ FUZZ_SECONDS = 10
 
 # Debian packages, in the one place where they are named.
 BUILD_DEPS = gcc make libc6-dev libjq-dev libtokyocabinet-dev libev-dev
+DEMO_DEPS = jq
 TEST_DEPS = bats jq python3 procps socat parallel
 LINT_DEPS = clang-tidy cppcheck shellcheck mandoc
 FMT_DEPS = clang-format
@@ -20,6 +21,9 @@ BENCH_DEPS = redis-server nats-server libhiredis-dev libnats-dev
 WARN = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wformat=2 -Wvla -Wwrite-strings -Wundef
 CPPFLAGS_ = -D_GNU_SOURCE -Ilib $(CPPFLAGS)
+
+# V=1 shows whole commands.
+Q = $(if $(V),,@)
 
 # What each program is made of; lib/ never needs cmd/.
 ground = buf file fault num log clock quote spool
@@ -42,7 +46,8 @@ sources = $(if $(wildcard cmd/$(1)/*.c),$(wildcard cmd/$(1)/*.c),cmd/$(1).c)
 
 define program
 $(B)/$(1): $(call objects,$(call sources,$(1)) $(2:%=lib/%.c))
-	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS_$(1)) $$(LDLIBS)
+	@echo ld $$@
+	$$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS_$(1)) $$(LDLIBS)
 endef
 $(eval $(call program,egns-ctl,$(ctl)))
 $(eval $(call program,egns-topicd,$(topicd)))
@@ -50,13 +55,15 @@ $(eval $(call program,egns-pull,$(pull)))
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_) $(WARN) $(WERROR) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo cc $<
+	$(Q)$(CC) $(CPPFLAGS_) $(WARN) $(WERROR) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 # All of lib, for tests: the linker takes what a test needs.
 $(B)/lib.a: $(call objects,$(wildcard lib/*.c))
-	rm -f $@ && ar rcs $@ $^
+	@echo ar $@
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 # What tests build: unit/ (TAP), fuzz/ (a program that reads its corpus; under
 # `make fuzz` FUZZ_MAIN makes it a fuzzer), helpers of soak/, crash/ and bench/.
@@ -69,17 +76,20 @@ LIBS_bench-redis = -lhiredis
 LIBS_bench-nats = -lnats
 
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZ_MAIN:-%=) $(B)/lib.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(FUZZ_MAIN) $(B)/lib.a \
+	@echo ld $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(FUZZ_MAIN) $(B)/lib.a \
 	    $(ALL_LIBS) $(LDLIBS)
 
 $(B)/tests/%: $(B)/tests/%.o $(B)/lib.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_bench-$(*F)) $(ALL_LIBS) \
+	@echo ld $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_bench-$(*F)) $(ALL_LIBS) \
 	    $(LDLIBS)
 
 # Without sanitizers, which a preloaded library would have to load first.
 $(B)/tests/crash/shim.so: tests/crash/shim.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_) $(WARN) $(WERROR) -O2 -g -fPIC -shared -o $@ $<
+	@echo ld $@
+	$(Q)$(CC) $(CPPFLAGS_) $(WARN) $(WERROR) -O2 -g -fPIC -shared -o $@ $<
 
 testing: all $(UNITS) $(FUZZERS) $(B)/tests/soak/load $(B)/tests/crash/shim.so
 
