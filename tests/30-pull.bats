@@ -228,12 +228,22 @@ nothing_left() {
 	[[ $output == *nowhere* ]]
 	run egns-pull receive -t t01
 	[ "$status" -eq 64 ]
-	[[ $output == "usage: egns-pull receive "* ]]
+	[ "$output" = "egns-pull: receive: -s SUB is missing" ]
+	run egns-pull receive -t t01 -s s01 5
+	[ "$status" -eq 64 ]
+	[[ $output == *"unexpected word '5'" ]]
+	run egns-pull recieve -t t01 -s s01
+	[ "$status" -eq 64 ]
+	[[ ${lines[0]} == *"'recieve': no such command" ]]
+	run egns-pull exec -t t01 -s s01
+	[ "$status" -eq 64 ]
+	[[ $output == *"CMD is missing" ]]
 	run egns-pull receive -t t01 -s s01 -n 0
 	[ "$status" -eq 64 ]
 	[[ $output == *"-n: '0'"* ]]
 	run egns-pull acknowledge -t t01 -s s01
 	[ "$status" -eq 64 ]
+	[[ $output == *"no TOKEN; - takes them from standard input" ]]
 	run egns-pull acknowledge -t t01 -s s01 --delay 10 x
 	[ "$status" -eq 64 ]
 	run egns-pull

@@ -8,6 +8,7 @@
 
 #include "num.h"
 #include "pull.h"
+#include "quote.h"
 
 /* Options that have only a long name. */
 enum { DELAY = 'D', BATCH = 'B', UNTIL_EMPTY = 'U' };
@@ -57,6 +58,28 @@ usage(const struct verb *only)
 		head = "      ";
 	}
 	exit(EX_USAGE);
+}
+
+/* What must be there, and what must not, behind the options. */
+static void
+check(const struct options *opt, const struct verb *v, int argc, char *argv[])
+{
+	const char *why = NULL;
+	char q[QUOTE_MAX];
+
+	if (opt->topic == NULL)
+		why = "-t TOPIC is missing";
+	else if (opt->subscription == NULL)
+		why = "-s SUB is missing";
+	else if (argc > 0 && v->run == verb_receive)
+		errx(EX_USAGE, "%s: unexpected word '%s'", v->name,
+		    quote(q, argv[0], strlen(argv[0])));
+	else if (argc == 0 && v->run == verb_settle)
+		why = "no TOKEN; - takes them from standard input";
+	else if (argc == 0 && v->run == verb_exec)
+		why = "CMD is missing";
+	if (why != NULL)
+		errx(EX_USAGE, "%s: %s", v->name, why);
 }
 
 int
@@ -110,11 +133,15 @@ main(int argc, char *argv[])
 {
 	struct options opt = { .events = 1, .wait = 60, .jobs = 1 };
 	const struct verb *v = verbs;
+	char q[QUOTE_MAX];
 	bool permute;
 	int ch;
 
 	while (v < verbs + NVERBS && (argc < 2 || strcmp(argv[1], v->name) != 0))
 		v++;
+	if (v == verbs + NVERBS && argc > 1 && argv[1][0] != '-')
+		warnx("'%s': no such command", quote(q, argv[1],
+		    strlen(argv[1])));
 	if (v == verbs + NVERBS)
 		usage(NULL);
 	/* Options of CMD are not ours. */
@@ -128,8 +155,6 @@ main(int argc, char *argv[])
 		set(&opt, ch, v);
 	}
 	argc -= optind, argv += optind;
-	if (opt.topic == NULL || opt.subscription == NULL ||
-	    (argc > 0) == (v->run == verb_receive))
-		usage(v);
+	check(&opt, v, argc, argv);
 	return v->run(&opt, v, argv);
 }
