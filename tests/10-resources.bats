@@ -33,7 +33,8 @@ queue_of() {
 		--resource-group $RG --namespace-name $NS \
 		--client-name sensor-0007 --authentication-name sensor-0007 \
 		--state Enabled --client-certificate-authentication \
-		"{validationScheme:ThumbprintMatch,allowedThumbprints:[A1B2]}" \
+		"{validationScheme:ThumbprintMatch,allowedThumbprints:[$(
+			sha1sum </dev/null | cut -d ' ' -f 1)]}" \
 		--attributes "{building:'b12',role:'sensor'}" -o none
 	egns-ctl namespace topic-space create \
 		--resource-group $RG --namespace-name $NS --name ts-telemetry \
@@ -166,7 +167,7 @@ queue_of() {
 
 @test "a value can come from a file" {
 	ns
-	printf -- '-----BEGIN CERTIFICATE-----\nx\n' >ca.pem
+	cp "$top/tests/certs/ca.pem" ca.pem
 	egns-ctl namespace ca-certificate create -n ca-one \
 		--encoded-certificate @ca.pem -o none
 	[ "$(egns-ctl namespace ca-certificate show -n ca-one \
@@ -336,6 +337,7 @@ queue_of() {
 	[[ $output == *'~ clients/c2'*'state: "Disabled" -> "Enabled"'* ]]
 	refused 65 "clients/c1: is there twice" apply - < <(cat file file)
 	refused 65 "line 1" apply - <<<'{"path":"clients/c1",'
+	refused 65 "jq -c" apply - < <(jq . file)
 	refused 65 "no such kind of resource" apply - <<<'{"path":"cats/c1"}'
 }
 

@@ -181,6 +181,19 @@ logged() {
 	[[ $output == "egns-ctl: standard input: line 1: invalid JSON "* ]]
 }
 
+@test "JSON over several lines is refused with a word about jq -c" {
+	ns t01/s01
+	start egns-topicd
+	run egns-ctl publish -t t01 < <(events 1 1 | jq .)
+	[ "$status" -eq 65 ]
+	[[ $output == *"line 1: a lone '{'"*"jq -c"* ]]
+	run egns-ctl publish -t t01 --wrap --type t --source / < <(jq -n '[1, 2]')
+	[ "$status" -eq 65 ]
+	[[ $output == *"line 1: a lone '['"* ]]
+	events 1 2 | jq -s . | egns-ctl publish -t t01
+	[ "$(ids)" = "1 2" ]
+}
+
 @test "a producer's batches are stored once, however often they are sent" {
 	ns t01/s01
 	start egns-topicd

@@ -203,6 +203,9 @@ apply_line(struct applying *a, const char *text, size_t len)
 	jv v = jq_parse(text, len, &f);
 	int size;
 
+	if (len == 1 && strchr("{[", *text) != NULL)
+		fault_set(&f, FAULT_BAD_REQUEST, "a lone '%c': each resource "
+		    "stands on one line, as jq -c prints it", *text);
 	if (!jv_is_valid(v))
 		return fault_at_line(a, NULL, &f);
 	if (jv_get_kind(v) != JV_KIND_OBJECT) {

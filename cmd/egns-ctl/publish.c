@@ -221,6 +221,9 @@ add(struct publish *p, const struct values *v, const char *text, size_t len,
 static int
 check(struct publish *p, const char **text, size_t *len, struct fault *f)
 {
+	if (*len == 1 && strchr("{[", **text) != NULL)
+		return fault_set(f, FAULT_BAD_REQUEST, "a lone '%c': each value "
+		    "stands on one line, as jq -c prints it", **text);
 	if (p->wrap != NULL) {
 		buf_reset(&p->wrapped, EVENT_MAX);
 		if (wrap_event(p->wrap, *text, *len, &p->wrapped, f) == -1)
