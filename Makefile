@@ -10,7 +10,8 @@ LDLIBS =
 FUZZ_SECONDS = 10
 
 # Debian packages, in the one place where they are named.
-BUILD_DEPS = gcc make libc6-dev libjq-dev libtokyocabinet-dev libev-dev
+BUILD_DEPS = gcc make libc6-dev libjq-dev libtokyocabinet-dev libev-dev \
+	libwolfssl-dev
 DEMO_DEPS = jq
 TEST_DEPS = bats jq python3 procps socat parallel
 LINT_DEPS = clang-tidy cppcheck shellcheck mandoc
@@ -28,14 +29,14 @@ Q = $(if $(V),,@)
 # What each program is made of; lib/ never needs cmd/.
 ground = buf file fault num log clock quote spool
 ctl = $(ground) base64 crc32c json jq event filter changes registry role \
-	nouns schema shorthand query table line client segment journal queue \
-	deliveries deadletter maildir
+	topic group enrich cert nouns schema shorthand query table line client \
+	segment journal queue deliveries deadletter maildir
 topicd = $(ground) base64 crc32c json jq event filter changes registry role segment \
 	journal queue deliveries deadletter maildir commit daemon metrics
 pull = $(ground) json line client
 
 PROGRAMS = egns-ctl egns-topicd egns-pull
-LIBS_egns-ctl = -ljq -ltokyocabinet -lev -lm
+LIBS_egns-ctl = -ljq -ltokyocabinet -lwolfssl -lev -lm
 LIBS_egns-topicd = -ljq -ltokyocabinet -lev -lpthread -lm
 LIBS_egns-pull = -lm
 
@@ -67,7 +68,7 @@ $(B)/lib.a: $(call objects,$(wildcard lib/*.c))
 
 # What tests build: unit/ (TAP), fuzz/ (a program that reads its corpus; under
 # `make fuzz` FUZZ_MAIN makes it a fuzzer), helpers of soak/, crash/ and bench/.
-ALL_LIBS = -ljq -ltokyocabinet -lev -lpthread -lm
+ALL_LIBS = -ljq -ltokyocabinet -lwolfssl -lev -lpthread -lm
 FUZZ_MAIN = $(B)/tests/corpus.o
 UNITS = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*.c))
 FUZZERS = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*.c))

@@ -1,6 +1,11 @@
 /* The table of schema.h: every noun, every property. */
 #include "schema.h"
 
+#include "cert.h"
+#include "enrich.h"
+#include "group.h"
+#include "topic.h"
+
 #define END { .name = NULL }
 
 static const struct schema any = { .type = SCHEMA_ANY };
@@ -8,6 +13,33 @@ static const struct schema text = { .type = SCHEMA_STRING };
 static const struct schema seconds = {
 	.type = SCHEMA_INT, .min = 0, .max = 86400
 };
+
+/* ---- strings with a language of their own ---- */
+
+static int
+check_template(const char *s, struct fault *f)
+{
+	struct topic_template t;
+
+	return topic_template_parse(&t, s, f);
+}
+
+static int
+check_query(const char *s, struct fault *f)
+{
+	struct group *g = group_compile(s, f);
+
+	group_free(g);
+	return g == NULL ? -1 : 0;
+}
+
+static int
+check_expression(const char *s, struct fault *f)
+{
+	struct enrich e;
+
+	return enrich_parse(&e, s, f);
+}
 
 /* ---- identities ---- */
 
@@ -99,7 +131,7 @@ static const struct schema topics_configuration[] = {
 
 static const struct schema static_enrichment_members[] = {
 	{ "key", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
-	    .max = 20 },
+	    .max = 20, .check = enrich_check_key },
 	{ "valueType", SCHEMA_ENUM, .dflt = "\"String\"",
 	    .values = "String" },
 	{ "value", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
@@ -111,17 +143,19 @@ static const struct schema static_enrichment = {
 };
 static const struct schema dynamic_enrichment_members[] = {
 	{ "key", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
-	    .max = 20 },
+	    .max = 20, .check = enrich_check_key },
 	{ "value", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
-	    .max = 128, .help = "${client.authenticationName} and the like" },
+	    .max = 128, .check = check_expression, .help = "${client.authenticationName} and the like" },
 	END,
 };
 static const struct schema dynamic_enrichment = {
 	.type = SCHEMA_OBJECT, .of = dynamic_enrichment_members
 };
 static const struct schema enrichments[] = {
-	{ "static", SCHEMA_ARRAY, .of = &static_enrichment, .max = 20 },
-	{ "dynamic", SCHEMA_ARRAY, .of = &dynamic_enrichment, .max = 20 },
+	{ "static", SCHEMA_ARRAY, .of = &static_enrichment,
+	    .max = ENRICH_MAX },
+	{ "dynamic", SCHEMA_ARRAY, .of = &dynamic_enrichment,
+	    .max = ENRICH_MAX },
 	END,
 };
 
@@ -498,6 +532,9 @@ static const struct schema subscription_members[] = {
 
 /* ---- MQTT ---- */
 
+static const struct schema thumbprint = {
+	.type = SCHEMA_STRING, .check = cert_check_thumbprint
+};
 static const struct schema certificate_authentication[] = {
 	{ "validationScheme", SCHEMA_ENUM,
 	    .dflt = "\"SubjectMatchesAuthenticationName\"",
@@ -506,7 +543,8 @@ static const struct schema certificate_authentication[] = {
 	    "IpMatchesAuthenticationName|EmailMatchesAuthenticationName|"
 	    "ThumbprintMatch|Rfc822MatchesAuthenticationName="
 	    "EmailMatchesAuthenticationName" },
-	{ "allowedThumbprints", SCHEMA_ARRAY, .of = &text, .max = 2 },
+	{ "allowedThumbprints", SCHEMA_ARRAY, .of = &thumbprint, .max = 2,
+	    .help = "SHA-1 or SHA-256 in hex" },
 	END,
 };
 
@@ -528,14 +566,15 @@ static const struct schema client_members[] = {
 static const struct schema client_group_members[] = {
 	{ "description", SCHEMA_STRING, .max = 1024 },
 	{ "query", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
-	    .max = 4096, .help = "attributes.NAME = 'value' and the like" },
+	    .max = 4096, .check = check_query,
+	    .help = "attributes.NAME = 'value' and the like" },
 	{ "provisioningState", SCHEMA_STRING, .flags = SCHEMA_READONLY,
 	    .dflt = "\"Succeeded\"" },
 	END,
 };
 
 static const struct schema template = {
-	.type = SCHEMA_STRING, .min = 1, .max = 256
+	.type = SCHEMA_STRING, .check = check_template
 };
 static const struct schema topic_space_members[] = {
 	{ "description", SCHEMA_STRING, .max = 1024 },

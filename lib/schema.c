@@ -10,7 +10,9 @@
 #include <tcutil.h>
 
 #include "base64.h"
+#include "cert.h"
 #include "clock.h"
+#include "enrich.h"
 #include "filter.h"
 #include "jq.h"
 #include "quote.h"
@@ -239,7 +241,7 @@ static jv check_value(struct check *, const struct schema *, jv value, jv old);
 static jv __attribute__((format(printf, 2, 3)))
 bad(struct check *c, const char *fmt, ...)
 {
-	char words[256];
+	char words[sizeof(c->fault->text)];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -297,18 +299,21 @@ static const char *const type_words[] = {
 static jv
 check_string(struct check *c, const struct schema *s, jv v)
 {
-	int len = jv_string_length_bytes(jv_copy(v));
+	int len = jv_string_length_codepoints(jv_copy(v));
+	const char *text = jv_string_value(v);
+	struct fault f;
 
-	if (s->max != 0 && (len < s->min || len > s->max)) {
-		jv_free(v);
-		return bad(c, "has %d bytes; must have %lld to %lld", len,
+	if (s->max != 0 && (len < s->min || len > s->max))
+		bad(c, "has %d characters; must have %lld to %lld", len,
 		    (long long)s->min, (long long)s->max);
-	}
-	if (memchr(jv_string_value(v), '\0', (size_t)len) != NULL) {
-		jv_free(v);
-		return bad(c, "must not contain NUL");
-	}
-	return v;
+	else if ((int)strlen(text) != jv_string_length_bytes(jv_copy(v)))
+		bad(c, "must not contain NUL");
+	else if (s->check != NULL && s->check(text, &f) == -1)
+		bad(c, "%s", f.text);
+	else
+		return v;
+	jv_free(v);
+	return jv_invalid();
 }
 
 /* The next of "A|B=C": what is written, and what it means. */
@@ -1174,11 +1179,14 @@ check_thumbprints(struct making *m, jv properties)
 	    jv_array_length(jv_copy(list)) > 0;
 
 	jv_free(list);
-	if (some || strcmp(scheme, "ThumbprintMatch") != 0)
+	if (some == (strcmp(scheme, "ThumbprintMatch") == 0))
 		return true;
 	down(&m->check, "clientCertificateAuthentication");
 	down(&m->check, "allowedThumbprints");
-	bad(&m->check, "ThumbprintMatch needs one or two");
+	if (some)
+		bad(&m->check, "only with ThumbprintMatch");
+	else
+		bad(&m->check, "ThumbprintMatch needs one or two");
 	return false;
 }
 
@@ -1196,9 +1204,54 @@ client_rules(struct making *m, jv properties)
 	return jv_invalid();
 }
 
+/* How often is this the key of an enrichment? The list is not consumed. */
+static int
+count_keys(jv enrichments, const char *key)
+{
+	int n = 0;
+
+	jv_array_foreach(enrichments, i, one) {
+		n += strcmp(jq_str(one, "key"), key) == 0;
+		jv_free(one);
+	}
+	return n;
+}
+
+/* Static and dynamic ones together: not too many, and no key twice. */
+static bool
+check_enrichments(struct making *m, jv p)
+{
+	static const char at[] = "topicSpacesConfiguration.routingEnrichments";
+	jv fixed = jq_get(p, "topicSpacesConfiguration.routingEnrichments."
+	    "static");
+	jv all = jq_get(p, "topicSpacesConfiguration.routingEnrichments."
+	    "dynamic");
+	bool ok;
+
+	all = jv_get_kind(all) == JV_KIND_ARRAY ? all : jv_array();
+	if (jv_get_kind(fixed) == JV_KIND_ARRAY)
+		all = jv_array_concat(all, fixed);
+	if (!(ok = jv_array_length(jv_copy(all)) <= ENRICH_MAX)) {
+		down(&m->check, at);
+		bad(&m->check, "more than %d in all", ENRICH_MAX);
+	}
+	jv_array_foreach(all, i, one) {
+		const char *key = jq_str(one, "key");
+
+		if (ok && count_keys(all, key) > 1) {
+			down(&m->check, at);
+			bad(&m->check, "key '%s' is there twice", key);
+			ok = false;
+		}
+		jv_free(one);
+	}
+	jv_free(all);
+	return ok;
+}
+
 /* Identity and host names: made up, but always the same. */
 static jv
-namespace_rules(struct making *m, jv p)
+namespace_identity(struct making *m, jv p)
 {
 	const char *name = jq_str(m->namespace, "name");
 	const char *type = jq_str(p, "identity.type");
@@ -1222,6 +1275,35 @@ namespace_rules(struct making *m, jv p)
 	p = set(p, "identity", identity);
 	p = set(p, "topicsConfiguration.hostname", host);
 	return set(p, "topicSpacesConfiguration.hostname", mqtt);
+}
+
+static jv
+namespace_rules(struct making *m, jv p)
+{
+	if (check_enrichments(m, p))
+		return namespace_identity(m, p);
+	jv_free(p);
+	return jv_invalid();
+}
+
+/* From when to when it is valid stands in the certificate itself. */
+static jv
+certificate_rules(struct making *m, jv p)
+{
+	char issued[CLOCK_TEXT + 1], expires[CLOCK_TEXT + 1];
+	int64_t from, to;
+	struct fault f;
+
+	if (cert_authority(jq_str(p, "encodedCertificate"), &from, &to, &f)
+	    == -1) {
+		jv_free(p);
+		down(&m->check, "encodedCertificate");
+		return bad(&m->check, "%s", f.text);
+	}
+	clock_format(issued, from);
+	clock_format(expires, to);
+	p = set(p, "issueTimeInUtc", jv_string(issued));
+	return set(p, "expiryTimeInUtc", jv_string(expires));
 }
 
 static const char *const principals[] = { "user:", "uid:", "group:" };
@@ -1286,10 +1368,11 @@ apply_rules(struct making *m, const struct schema_noun *noun, jv properties)
 		return client_rules(m, properties);
 	case SCHEMA_ROLE_ASSIGNMENT:
 		return role_rules(m, properties);
+	case SCHEMA_CA_CERTIFICATE:
+		return certificate_rules(m, properties);
 	case SCHEMA_CLIENT_GROUP:
 	case SCHEMA_TOPIC_SPACE:
 	case SCHEMA_PERMISSION_BINDING:
-	case SCHEMA_CA_CERTIFICATE:
 	case SCHEMA_KINDS:
 		break;
 	}

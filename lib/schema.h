@@ -17,7 +17,7 @@
  * resource may hold is in it; what is not in it is refused by name.
  */
 enum schema_type {
-	SCHEMA_STRING,   /* min..max bytes when max is not 0 */
+	SCHEMA_STRING,   /* min..max characters when max is not 0 */
 	SCHEMA_INT,      /* min..max */
 	SCHEMA_BOOL,
 	SCHEMA_ENUM,     /* one of `values`, matched without case */
@@ -50,6 +50,8 @@ struct schema {
 	const char *values; /* "None|SystemAssigned"; "A=B": A is written B */
 	const struct schema *of;
 	const char *help;
+	/* a string's own language: 0, or -1 and a fault without its name */
+	int (*check)(const char *, struct fault *);
 };
 
 enum schema_kind {

@@ -41,10 +41,15 @@ begin(void)
 	    "Microsoft.EventGrid/namespaces/ns\"}"), "user:ann", &changed,
 	    NULL), NULL) == 0);
 	CHECK(put("topics/t01", "{\"eventRetentionInDays\":2}", NULL) == 0);
-	CHECK(put("clientGroups/group", "{\"query\":\"x\"}", NULL) == 0);
+	CHECK(put("clientGroups/group", "{\"query\":\"attributes.x = 1\"}",
+	    NULL) == 0);
 	CHECK(put("topicSpaces/space", "{\"topicTemplates\":[\"a\"]}", NULL)
 	    == 0);
 }
+
+/* 70 characters of three bytes */
+#define TEN "\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac"
+#define EUROS TEN TEN TEN TEN TEN TEN TEN
 
 #define SUB "topics/t01/eventSubscriptions/s01"
 
@@ -113,9 +118,39 @@ static const struct {
 	{ "clients/c", "{\"clientCertificateAuthentication\":"
 	    "{\"validationScheme\":\"ThumbprintMatch\"}}",
 	    "allowedThumbprints: ThumbprintMatch needs" },
+	{ "clients/c", "{\"clientCertificateAuthentication\":"
+	    "{\"validationScheme\":\"ThumbprintMatch\","
+	    "\"allowedThumbprints\":[\"A1B2C3\"]}}",
+	    "clientCertificateAuthentication.allowedThumbprints[0]: 'A1B2C3' "
+	    "is not a SHA-1" },
+	{ "clients/c", "{\"clientCertificateAuthentication\":"
+	    "{\"allowedThumbprints\":["
+	    "\"da39a3ee5e6b4b0d3255bfef95601890afd80709\"]}}",
+	    "allowedThumbprints: only with ThumbprintMatch" },
+	{ "clients/c", "{\"authenticationName\":\"" EUROS EUROS "\"}",
+	    "authenticationName: has 140 characters; must have 1 to 128" },
 	{ "clientGroups/gr2", "{}", "query: is required" },
+	{ "clientGroups/gr2", "{\"query\":\"attributes.x\"}",
+	    "query: = <> != < > <= >= or IN expected at its end" },
 	{ "topicSpaces/sp2", "{\"topicTemplates\":[]}",
 	    "topicTemplates: has 0 elements" },
+	{ "topicSpaces/sp2", "{\"topicTemplates\":[\"a\",\"#/a\"]}",
+	    "topicTemplates[1]: '#' is the last level" },
+	{ "caCertificates/ca1", "{\"encodedCertificate\":\"x\"}",
+	    "encodedCertificate: must be one X.509 certificate" },
+	{ "namespace", "{\"topicSpacesConfiguration\":{"
+	    "\"routingEnrichments\":{\"static\":[{\"key\":\"a\",\"value\":"
+	    "\"b\"},{\"key\":\"Id\",\"value\":\"b\"}]}}}",
+	    "routingEnrichments.static[1].key: 'Id': only a to z" },
+	{ "namespace", "{\"topicSpacesConfiguration\":{"
+	    "\"routingEnrichments\":{\"static\":[{\"key\":\"a\",\"value\":"
+	    "\"b\"}],\"dynamic\":[{\"key\":\"a\",\"value\":"
+	    "\"${mqtt.message.pfi}\"}]}}}",
+	    "routingEnrichments: key 'a' is there twice" },
+	{ "namespace", "{\"topicSpacesConfiguration\":{"
+	    "\"routingEnrichments\":{\"dynamic\":[{\"key\":\"a\",\"value\":"
+	    "\"${client.name}\"}]}}}",
+	    "routingEnrichments.dynamic[0].value: '${client.name}' is none" },
 	{ "permissionBindings/pb1", "{\"clientGroupName\":\"$all\","
 	    "\"topicSpaceName\":\"space\",\"permission\":\"Both\"}",
 	    "permission: 'Both' is none of Publisher, Subscriber" },
@@ -183,6 +218,8 @@ what_is_left_out_is_filled_in(void)
 	CHECK(holds("clients/a.b", "properties.authenticationName",
 	    "\"a.b\""));
 	CHECK(holds("clients/a.b", "properties.state", "\"Disabled\""));
+	CHECK(put("clients/euro", "{\"authenticationName\":\"" EUROS "\"}",
+	    NULL) == 0);
 }
 
 static void

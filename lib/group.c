@@ -1,0 +1,345 @@
+#include "group.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "quote.h"
+
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define WORD LETTERS "0123456789_"
+
+enum operation {
+	OP_AND, /* of the two results before it */
+	OP_OR,
+	OP_EQUAL,
+	OP_NOT_EQUAL,
+	OP_LESS,
+	OP_GREATER,
+	OP_AT_MOST,
+	OP_AT_LEAST,
+	OP_IN,
+};
+
+struct value {
+	const char *text; /* points into the query; NULL: a number */
+	size_t len;
+	int64_t number;
+};
+
+struct step {
+	enum operation op;
+	const char *key; /* points into the query; NULL: authenticationName */
+	size_t key_len;
+	size_t value, nvalues;
+};
+
+/*
+ * Steps in the order of evaluation: each leaves a result, and an AND or OR
+ * takes two to leave one.
+ */
+struct group {
+	char *query;
+	struct step *steps;
+	size_t nsteps;
+	struct value *values;
+	size_t nvalues;
+};
+
+struct parser {
+	struct group *group;
+	const char *p;
+	struct fault *fault;
+	int depth;
+};
+
+static int disjunction(struct parser *);
+
+static int
+refuse(const struct parser *ps, const char *why)
+{
+	char q[QUOTE_MAX];
+
+	if (*ps->p == '\0')
+		return fault_set(ps->fault, FAULT_BAD_REQUEST, "%s at its end",
+		    why);
+	return fault_set(ps->fault, FAULT_BAD_REQUEST,
+	    "%s at '%s', byte %td", why, quote(q, ps->p, strnlen(ps->p, 40)),
+	    ps->p - ps->group->query + 1);
+}
+
+/* Room for one element more; capacities are the powers of two. */
+static void *
+grown(struct parser *ps, void *list, size_t n, size_t size)
+{
+	void *more;
+
+	if (n != 0 && (n & (n - 1)) != 0)
+		return list;
+	if ((more = realloc(list, (n == 0 ? 1 : 2 * n) * size)) == NULL)
+		fault_set(ps->fault, FAULT_INTERNAL, "out of memory");
+	return more;
+}
+
+static int
+add_step(struct parser *ps, const struct step *step)
+{
+	struct group *g = ps->group;
+	struct step *steps = grown(ps, g->steps, g->nsteps, sizeof(*step));
+
+	if (steps == NULL)
+		return -1;
+	g->steps = steps;
+	steps[g->nsteps++] = *step;
+	return 0;
+}
+
+static int
+add_value(struct parser *ps, const struct value *value)
+{
+	struct group *g = ps->group;
+	struct value *values = grown(ps, g->values, g->nvalues,
+	    sizeof(*value));
+
+	if (values == NULL)
+		return -1;
+	g->values = values;
+	values[g->nvalues++] = *value;
+	return 0;
+}
+
+static void
+blanks(struct parser *ps)
+{
+	ps->p += strspn(ps->p, " \t\r\n");
+}
+
+static bool
+take(struct parser *ps, const char *token)
+{
+	size_t len = strlen(token);
+
+	blanks(ps);
+	if (strncmp(ps->p, token, len) != 0)
+		return false;
+	ps->p += len;
+	return true;
+}
+
+/* A word stands here, in any case, and not the beginning of a longer one. */
+static bool
+is_word(const char *p, const char *word)
+{
+	size_t len = strspn(p, WORD);
+
+	return strlen(word) == len && strncasecmp(p, word, len) == 0;
+}
+
+static bool
+take_word(struct parser *ps, const char *word)
+{
+	blanks(ps);
+	if (!is_word(ps->p, word))
+		return false;
+	ps->p += strlen(word);
+	return true;
+}
+
+static int
+operand(struct parser *ps, struct step *step)
+{
+	static const char name[] = "authenticationName";
+
+	blanks(ps);
+	if (is_word(ps->p, "not"))
+		return refuse(ps, "there is no NOT; != expected");
+	if (strspn(ps->p, WORD) == sizeof(name) - 1 && take(ps, name))
+		return 0;
+	if (!take(ps, "attributes."))
+		return refuse(ps, "attributes.KEY, authenticationName or '(' "
+		    "expected");
+	step->key = ps->p;
+	step->key_len = strspn(ps->p, WORD);
+	if (step->key_len == 0)
+		return refuse(ps, "a name of letters, digits and _ expected");
+	ps->p += step->key_len;
+	return 0;
+}
+
+static bool
+is_order(enum operation op)
+{
+	return op >= OP_LESS && op <= OP_AT_LEAST;
+}
+
+static int
+comparison(struct parser *ps, struct step *step)
+{
+	static const struct {
+		const char *token;
+		enum operation op;
+	} table[] = { /* the longer ones first */
+		{ "<>", OP_NOT_EQUAL }, { "!=", OP_NOT_EQUAL },
+		{ "<=", OP_AT_MOST }, { ">=", OP_AT_LEAST },
+		{ "<", OP_LESS }, { ">", OP_GREATER }, { "=", OP_EQUAL },
+	};
+
+	step->op = OP_IN;
+	if (take_word(ps, "in"))
+		return 0;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		step->op = table[i].op;
+		if (step->key == NULL && is_order(step->op))
+			continue;
+		if (take(ps, table[i].token))
+			return 0;
+	}
+	return refuse(ps, step->key == NULL ? "= <> != or IN expected" :
+	    "= <> != < > <= >= or IN expected");
+}
+
+static int
+string(struct parser *ps, struct value *value)
+{
+	const char *end = strchr(ps->p + 1, *ps->p);
+
+	if (end == NULL)
+		return refuse(ps, "a string without its closing quote");
+	value->text = ps->p + 1;
+	value->len = (size_t)(end - value->text);
+	ps->p = end + 1;
+	return 0;
+}
+
+static int
+number(struct parser *ps, struct value *value)
+{
+	size_t len = *ps->p == '-';
+
+	len += strspn(ps->p + len, "0123456789");
+	if (len == (size_t)(*ps->p == '-') ||
+	    strspn(ps->p + len, WORD ".") != 0)
+		return refuse(ps, "a string in quotes or a whole number "
+		    "expected");
+	errno = 0;
+	value->number = strtoll(ps->p, NULL, 10);
+	if (errno != 0)
+		return refuse(ps, "a number of more than 64 bits");
+	ps->p += len;
+	return 0;
+}
+
+static int
+value_for(struct parser *ps, const struct step *step)
+{
+	struct value value = { .text = NULL };
+	bool quoted;
+
+	blanks(ps);
+	quoted = *ps->p == '\'' || *ps->p == '"';
+	if (quoted && is_order(step->op))
+		return refuse(ps, "< > <= and >= compare with a whole number; "
+		    "one expected");
+	if (!quoted && step->key == NULL)
+		return refuse(ps, "a string in quotes expected");
+	if ((quoted ? string : number)(ps, &value) == -1)
+		return -1;
+	return add_value(ps, &value);
+}
+
+static int
+value_list(struct parser *ps, const struct step *step)
+{
+	if (!take(ps, "["))
+		return refuse(ps, "'[' expected");
+	do {
+		if (value_for(ps, step) == -1)
+			return -1;
+	} while (take(ps, ","));
+	return take(ps, "]") ? 0 : refuse(ps, "',' or ']' expected");
+}
+
+static int
+condition(struct parser *ps)
+{
+	struct step step = { .value = ps->group->nvalues };
+
+	if (operand(ps, &step) == -1 || comparison(ps, &step) == -1 ||
+	    (step.op == OP_IN ? value_list : value_for)(ps, &step) == -1)
+		return -1;
+	step.nvalues = ps->group->nvalues - step.value;
+	return add_step(ps, &step);
+}
+
+static int
+primary(struct parser *ps)
+{
+	if (!take(ps, "("))
+		return condition(ps);
+	if (++ps->depth > GROUP_DEPTH)
+		return refuse(ps, "too many parentheses");
+	if (disjunction(ps) == -1)
+		return -1;
+	ps->depth--;
+	return take(ps, ")") ? 0 : refuse(ps, "and, or or ')' expected");
+}
+
+static int
+conjunction(struct parser *ps)
+{
+	int rc = primary(ps);
+
+	while (rc == 0 && take_word(ps, "and"))
+		if ((rc = primary(ps)) == 0)
+			rc = add_step(ps, &(struct step){ .op = OP_AND });
+	return rc;
+}
+
+static int
+disjunction(struct parser *ps)
+{
+	int rc = conjunction(ps);
+
+	while (rc == 0 && take_word(ps, "or"))
+		if ((rc = conjunction(ps)) == 0)
+			rc = add_step(ps, &(struct step){ .op = OP_OR });
+	return rc;
+}
+
+struct group *
+group_compile(const char *query, struct fault *f)
+{
+	struct group *g = calloc(1, sizeof(*g));
+	struct parser ps = { .group = g, .fault = f };
+	int rc;
+
+	if (g == NULL || (g->query = strdup(query)) == NULL) {
+		fault_set(f, FAULT_INTERNAL, "out of memory");
+		free(g);
+		return NULL;
+	}
+	ps.p = g->query;
+	rc = disjunction(&ps);
+	blanks(&ps);
+	if (rc == 0 && *ps.p != '\0')
+		rc = refuse(&ps, "and, or or its end expected");
+	if (rc == 0)
+		return g;
+	group_free(g);
+	return NULL;
+}
+
+void
+group_free(struct group *g)
+{
+	if (g == NULL)
+		return;
+	free(g->query);
+	free(g->steps);
+	free(g->values);
+	free(g);
+}
