@@ -213,8 +213,9 @@ at() {
 	run -0 egns-ctl audit --topic t02 --query 'topics[].topic' -o tsv
 	[ "$output" = t02 ]
 	flip "$log" 60
-	egns-ctl scrub --topic t02 -o none
-	run -1 egns-ctl scrub --topic t01 -o none
+	egns-ctl scrub -t t02 -o none
+	run -1 egns-ctl scrub --topic-name=t01 -o none
 	run -66 egns-ctl audit --topic t03
 	run -64 egns-ctl audit t01
+	run -64 egns-ctl audit --topics=t01
 }

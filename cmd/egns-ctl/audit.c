@@ -191,17 +191,33 @@ audit(struct ctl *ctl, struct books *b, struct fault *f)
 	return status;
 }
 
+bool
+audit_topic(int argc, char *argv[], const char **topic)
+{
+	static const char *const names[] = { "-t", "--topic", "--topic-name" };
+	size_t i, len;
+
+	*topic = NULL;
+	for (i = 0; argc > 0 && i < sizeof(names) / sizeof(names[0]); i++) {
+		len = strlen(names[i]);
+		if (argc == 2 && strcmp(argv[0], names[i]) == 0)
+			*topic = argv[1];
+		else if (argc == 1 && strncmp(argv[0], names[i], len) == 0 &&
+		    argv[0][len] == '=')
+			*topic = argv[0] + len + 1;
+	}
+	return argc == 0 || *topic != NULL;
+}
+
 int
 verb_audit(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
 {
-	const char *topic = NULL;
+	const char *topic;
 	struct books b;
 	struct fault f;
 	int status;
 
-	if (argc == 2 && strcmp(argv[0], "--topic") == 0)
-		topic = argv[1];
-	else if (argc != 0)
+	if (!audit_topic(argc, argv, &topic))
 		return ctl_usage(verb);
 	if (books_open(&b, ctl->spool, topic, &f) == -1)
 		return ctl_fault(&f);

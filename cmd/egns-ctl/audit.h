@@ -12,6 +12,10 @@
 void differ(struct ledger *, struct account *, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The words behind audit and scrub: a topic, or none (NULL); false: others.
+ * (audit.c) */
+bool audit_topic(int argc, char *argv[], const char **topic);
+
 /*
  * Read a topic's log once, and beside it the queues of all its subscriptions,
  * which ascend, too: whole lines, gapless numbers, entries that point at lines.

@@ -90,13 +90,13 @@ static const struct verb verbs[] = {
 	{ "status", "status", verb_status,
 	    "tell who runs, and what waits for a person\n\n"
 	    "Status 69 when a daemon that is needed does not answer.\n" },
-	{ "audit", "audit [--topic TOPIC]", verb_audit,
+	{ "audit", "audit [-t TOPIC]", verb_audit,
 	    "compare all counts with the disk\n\n"
-	    "  --topic  those of one topic\n\n"
+	    "  --topic-name, -t  those of this TOPIC\n\n"
 	    "Status 1 when they differ; each difference is named.\n" },
-	{ "scrub", "scrub [--topic TOPIC]", verb_scrub,
+	{ "scrub", "scrub [-t TOPIC]", verb_scrub,
 	    "verify all checksums\n\n"
-	    "  --topic  those of one topic\n\n"
+	    "  --topic-name, -t  those of this TOPIC\n\n"
 	    "Status 1 when one is wrong; its place is printed.\n" },
 	{ "version", "version", verb_version, "print the version\n" },
 };

@@ -315,13 +315,11 @@ int
 verb_scrub(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
 {
 	struct scrub s = { .nbroken = 0 };
-	const char *topic = NULL;
+	const char *topic;
 	struct fault f;
 	int status;
 
-	if (argc == 2 && strcmp(argv[0], "--topic") == 0)
-		topic = argv[1];
-	else if (argc != 0)
+	if (!audit_topic(argc, argv, &topic))
 		return ctl_usage(verb);
 	if (books_open(&s.books, ctl->spool, topic, &f) == -1)
 		return ctl_fault(&f);
