@@ -261,11 +261,10 @@ has_dead() {
 	publish 1
 	wait "$waiting"
 	[ "$(jq -c .event.id answer | tail -n 1)" = '"1"' ]
-	ask '{"op":"receive","topic":"t01","subscription":"s01","maxWaitTime":30}' \
+	subscription t01 s02
+	ask '{"op":"receive","topic":"t01","subscription":"s02","maxWaitTime":30}' \
 		>answer 3>&- &
 	waiting=$!
-	listening() { egns-ctl namespace topic show -n t01 -o none; }
-	wait_for listening
 	local end=$((SECONDS + PATIENCE))
 	while kill -0 "$waiting" 2>/dev/null && [ "$SECONDS" -lt "$end" ]; do
 		advance 31

@@ -36,7 +36,8 @@ ids() {
 	ns t01/s01
 	start egns-topicd
 	event 1 | egns-ctl publish -t t01
-	{ event 2; event 3; event 4; } | egns-ctl publish -t t01
+	{ event 2; event 3; event 4; } >batch
+	egns-ctl publish -t t01 batch
 	crash egns-topicd
 	head -n -1 "$log" >cut && cat cut >"$log"
 	start egns-topicd

@@ -153,8 +153,7 @@ struct store {
 	void *reloaded_arg;
 	size_t swept, swept_bytes; /* in this turn */
 	int64_t next; /* when the sweep has to run */
-	bool timed; /* the sweep ran: look at old segments when it is quiet */
-	bool expired; /* a subscription has reached its own end */
+	bool still; /* something has to be done while nothing is under way */
 	uint32_t epoch; /* of lock names: random at each start */
 	uint32_t locks;
 	struct event event; /* scratch of publish and recovery */
@@ -177,8 +176,10 @@ bool topic_remove(struct topic *, size_t i, const char *reason);
 /* Directories of what was deleted while nobody looked: of topics, or of the
  * subscriptions of one. */
 void topic_remove_strays(struct store *, struct topic *);
-/* Remove segments that are past retention and needed by nobody. */
-void topic_expire_segments(struct topic *, int64_t now);
+/* Segments that are past retention and needed by nobody: is there one, and
+ * remove them. What nobody needs has to be on disk. */
+bool topic_has_old_segment(struct topic *, int64_t now);
+void topic_remove_segments(struct topic *, int64_t now);
 
 /* A record in dropped/ of what ceases as a whole: `members` is text behind
  * topic, subscription (if any) and reason. False when it could not be written:

@@ -126,7 +126,7 @@ serve_body(struct peer *p, const char *text, size_t len)
 	char ok[64];
 	int n;
 
-	if (store_held(s->store))
+	if (store_held(s->store) || store_still(s->store))
 		return false;
 	/* a reload may have come between header and body */
 	if ((about.topic = find_topic(p, &fault)) == NULL ||
@@ -447,7 +447,7 @@ serve_header(struct peer *p, const char *line, size_t len)
 	struct server *s = p->server;
 	struct fault fault;
 
-	if (s->stopping || s->reloading == p)
+	if (s->stopping || store_still(s->store))
 		return false;
 	switch (request_parse(&p->request, &s->json, line, len, &fault)) {
 	case REQUEST_LOST:
@@ -534,8 +534,9 @@ on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
 
 	(void)loop;
 	(void)events;
-	resume(s);
-	store_turn(s->store);
+	do
+		resume(s);
+	while (store_turn(s->store));
 	peers_flush(s);
 	if (s->stopping && s->answers == NULL)
 		ev_break(s->loop, EVBREAK_ALL);

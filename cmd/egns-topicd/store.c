@@ -245,6 +245,14 @@ prepend(struct buf *front, struct buf *rest)
 	memset(front, 0, sizeof(*front));
 }
 
+/* There was no room: only what somebody waits for is tried again at once. */
+static void
+try_later(struct store *st)
+{
+	st->retry_at = clock_mono() + SPACE_RETRY;
+	store_wake(st, clock_now() + SPACE_RETRY);
+}
+
 /* Ends that found no room wait in memory; nothing else may end meanwhile. */
 static void
 block(struct store *st, struct window *w)
@@ -261,11 +269,10 @@ block(struct store *st, struct window *w)
 			 "subscription until there is room",
 		    strerror(w->ends_error));
 	st->blocked = w->ends_error;
-	st->retry_at = clock_mono() + SPACE_RETRY;
 	prepend(&w->deadletters, &st->deadletters);
 	prepend(&w->dropped, &st->dropped);
 	st->ndeadletters += w->ndeadletters;
-	store_wake(st, clock_now() + SPACE_RETRY);
+	try_later(st);
 }
 
 static const char *
@@ -310,6 +317,7 @@ done(void *arg, int error)
 		if (w->saves[i].error != 0) {
 			deliveries_unsaved(&w->saves[i].sub->d);
 			subscription_dirty(w->saves[i].sub);
+			try_later(st);
 		} else
 			queue_punch(&w->saves[i].sub->queue,
 			    w->saves[i].cursor);
@@ -355,7 +363,7 @@ sweep_topic(struct store *st, struct topic *t, int64_t now)
 		s = t->subs[i];
 		next = earlier(next, subscription_sweep(s, now));
 		if (s->expires != 0 && s->expires <= now)
-			st->expired = true;
+			st->still = true;
 		if (subscription_ready(s))
 			st->hooks.available(s, st->hooks.arg);
 	}
@@ -395,9 +403,11 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	st->swept = st->swept_bytes = 0;
-	st->timed = true;
-	for (i = 0; i < st->ntopics; i++)
+	for (i = 0; i < st->ntopics; i++) {
 		next = earlier(next, sweep_topic(st, st->topics[i], now));
+		if (topic_has_old_segment(st->topics[i], now))
+			st->still = true;
+	}
 	st->next = next;
 	if (st->blocked && st->next <= now) /* nothing can end: no hurry */
 		st->next = now + SPACE_RETRY;
@@ -412,7 +422,6 @@ remove_expired(struct store *st)
 	struct topic *t;
 	size_t i, k;
 
-	st->expired = false;
 	for (i = 0; i < st->ntopics; i++) {
 		t = st->topics[i];
 		for (k = t->nsubs; k-- > 0;)
@@ -546,6 +555,7 @@ store_reload(struct store *st, void (*reloaded)(const struct fault *, void *),
 {
 	st->reloaded = reloaded;
 	st->reloaded_arg = arg;
+	st->still = true;
 }
 
 bool
@@ -556,7 +566,13 @@ store_held(const struct store *st)
 
 	for (t = st->touched; t != NULL; t = t->touched_next)
 		bytes += journal_pending(t->journal);
-	return st->reloaded != NULL || bytes > WINDOW_MAX;
+	return bytes > WINDOW_MAX;
+}
+
+bool
+store_still(const struct store *st)
+{
+	return st->still;
 }
 
 /* ---- turns and life ---- */
@@ -566,8 +582,10 @@ something_to_commit(struct store *st)
 {
 	if (st->urgent || st->touched != NULL)
 		return true;
+	if (clock_mono() < st->retry_at)
+		return false;
 	if (st->blocked)
-		return clock_mono() >= st->retry_at;
+		return true;
 	if (st->dirty == NULL && st->deadletters.len == 0 &&
 	    st->dropped.len == 0)
 		return false;
@@ -575,36 +593,38 @@ something_to_commit(struct store *st)
 		st->dirty_since = clock_mono();
 		store_wake(st, clock_now() + STATE_DELAY);
 	}
-	return st->reloaded != NULL ||
+	return st->still ||
 	    clock_mono() - st->dirty_since >= STATE_DELAY;
 }
 
-/* Nothing is under way, and nothing waits for the disk. */
+/* Nothing is under way, and nothing waits for the disk, unless it is full: then
+ * what subscriptions have settled is not on disk, and they need their segments. */
 static void
-quiet(struct store *st)
+stand_still(struct store *st)
 {
 	size_t i;
 
-	if (st->expired)
-		remove_expired(st);
+	st->still = false;
+	remove_expired(st);
 	if (st->reloaded != NULL)
 		reload(st);
-	if (!st->timed)
-		return;
-	st->timed = false;
-	for (i = 0; i < st->ntopics; i++)
-		topic_expire_segments(st->topics[i], clock_now());
+	for (i = 0; st->dirty == NULL && i < st->ntopics; i++)
+		topic_remove_segments(st->topics[i], clock_now());
 }
 
-void
+bool
 store_turn(struct store *st)
 {
 	if (commit_busy(st->commit))
-		return;
-	if (something_to_commit(st))
+		return false;
+	if (something_to_commit(st)) {
 		start(st);
-	else if (st->dirty == NULL || st->blocked)
-		quiet(st);
+		return false;
+	}
+	if (!st->still)
+		return false;
+	stand_still(st);
+	return true;
 }
 
 uint64_t

@@ -52,18 +52,27 @@ void store_close(struct store *);
  */
 uint64_t store_flush(struct store *);
 
-/* Once a turn of the loop, before it sleeps: starts a commit when there is
- * something to commit and none is under way. */
-void store_turn(struct store *);
+/*
+ * Once a turn of the loop, before it sleeps: starts a commit when there is
+ * something to commit and none is under way. True: it stood still and does not
+ * any more, so that requests can be taken again.
+ */
+bool store_turn(struct store *);
+
+/* So much is pending that no publish may come until it is committed. */
+bool store_held(const struct store *);
+
+/* Something has to be done while nothing is under way (a reload, the end of a
+ * subscription or of a segment): no request may come until it is. */
+bool store_still(const struct store *);
 
 /*
  * Take up the registry as it is now, at the next moment at which nothing is
- * under way; until then store_held() is true and no publish may come. done() is
- * called then, with a fault when something could not be taken up.
+ * under way; until then store_still() is true. done() is called then, with a
+ * fault when something could not be taken up.
  */
 void store_reload(struct store *, void (*done)(const struct fault *, void *),
     void *arg);
-bool store_held(const struct store *);
 
 /* By name; NULL when there is none. */
 struct topic *store_topic(struct store *, const char *, size_t);

@@ -352,24 +352,31 @@ topic_close(struct topic *t)
 	free(t);
 }
 
-void
-topic_expire_segments(struct topic *t, int64_t now)
+bool
+topic_has_old_segment(struct topic *t, int64_t now)
 {
 	uint64_t end;
 	int64_t last;
 	size_t i;
 
-	while (journal_oldest(t->journal, &end, &last) &&
-	    last + t->retention <= now) {
-		for (i = 0; i < t->nsubs; i++)
-			if (subscription_needs(t->subs[i]) < end)
-				return;
+	if (!journal_oldest(t->journal, &end, &last) ||
+	    last + t->retention > now)
+		return false;
+	for (i = 0; i < t->nsubs; i++)
+		if (subscription_needs(t->subs[i]) < end)
+			return false;
+	return true;
+}
+
+void
+topic_remove_segments(struct topic *t, int64_t now)
+{
+	while (topic_has_old_segment(t, now))
 		if (journal_remove_oldest(t->journal) == -1) {
 			log_warn("topic '%s': old segment: %s", t->name,
 			    strerror(errno));
 			return;
 		}
-	}
 }
 
 /* ---- names ---- */
