@@ -379,3 +379,40 @@ consumed() {
 	[ "$(count hot)" -eq 2 ]
 	egns-ctl audit
 }
+
+@test "a reload waits for no pause of the load" {
+	ns t01/s01
+	start egns-topicd
+	cat >hammer.py <<-'END'
+	import json, os, socket, sys
+	s = socket.socket(socket.AF_UNIX)
+	s.connect("spool/run/topicd.sock")
+	f = s.makefile("rw")
+	f.readline()
+	def ask(head, lines=()):
+	    f.write(json.dumps({"topic": "t01", **head}) + "\n" + "".join(lines))
+	    f.flush()
+	    return json.loads(f.readline())
+	event = '{"specversion":"1.0","id":"1","source":"/s","type":"t"}\n'
+	while not os.path.exists("enough"):
+	    if sys.argv[1] == "publish":
+	        ask({"op": "publish", "count": 1}, [event])
+	        continue
+	    n = ask({"op": "receive", "subscription": "s01", "maxWaitTime": 1})["count"]
+	    tokens = [json.loads(f.readline())["brokerProperties"]["lockToken"]
+	              for i in range(n)]
+	    if tokens:
+	        ask({"op": "acknowledge", "subscription": "s01", "lockTokens": tokens})
+	END
+	local i hammers=()
+	for i in publish publish consume consume; do
+		python3 hammer.py "$i" 3>&- &
+		hammers+=($!)
+	done
+	for i in {1..5}; do
+		subscription t01 "new$i"
+	done
+	touch enough
+	wait "${hammers[@]}"
+	egns-ctl audit
+}
