@@ -287,6 +287,17 @@ consumed() {
 	[[ ${lines[7]} == *'unknown operation'* ]]
 }
 
+@test "pipelined requests go on however large their answers are" {
+	ns t01/s01
+	start egns-topicd
+	local i
+	for ((i = 0; i < 1000; i++)); do event "$i"; done | egns-ctl publish -t t01
+	for ((i = 0; i < 20; i++)); do
+		echo '{"op":"peek","topic":"t01","subscription":"s01","maxEvents":1000}'
+	done >in
+	[ "$(ask "$(<in)" | wc -l)" -eq 20020 ]
+}
+
 @test "a producer's batch that was stored before is not stored again" {
 	ns t01/s01
 	start egns-topicd

@@ -51,6 +51,7 @@ defer(struct peer *p, enum answer_kind kind, uint64_t window,
 	s->answers_last = a;
 	p->owed++;
 	p->owed_until = window;
+	p->owed_bytes += sizeof(*a) + len;
 }
 
 /* An answer that waits for nothing but its turn. */
@@ -104,6 +105,7 @@ deliver(struct answer *a, const char *error)
 	struct buf b = { 0 };
 
 	a->peer->owed--;
+	a->peer->owed_bytes -= sizeof(*a) + a->len;
 	if (error != NULL && a->kind != ANSWER_PLAIN) {
 		format_fault(&b, FAULT_TOO_MANY, error);
 		answer_put(a->peer, buf_data(&b), b.len);

@@ -271,26 +271,41 @@ by_offset(const void *a, const void *b)
 	return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-/* All deliveries not settled, and then up to max of the queue. */
+/* Sort, and keep the first max: their number. */
+static size_t
+keep_first(struct peeked *p, size_t n, size_t max)
+{
+	qsort(p, n, sizeof(*p), by_offset);
+	return n < max ? n : max;
+}
+
+/* The first max deliveries not settled, and then of the queue. They may be a
+ * hundred thousand, so not all of them are sorted. */
 static struct peeked *
-peek_all(struct subscription *s, uint32_t max, size_t *n)
+peek_first(struct subscription *s, size_t max, size_t *n)
 {
 	static const char *const states[] = { "", "locked", "delayed",
 		"available" };
 	struct peeked *p;
-	uint64_t i, offset;
+	uint64_t i, offset, last = UINT64_MAX;
 	uint32_t k;
 
-	if ((p = calloc((size_t)s->d.used + max, sizeof(*p))) == NULL)
+	if ((p = calloc(2 * max, sizeof(*p))) == NULL)
 		return NULL;
 	for (*n = 0, k = 0; k < s->d.used; k++) {
 		const struct delivery *v = &s->d.slot[s->d.heap[k]];
 
+		if (v->offset > last)
+			continue;
+		if (*n == 2 * max) {
+			*n = keep_first(p, *n, max);
+			last = p[max - 1].offset;
+		}
 		p[(*n)++] = (struct peeked){ v->offset, v->count,
 			states[v->state] };
 	}
-	qsort(p, *n, sizeof(*p), by_offset);
-	for (i = s->d.cursor; i < s->visible && *n < s->d.used + max; i++)
+	*n = keep_first(p, *n, max);
+	for (i = s->d.cursor; i < s->visible && *n < max; i++)
 		if (queue_get(&s->queue, i, &offset) == 0)
 			p[(*n)++] = (struct peeked){ offset, 0, "available" };
 	return p;
@@ -306,11 +321,11 @@ store_peek(struct subscription *s, uint32_t max, size_t max_bytes,
 	uint32_t lines = 0;
 	struct peeked *p;
 
-	if ((p = peek_all(s, max, &n)) == NULL) {
+	if ((p = peek_first(s, max, &n)) == NULL) {
 		out->bad = true;
 		return 0;
 	}
-	for (i = 0; i < n && lines < max && out->len - start < max_bytes; i++) {
+	for (i = 0; i < n && out->len - start < max_bytes; i++) {
 		if (journal_read(s->topic->journal, p[i].offset, &line) == -1)
 			continue; /* its turn comes, and its record */
 		if (lines > 0 && line.event_len > max_bytes - (out->len - start))

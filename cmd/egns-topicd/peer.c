@@ -20,6 +20,8 @@
 /* Descriptors that are not connections: logs, queues, directories. */
 #define FD_RESERVE 1024
 #define ACCEPTS 64 /* in one turn */
+/* A peer's requests are taken for so long before others have their turn. */
+#define TURN (CLOCK_SECOND / 500)
 
 static const char greeting[] = "{\"egns\":\"topicd\",\"version\":1}\n";
 
@@ -273,24 +275,45 @@ watch(struct peer *p)
 		ev_io_stop(loop, &p->read);
 	else
 		ev_io_start(loop, &p->read);
-	if (p->out.len > 0)
+	/* what was left because of unread answers goes on when it can be sent */
+	if (p->out.len > 0 || p->unread)
 		ev_io_start(loop, &p->write);
 	else
 		ev_io_stop(loop, &p->write);
 }
 
+/* Take requests until there is none, it has to wait, or others want to. */
+static void
+take_requests(struct peer *p)
+{
+	int64_t since = clock_mono();
+
+	p->stalled = p->unread = false;
+	while (!p->gone && !p->closing && p->waiting == NULL) {
+		if (p->out.len + p->owed_bytes > OUT_HIGH) {
+			p->unread = p->owed_bytes == 0;
+			p->stalled = !p->unread;
+			return;
+		}
+		if (!step(p))
+			return;
+		if (clock_mono() - since > TURN) {
+			p->stalled = true;
+			ev_idle_start(p->server->loop, &p->server->more);
+			return;
+		}
+	}
+}
+
 void
 peer_process(struct peer *p)
 {
-	p->stalled = false;
-	while (!p->gone && !p->closing && p->waiting == NULL &&
-	    p->out.len <= OUT_HIGH && step(p))
-		;
+	take_requests(p);
 	if (p->gone)
 		return;
 	if (p->in.len == 0 && p->state == PEER_HEADER)
 		buf_reset(&p->in, p->owed ? READ_STEP * 4 : KEEP_IDLE);
-	if (p->eof && p->waiting == NULL && !p->stalled)
+	if (p->eof && p->waiting == NULL && !p->stalled && !p->unread)
 		p->closing = true;
 	watch(p);
 	peer_want_flush(p);

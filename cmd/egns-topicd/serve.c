@@ -527,6 +527,15 @@ resume(struct server *s)
 	}
 }
 
+/* While it is active the loop does not sleep; there is nothing else to it. */
+static void
+on_more(struct ev_loop *loop, ev_idle *more, int events)
+{
+	(void)loop;
+	(void)more;
+	(void)events;
+}
+
 static void
 on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
 {
@@ -534,6 +543,7 @@ on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
 
 	(void)loop;
 	(void)events;
+	ev_idle_stop(s->loop, &s->more);
 	do
 		resume(s);
 	while (store_turn(s->store));
@@ -562,6 +572,7 @@ serve_open(struct server *s, const struct spool *spool, struct ev_loop *loop,
 	    clock_movable() ? TICK_MOVABLE : TICK);
 	s->timer.data = s;
 	ev_timer_again(loop, &s->timer);
+	ev_idle_init(&s->more, on_more);
 	ev_prepare_init(&s->turn, on_turn);
 	s->turn.data = s;
 	ev_prepare_start(loop, &s->turn);
@@ -581,6 +592,7 @@ serve_close(struct server *s)
 	write_metrics(s);
 	peers_close(s);
 	ev_prepare_stop(s->loop, &s->turn);
+	ev_idle_stop(s->loop, &s->more);
 	ev_timer_stop(s->loop, &s->timer);
 	store_close(s->store);
 	roles_free(s->roles);

@@ -43,10 +43,12 @@ struct peer {
 	size_t scanned;      /* bytes of the body whose lines are counted */
 	uint32_t owed;       /* answers that wait for a commit */
 	uint64_t owed_until; /* window of the last of them */
+	size_t owed_bytes;   /* memory that they take */
 	bool eof;            /* nothing more will come */
 	bool closing;        /* close when `out` is sent */
 	bool gone;           /* closed; freed when nothing is owed */
 	bool stalled;        /* has a request that could not be taken yet */
+	bool unread;         /* likewise, because of unread answers */
 	bool flush;          /* in the server's list */
 	struct peer *flush_next;
 	int64_t progress; /* when bytes last went either way, clock_mono() */
@@ -84,6 +86,7 @@ struct server {
 	ev_io accept;
 	ev_timer timer;
 	ev_prepare turn;
+	ev_idle more; /* active: some peer goes on in the next turn */
 	struct peer *first, *last;
 	struct peer *flush;
 	unsigned peers, peers_max;
