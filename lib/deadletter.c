@@ -205,7 +205,7 @@ int
 dropped_append(int spool, int64_t now, const void *lines, size_t len)
 {
 	char day[CLOCK_TEXT + 1], path[64];
-	int fd, rc, error;
+	int fd, rc;
 
 	clock_format(day, now);
 	snprintf(path, sizeof(path), "dropped/%.10s.ndjson", day);
@@ -215,12 +215,7 @@ dropped_append(int spool, int64_t now, const void *lines, size_t len)
 		fd = openat(spool, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd == -1)
 		return -1;
-	while ((rc = flock(fd, LOCK_EX)) == -1 && errno == EINTR)
-		;
-	if (rc == 0)
+	if ((rc = file_lock(fd, LOCK_EX)) == 0)
 		rc = append_lines(spool, fd, lines, len);
-	error = errno;
-	close(fd);
-	errno = error;
-	return rc;
+	return file_close(fd, rc);
 }

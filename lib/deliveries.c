@@ -9,6 +9,7 @@
 
 #include "crc32c.h"
 #include "deliveries.h"
+#include "file.h"
 #include "json.h"
 #include "spool.h"
 
@@ -361,50 +362,42 @@ deliveries_unsaved(struct deliveries *d)
 	d->changed = d->whole = true;
 }
 
+/* Behind what is there; what is not whole is cut off again. */
 static int
-append(struct deliveries_save *s, bool *fatal)
+append(int fd, const struct buf *text, bool *fatal)
 {
-	const char *p = buf_data(&s->text);
-	size_t left = s->text.len;
 	struct stat st;
-	ssize_t n;
-	int fd, saved;
+	int error;
 
-	if ((fd = openat(s->dir, s->path, O_WRONLY | O_APPEND | O_CLOEXEC)) ==
-	    -1)
-		return -1;
 	if (fstat(fd, &st) == -1)
-		goto fail;
-	for (; left > 0; p += n, left -= (size_t)n)
-		if ((n = write(fd, p, left)) == -1)
-			goto cut;
-	if (fdatasync(fd) == -1) {
-		*fatal = true;
-		goto fail;
+		return -1;
+	if (file_pwrite(fd, buf_data(text), text->len, st.st_size) == -1) {
+		error = errno;
+		*fatal = ftruncate(fd, st.st_size) == -1 || error == EIO;
+		errno = error;
+		return -1;
 	}
-	return close(fd);
-cut:
-	saved = errno;
-	if (saved == EIO || ftruncate(fd, st.st_size) == -1)
-		*fatal = true;
-	errno = saved;
-fail:
-	saved = errno;
-	close(fd);
-	errno = saved;
+	if (fdatasync(fd) == 0)
+		return 0;
+	*fatal = true;
 	return -1;
 }
 
 int
 deliveries_save(struct deliveries_save *s, bool *fatal)
 {
+	int fd;
+
 	*fatal = false;
-	if (!s->replace)
-		return append(s, fatal);
+	if (!s->replace) {
+		fd = openat(s->dir, s->path, O_WRONLY | O_CLOEXEC);
+		return fd == -1 ? -1 :
+		    file_close(fd, append(fd, &s->text, fatal));
+	}
 	if (spool_replace(s->dir, s->path, buf_data(&s->text), s->text.len,
 		true) == 0)
 		return 0;
-	*fatal = errno != ENOSPC && errno != EDQUOT && errno != EFBIG;
+	*fatal = !file_no_room(errno);
 	return -1;
 }
 

@@ -1,4 +1,6 @@
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "file.h"
@@ -42,4 +44,43 @@ file_pread(int fd, void *data, size_t n, off_t at)
 		got += (size_t)r;
 	}
 	return (ssize_t)got;
+}
+
+int
+file_close(int fd, int rc)
+{
+	int error = errno;
+
+	if (close(fd) == -1 && rc == 0)
+		return -1;
+	errno = error;
+	return rc;
+}
+
+int
+file_lock(int fd, int how)
+{
+	int rc;
+
+	do
+		rc = flock(fd, how);
+	while (rc == -1 && errno == EINTR);
+	return rc;
+}
+
+DIR *
+file_opendir(int dir, const char *path, int flags)
+{
+	int fd = openat(dir, path, flags | O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd == -1 ? NULL : fdopendir(fd);
+
+	if (fd != -1 && d == NULL)
+		file_close(fd, -1);
+	return d;
+}
+
+bool
+file_no_room(int error)
+{
+	return error == ENOSPC || error == EDQUOT || error == EFBIG;
 }

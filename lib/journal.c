@@ -1007,16 +1007,12 @@ static int
 walk_segment(int dir, const struct segment *s, uint64_t end, bool written,
     struct walk *w)
 {
-	int fd = segment_open(dir, s->start, O_RDONLY), rc, error;
+	int fd = segment_open(dir, s->start, O_RDONLY);
 
 	if (fd == -1) /* retention may have come by */
 		return errno == ENOENT ? 0 : -1;
-	rc = each_line(fd, s, s->start, end < s->end ? end : s->end, written,
-	    walk_line, w);
-	error = errno;
-	close(fd);
-	errno = error;
-	return rc;
+	return file_close(fd, each_line(fd, s, s->start,
+	    end < s->end ? end : s->end, written, walk_line, w));
 }
 
 int

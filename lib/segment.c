@@ -54,17 +54,14 @@ add(struct segment **list, size_t *n, size_t *cap, uint64_t start)
 static int
 read_names(int dir, struct segment **list, size_t *n)
 {
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
-	DIR *d = fd == -1 ? NULL : fdopendir(fd);
+	DIR *d = file_opendir(dir, ".", 0);
 	const struct dirent *e;
 	size_t cap = 0;
 	uint64_t start;
+	int error;
 
-	if (d == NULL) {
-		if (fd != -1)
-			close(fd);
+	if (d == NULL)
 		return -1;
-	}
 	while ((errno = 0, e = readdir(d)) != NULL)
 		if (parse_name(e->d_name, &start) &&
 		    add(list, n, &cap, start) == -1)

@@ -98,7 +98,7 @@ run_fault(const char *name, const char *kind, struct fault *f)
 
 	if (errno == EACCES || errno == EPERM)
 		code = FAULT_FORBIDDEN;
-	else if (errno == ENOSPC || errno == EDQUOT)
+	else if (file_no_room(errno))
 		code = FAULT_TOO_MANY;
 	return fault_errno(f, code, "run/%s.%s", name, kind);
 }
@@ -283,18 +283,6 @@ spool_mkdir(int dir, const char *path, mode_t mode)
 	return 0;
 }
 
-/* Close, and keep the errno of what went wrong before it. */
-static int
-close_with(int fd, int rc)
-{
-	int error = errno;
-
-	if (close(fd) == -1 && rc == 0)
-		return -1;
-	errno = error;
-	return rc;
-}
-
 int
 spool_sync_dir(int dir, const char *path)
 {
@@ -302,7 +290,7 @@ spool_sync_dir(int dir, const char *path)
 
 	if (fd == -1)
 		return -1;
-	return close_with(fd, fsync(fd));
+	return file_close(fd, fsync(fd));
 }
 
 static int
@@ -316,7 +304,7 @@ write_file(int dir, const char *path, const void *data, size_t n, bool sync)
 	rc = file_pwrite(fd, data, n, 0);
 	if (rc == 0 && sync)
 		rc = fsync(fd);
-	return close_with(fd, rc);
+	return file_close(fd, rc);
 }
 
 int
@@ -387,25 +375,22 @@ spool_read(int dir, const char *path, size_t max, size_t *len)
 		else
 			mem = read_all(fd, (size_t)st.st_size, max, len);
 	}
-	close_with(fd, -1);
+	file_close(fd, -1);
 	return mem;
 }
 
 static int
 remove_children(int dir, const char *path)
 {
+	DIR *d = file_opendir(dir, path, O_NOFOLLOW);
 	struct dirent *e;
-	int fd, error, rc = 0;
-	DIR *d;
+	int error, rc = 0;
 
-	fd = openat(dir, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd == -1)
+	if (d == NULL)
 		return -1;
-	if ((d = fdopendir(fd)) == NULL)
-		return close_with(fd, -1);
 	while (rc == 0 && (errno = 0, e = readdir(d)) != NULL) {
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			rc = spool_remove(fd, e->d_name);
+			rc = spool_remove(dirfd(d), e->d_name);
 	}
 	if (rc == 0 && errno != 0)
 		rc = -1;

@@ -1,5 +1,4 @@
 /* what dropped/ and deadletter/ have on record */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,6 +9,7 @@
 #include "audit.h"
 #include "clock.h"
 #include "event.h"
+#include "file.h"
 #include "json.h"
 #include "line.h"
 #include "maildir.h"
@@ -135,22 +135,16 @@ is_ours(const struct gathering *g, const char *name)
 static int
 take_directory(struct gathering *g, const char *path, struct fault *f)
 {
-	int fd = openat(g->books->spool.fd, path,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = file_opendir(g->books->spool.fd, path, 0);
 	struct dirent *e;
-	DIR *dir;
 	int rc = 0;
 
-	if (fd == -1)
+	if (dir == NULL)
 		return errno == ENOENT ? 0 :
 		    fault_errno(f, FAULT_INTERNAL, "%s", path);
-	if ((dir = fdopendir(fd)) == NULL) {
-		close(fd);
-		return fault_errno(f, FAULT_INTERNAL, "%s", path);
-	}
 	while (rc == 0 && (e = readdir(dir)) != NULL) {
 		if (is_ours(g, e->d_name) &&
-		    (rc = take_file(g, fd, path, e->d_name)) == -1)
+		    (rc = take_file(g, dirfd(dir), path, e->d_name)) == -1)
 			fault_errno(f, FAULT_INTERNAL, "%s/%s", path,
 			    e->d_name);
 	}

@@ -1,5 +1,4 @@
 /* scrub: every checksum of logs, states, maildirs and the registry */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,6 +13,7 @@
 #include "changes.h"
 #include "ctl.h"
 #include "deliveries.h"
+#include "file.h"
 #include "journal.h"
 #include "maildir.h"
 #include "segment.h"
@@ -235,21 +235,15 @@ scrub_mail(struct scrub *s, int dir, const char *path, const char *name)
 static int
 scrub_maildir(struct scrub *s, const char *path, struct fault *f)
 {
-	int fd = openat(s->books.spool.fd, path,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = file_opendir(s->books.spool.fd, path, 0);
 	struct dirent *e;
-	DIR *dir;
 
-	if (fd == -1)
+	if (dir == NULL)
 		return errno == ENOENT ? 0 :
 		    fault_errno(f, FAULT_INTERNAL, "%s", path);
-	if ((dir = fdopendir(fd)) == NULL) {
-		close(fd);
-		return fault_errno(f, FAULT_INTERNAL, "%s", path);
-	}
 	while ((e = readdir(dir)) != NULL) {
 		if (e->d_name[0] != '.')
-			scrub_mail(s, fd, path, e->d_name);
+			scrub_mail(s, dirfd(dir), path, e->d_name);
 	}
 	closedir(dir);
 	return 0;

@@ -1,5 +1,4 @@
 /* status: do the daemons answer, and what waits for a person */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,6 +11,7 @@
 #include "clock.h"
 #include "ctl.h"
 #include "daemons.h"
+#include "file.h"
 #include "maildir.h"
 #include "stats.h"
 
@@ -43,17 +43,12 @@ static void
 count_files(const struct status *s, const char *path, uint64_t *files,
     uint64_t *lines)
 {
-	int fd = openat(s->spool.fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = file_opendir(s->spool.fd, path, 0);
 	struct maildir_name name;
 	struct dirent *e;
-	DIR *dir;
 
-	if (fd == -1)
+	if (dir == NULL)
 		return;
-	if ((dir = fdopendir(fd)) == NULL) {
-		close(fd);
-		return;
-	}
 	while ((e = readdir(dir)) != NULL) {
 		if (e->d_name[0] == '.')
 			continue;

@@ -6,6 +6,7 @@
 #include <sysexits.h>
 
 #include "clock.h"
+#include "file.h"
 #include "jq.h"
 #include "local.h"
 #include "log.h"
@@ -22,13 +23,6 @@ store_die(int error, const char *what)
 {
 	log_fatal(EX_IOERR, "%s: %s: stopping, nothing of this was acknowledged",
 	    what, strerror(error));
-}
-
-/* An errno after which the file is as before and the daemon can go on. */
-static bool
-want_of_space(int error)
-{
-	return error == ENOSPC || error == EDQUOT || error == EFBIG;
 }
 
 /* ---- the thread's part of a window ---- */
@@ -58,7 +52,7 @@ work_ends(struct window *w)
 		w->ends_error = errno;
 	else if (w->ends_error == 0)
 		buf_free(&w->dropped);
-	if (w->ends_error != 0 && !want_of_space(w->ends_error))
+	if (w->ends_error != 0 && !file_no_room(w->ends_error))
 		return final(w, w->ends_error, "deadletter/ or dropped/");
 	return 0;
 }
@@ -102,7 +96,7 @@ work(void *arg)
 		return error;
 	for (i = 0; i < w->ncheckpoints; i++)
 		if (checkpoint_write(&w->checkpoints[i]) == -1 &&
-		    !want_of_space(errno))
+		    !file_no_room(errno))
 			return final(w, errno, "checkpoint");
 	return 0;
 }
@@ -161,7 +155,7 @@ close_topic(struct store *st, struct topic *t)
 	t->touched = false;
 	t->closing = true;
 	if ((error = topic_write(t)) != 0) {
-		if (!want_of_space(error))
+		if (!file_no_room(error))
 			store_die(error, t->name);
 		w->publish_error = error;
 	}

@@ -1,5 +1,4 @@
 /* a topic: its life, and that of its subscriptions */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "file.h"
 #include "jq.h"
 #include "local.h"
 #include "log.h"
@@ -155,15 +155,14 @@ record_subscription(struct subscription *s, const char *reason)
 void
 topic_remove_strays(struct store *st, struct topic *t)
 {
-	int at = t ? t->dir : st->spool->fd, fd;
+	int at = t ? t->dir : st->spool->fd;
 	const char *where = t ? "subscriptions" : "topics";
+	DIR *dir = file_opendir(at, where, 0);
 	struct dirent *e;
 	char path[300];
 	size_t len;
-	DIR *dir;
 
-	fd = openat(at, where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd == -1 || (dir = fdopendir(fd)) == NULL)
+	if (dir == NULL)
 		return;
 	while ((e = readdir(dir)) != NULL) {
 		len = strlen(e->d_name);
