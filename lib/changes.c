@@ -1,6 +1,5 @@
 #include "changes.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +20,7 @@ void
 changes_format(struct buf *b, const struct change *c, int64_t time,
     const char *who)
 {
-	char text[CLOCK_TEXT + 1], digits[9];
+	char text[CLOCK_TEXT + 1];
 	size_t at = b->len;
 
 	clock_format(text, time);
@@ -38,11 +37,9 @@ changes_format(struct buf *b, const struct change *c, int64_t time,
 		buf_add(b, c->resource, c->resource_len);
 	}
 	buf_add(b, "}", 1);
-	if (!b->bad) {
-		snprintf(digits, sizeof(digits), "%08x",
+	if (!b->bad)
+		crc32c_format(buf_data(b) + at + CHANGES_CRC_AT,
 		    checksum(buf_data(b) + at, b->len - at));
-		memcpy(buf_data(b) + at + CHANGES_CRC_AT, digits, 8);
-	}
 	buf_add(b, "\n", 1);
 }
 
@@ -93,12 +90,12 @@ members(const struct json *json, struct change *c)
 static bool
 parse(struct json *json, const char *line, size_t len, struct change *c)
 {
-	char digits[9];
+	char crc[CRC32C_TEXT];
 
 	if (len < CHANGES_CRC_AT + 10)
 		return false;
-	snprintf(digits, sizeof(digits), "%08x", checksum(line, len));
-	if (memcmp(line + CHANGES_CRC_AT, digits, 8) != 0)
+	crc32c_format(crc, checksum(line, len));
+	if (memcmp(line + CHANGES_CRC_AT, crc, sizeof(crc)) != 0)
 		return false;
 	return json_scan(json, line, len, NULL) == 0 &&
 	    json->tok[0].type == JSON_OBJECT && members(json, c);

@@ -88,3 +88,12 @@ crc32c(uint32_t crc, const void *data, size_t n)
 		return ~by_instruction(~crc, data, n);
 	return ~by_table(~crc, data, n);
 }
+
+void
+crc32c_format(char text[CRC32C_TEXT], uint32_t crc)
+{
+	int i;
+
+	for (i = CRC32C_TEXT - 1; i >= 0; i--, crc >>= 4)
+		text[i] = "0123456789abcdef"[crc & 15];
+}

@@ -10,4 +10,8 @@
  */
 uint32_t crc32c(uint32_t crc, const void *, size_t);
 
+/* As it stands in files: eight lower-case hexadecimal digits, no NUL. */
+#define CRC32C_TEXT 8
+void crc32c_format(char text[CRC32C_TEXT], uint32_t crc);
+
 #endif

@@ -301,16 +301,11 @@ put_slots(struct deliveries *d, struct buf *b, bool out)
 static void
 seal(struct buf *b)
 {
-	static const char digits[] = "0123456789abcdef";
 	char *p = buf_data(b);
-	uint32_t crc;
-	int i;
 
-	if (b->bad)
-		return;
-	crc = crc32c(0, p + CRC_END, b->len - CRC_END - 1);
-	for (i = 0; i < 8; i++)
-		p[CRC_AT + i] = digits[crc >> (28 - 4 * i) & 15];
+	if (!b->bad)
+		crc32c_format(p + CRC_AT,
+		    crc32c(0, p + CRC_END, b->len - CRC_END - 1));
 }
 
 bool
@@ -510,29 +505,26 @@ rebuild(struct deliveries *d)
 	}
 }
 
-/* A line's checksum holds? */
+/* Does a line's checksum hold? */
 static bool
 whole(const char *p, size_t len)
 {
-	char digits[9];
-	char *end;
+	char crc[CRC32C_TEXT];
 
 	if (len < CRC_END + 1 || memcmp(p, "{\"crc32c\":\"", CRC_AT) != 0)
 		return false;
-	memcpy(digits, p + CRC_AT, 8);
-	digits[8] = '\0';
-	return strtoul(digits, &end, 16) ==
-	    crc32c(0, p + CRC_END, len - CRC_END) && end == digits + 8;
+	crc32c_format(crc, crc32c(0, p + CRC_END, len - CRC_END));
+	return memcmp(crc, p + CRC_AT, sizeof(crc)) == 0;
 }
 
 /* Read line after line; returns the bytes of those that are whole, or -1. */
 static ssize_t
-read_lines(struct deliveries *d, struct json *j, char *text, size_t len,
+read_lines(struct deliveries *d, struct json *j, const char *text, size_t len,
     bool *found, struct fault *fault)
 {
 	size_t at = 0, n;
+	const char *nl;
 	uint32_t t;
-	char *nl;
 
 	for (; (nl = memchr(text + at, '\n', len - at)) != NULL; at += n + 1) {
 		n = (size_t)(nl - (text + at));

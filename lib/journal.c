@@ -26,7 +26,7 @@
 #define LENGTH(literal) (sizeof(literal) - 1)
 #define TIME_AT LENGTH(OPENING)
 #define CRC_AT (TIME_AT + CLOCK_TEXT + LENGTH(CRC))
-#define CRC_END (CRC_AT + 8)
+#define CRC_END (CRC_AT + CRC32C_TEXT)
 
 #define NUMBER_MAX INT64_MAX /* far from where counting would begin anew */
 #define READ_AHEAD (256 * 1024)
@@ -91,15 +91,6 @@ line_crc(const char *line, size_t len)
 	return crc32c(crc, line + CRC_END, len - 1 - CRC_END);
 }
 
-static void
-put_crc(char *to, uint32_t crc)
-{
-	int i;
-
-	for (i = 7; i >= 0; i--, crc >>= 4)
-		to[i] = "0123456789abcdef"[crc & 15];
-}
-
 #define ADD(b, literal) buf_add(b, literal, LENGTH(literal))
 
 static void
@@ -147,7 +138,7 @@ journal_format(struct buf *b, struct journal_line *line)
 	line->offset = before;
 	line->len = b->len - before;
 	text = buf_data(b) + before;
-	put_crc(text + CRC_AT, line_crc(text, line->len));
+	crc32c_format(text + CRC_AT, line_crc(text, line->len));
 }
 
 /* What is left of a line. */
@@ -215,9 +206,9 @@ take_time(struct cursor *c, int64_t *time)
 static bool
 take_crc(struct cursor *c)
 {
-	if (c->end - c->p < 8)
+	if (c->end - c->p < CRC32C_TEXT)
 		return false;
-	c->p += 8;
+	c->p += CRC32C_TEXT;
 	return true;
 }
 
@@ -260,7 +251,7 @@ int
 journal_parse(const char *text, size_t len, struct journal_line *line)
 {
 	struct cursor c = { text, text + len - LENGTH(CLOSING) };
-	char crc[8];
+	char crc[CRC32C_TEXT];
 
 	*line = (struct journal_line){ .len = len };
 	if (len < LENGTH(CLOSING) || len > JOURNAL_LINE_MAX ||
@@ -272,7 +263,7 @@ journal_parse(const char *text, size_t len, struct journal_line *line)
 	    !take_batch(&c, line) || !take_producer(&c, line) ||
 	    !take_subscription(&c, line) || !TAKE(&c, EVENT) || c.p == c.end)
 		return -1;
-	put_crc(crc, line_crc(text, len));
+	crc32c_format(crc, line_crc(text, len));
 	if (memcmp(crc, text + CRC_AT, sizeof(crc)) != 0)
 		return -1;
 	line->event = c.p;
