@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "job.h"
 #include "quote.h"
 
@@ -41,7 +42,6 @@ event_new(const char *line, size_t len)
 	if (e == NULL)
 		return NULL;
 	e->line = malloc(len + 1);
-	e->len = len;
 	if (e->line != NULL) {
 		memcpy(e->line, line, len);
 		e->line[len] = '\0';
@@ -86,26 +86,18 @@ input(const struct job *job)
 {
 	int fd = memfd_create("events", MFD_CLOEXEC);
 	const struct event *e;
-	size_t at, len;
-	ssize_t n;
+	off_t at = 0;
+	size_t len;
 
 	if (fd == -1)
 		return -1;
-	for (e = job->events; e != NULL; e = e->next) {
+	for (e = job->events; e != NULL; e = e->next, at += (off_t)len + 1) {
 		len = e->end - e->start;
-		for (at = 0; at < len; at += (size_t)n) {
-			n = write(fd, e->line + e->start + at, len - at);
-			if (n == -1)
-				goto fail;
-		}
-		if (write(fd, "\n", 1) == -1)
-			goto fail;
+		if (file_pwrite(fd, e->line + e->start, len, at) == -1 ||
+		    file_pwrite(fd, "\n", 1, at + (off_t)len) == -1)
+			return file_close(fd, -1);
 	}
-	if (lseek(fd, 0, SEEK_SET) == 0)
-		return fd;
-fail:
-	close(fd);
-	return -1;
+	return fd;
 }
 
 static int

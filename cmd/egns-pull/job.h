@@ -10,7 +10,6 @@
 struct event {
 	struct event *next;
 	char *line; /* as topicd sent it */
-	size_t len;
 	size_t start, end; /* of the event in it */
 	char *token;
 	int64_t deliveries;

@@ -59,7 +59,7 @@ void request_end(struct request *);
  * Call fn for each of the failed tokens of a settlement's answer, with strings
  * that last as long as the call.
  */
-size_t request_failed(const struct client *,
+void request_failed(const struct client *,
     void (*fn)(void *, const char *token, const char *code, const char *message),
     void *);
 

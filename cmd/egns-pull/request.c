@@ -54,7 +54,7 @@ request_string(const struct json *j, uint32_t obj, const char *name,
 	return b->bad ? "" : buf_data(b);
 }
 
-size_t
+void
 request_failed(const struct client *c,
     void (*fn)(void *, const char *token, const char *code, const char *message),
     void *arg)
@@ -62,11 +62,10 @@ request_failed(const struct client *c,
 	const struct json *j = &c->json;
 	uint32_t list = json_member(j, 0, "failedLockTokens", 16), t, error;
 	struct buf token = { 0 }, code = { 0 }, message = { 0 };
-	size_t n = 0;
 
 	if (list == 0 || j->tok[list].type != JSON_ARRAY)
-		return 0;
-	for (t = list + 1; t < j->tok[list].next; t = j->tok[t].next, n++) {
+		return;
+	for (t = list + 1; t < j->tok[list].next; t = j->tok[t].next) {
 		if (j->tok[t].type != JSON_OBJECT)
 			continue;
 		error = json_member(j, t, "error", 5);
@@ -79,5 +78,4 @@ request_failed(const struct client *c,
 	buf_free(&token);
 	buf_free(&code);
 	buf_free(&message);
-	return n;
 }
