@@ -1,8 +1,6 @@
 #ifndef METRICS_H
 #define METRICS_H
 
-#include <stdint.h>
-
 #include "buf.h"
 
 /*
