@@ -1,4 +1,5 @@
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,6 +163,20 @@ jq_str(jv v, const char *path)
 		text = jv_string_value(s);
 	jv_free(s); /* v holds it, too */
 	return text;
+}
+
+int64_t
+jq_int(jv v, int64_t otherwise)
+{
+	double n = jv_get_kind(v) == JV_KIND_NUMBER ? jv_number_value(v) : NAN;
+
+	jv_free(v);
+	if (isnan(n))
+		return otherwise;
+	/* 2^63 is a double, INT64_MAX is none */
+	if (n >= 0x1p63)
+		return INT64_MAX;
+	return n < -0x1p63 ? INT64_MIN : (int64_t)n;
 }
 
 /* Step over a word that a text begins with. */

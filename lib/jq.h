@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <jv.h>
 
@@ -30,6 +31,9 @@ jv jq_get(jv v, const char *path);
 
 /* The C string of a string member; NULL when it is none. Valid while v is. */
 const char *jq_str(jv v, const char *path);
+
+/* A number (consumed) without its fraction; `otherwise` when it is none. */
+int64_t jq_int(jv, int64_t otherwise);
 
 /*
  * Compile an expression: NULL and a fault that carries jq's own words. A

@@ -266,9 +266,8 @@ put_later(struct applying *a, enum schema_kind kind)
 	    i++) {
 		jv one = jv_array_get(jv_copy(a->later), i);
 		const char *path = jq_str(one, "path");
-		jv line = jq_get(one, "line");
 
-		a->line = (uint64_t)jv_number_value(line);
+		a->line = (uint64_t)jq_int(jq_get(one, "line"), 0);
 		if (schema_noun(path)->kind == kind)
 			rc = put(a, path, jq_get(one, "given"));
 		jv_free(one);

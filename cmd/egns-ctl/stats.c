@@ -68,13 +68,9 @@ stats_each(const struct spool *spool, void (*fn)(jv, void *), void *arg,
 uint64_t
 stats_number(jv line, const char *member)
 {
-	jv v = jq_get(line, member);
-	uint64_t n = 0;
+	int64_t n = jq_int(jq_get(line, member), 0);
 
-	if (jv_get_kind(v) == JV_KIND_NUMBER && jv_number_value(v) > 0)
-		n = (uint64_t)jv_number_value(v);
-	jv_free(v);
-	return n;
+	return n > 0 ? (uint64_t)n : 0;
 }
 
 uint64_t
@@ -85,9 +81,8 @@ stats_sum(jv line, const char *member)
 
 	if (jv_get_kind(v) == JV_KIND_OBJECT) {
 		jv_object_foreach(v, reason, n) {
-			sum += (uint64_t)jv_number_value(n);
+			sum += (uint64_t)jq_int(n, 0);
 			jv_free(reason);
-			jv_free(n);
 		}
 	}
 	jv_free(v);

@@ -105,9 +105,8 @@ topic_read_checkpoint(struct topic *t)
 static uint64_t
 natural(jv v)
 {
-	double n = jv_get_kind(v) == JV_KIND_NUMBER ? jv_number_value(v) : 0;
+	int64_t n = jq_int(v, 0);
 
-	jv_free(v);
 	return n > 0 ? (uint64_t)n : 0;
 }
 

@@ -28,18 +28,6 @@ text_of(jv v)
 	return text;
 }
 
-static int64_t
-number(jv delivery, const char *name, int64_t otherwise)
-{
-	jv v = jq_get(delivery, name);
-	int64_t n = otherwise;
-
-	if (jv_get_kind(v) == JV_KIND_NUMBER)
-		n = (int64_t)jv_number_value(v);
-	jv_free(v);
-	return n;
-}
-
 static int
 configure_filter(struct subscription *s, jv properties, struct fault *fault)
 {
@@ -67,8 +55,9 @@ configure_delivery(struct subscription *s, jv properties)
 	s->pushes = mode != NULL && strcmp(mode, "Push") == 0;
 	d = jq_get(properties, s->pushes ? "deliveryConfiguration.push" :
 					   "deliveryConfiguration.queue");
-	s->lock = number(d, "receiveLockDurationInSeconds", 60) * CLOCK_SECOND;
-	s->max_count = (unsigned)number(d, "maxDeliveryCount", 10);
+	s->lock = jq_int(jq_get(d, "receiveLockDurationInSeconds"), 60) *
+	    CLOCK_SECOND;
+	s->max_count = (unsigned)jq_int(jq_get(d, "maxDeliveryCount"), 10);
 	s->ttl = s->topic->retention;
 	ttl = jq_str(d, "eventTimeToLive");
 	if (ttl != NULL && clock_duration(ttl, strlen(ttl), &us) == 0 &&

@@ -220,12 +220,8 @@ each_subscription(struct topic *t, struct registry *reg, bool running,
 static void
 configure(struct topic *t, jv resource)
 {
-	jv days = jq_get(resource, "properties.eventRetentionInDays");
-
-	t->retention = DAY;
-	if (jv_get_kind(days) == JV_KIND_NUMBER)
-		t->retention = (int64_t)jv_number_value(days) * DAY;
-	jv_free(days);
+	t->retention = DAY *
+	    jq_int(jq_get(resource, "properties.eventRetentionInDays"), 1);
 }
 
 int
