@@ -94,8 +94,7 @@ forget(struct client *c)
 }
 
 static int
-next_line(struct client *c, const char **line, size_t *len, int timeout_ms,
-    struct fault *f)
+next_line(struct client *c, const char **line, size_t *len, struct fault *f)
 {
 	size_t seen = 0;
 	char *end;
@@ -115,10 +114,10 @@ next_line(struct client *c, const char **line, size_t *len, int timeout_ms,
 			continue;
 		if (n == -1)
 			return lost(c, f);
-		if (await(c, timeout_ms) == 0) {
+		if (await(c, c->timeout_ms > 0 ? c->timeout_ms : -1) == 0) {
 			lost(c, NULL);
 			return fault_set(f, FAULT_UNAVAILABLE,
-			    "topicd: no answer in %d s", timeout_ms / 1000);
+			    "topicd: no answer in %d s", c->timeout_ms / 1000);
 		}
 		if (give_out(c) == -1 && take_in(c) != 1)
 			return lost(c, f);
@@ -146,7 +145,7 @@ greeting(struct client *c, struct fault *f)
 	uint32_t t;
 	size_t len;
 
-	if (next_line(c, &line, &len, CLIENT_GREETING_MS, f) == -1)
+	if (next_line(c, &line, &len, f) == -1)
 		return -1;
 	if (scan(c, line, len) == -1 ||
 	    (t = json_member(&c->json, 0, "egns", 4)) == 0 ||
@@ -192,7 +191,7 @@ client_open(struct client *c, const struct spool *spool, struct fault *f)
 {
 	struct fault why;
 
-	*c = (struct client){ .fd = -1 };
+	*c = (struct client){ .fd = -1, .timeout_ms = CLIENT_GREETING_MS };
 	if ((c->fd = spool_connect(spool, "topicd", &why)) == -1)
 		return fault_set(f, why.code, "%s%s", why.text,
 		    why.code == FAULT_UNAVAILABLE ?
@@ -201,6 +200,7 @@ client_open(struct client *c, const struct spool *spool, struct fault *f)
 		client_close(c);
 		return -1;
 	}
+	c->timeout_ms = 0;
 	return 0;
 }
 
@@ -250,7 +250,7 @@ client_answer(struct client *c, struct fault *f)
 	uint32_t ok;
 	size_t len;
 
-	if (next_line(c, &line, &len, -1, f) == -1)
+	if (next_line(c, &line, &len, f) == -1)
 		return -1;
 	if (scan(c, line, len) == -1 ||
 	    (ok = json_member(&c->json, 0, "ok", 2)) == 0)
@@ -272,7 +272,7 @@ client_number(const struct client *c, const char *member)
 int
 client_line(struct client *c, const char **line, size_t *len, struct fault *f)
 {
-	return next_line(c, line, len, -1, f);
+	return next_line(c, line, len, f);
 }
 
 int

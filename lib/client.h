@@ -23,6 +23,7 @@ struct client {
 	struct buf out, in;
 	struct json json; /* of the last answer's header line */
 	size_t taken;     /* bytes of `in` that the last line occupies */
+	int timeout_ms;   /* of a wait for a line; 0, as at first: none */
 };
 
 /* Connect and take the greeting. 0, or -1 and a fault (Unavailable). */

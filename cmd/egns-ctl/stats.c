@@ -1,30 +1,11 @@
-#include <poll.h>
 #include <string.h>
 
 #include "client.h"
-#include "clock.h"
 #include "jq.h"
 #include "stats.h"
 
-#define TIMEOUT 30 /* seconds between two lines */
-
-/* Wait for a line, but not for ever: who asks for health wants an answer. */
-static int
-await_line(struct client *c, struct fault *f)
-{
-	int64_t end = clock_mono() + TIMEOUT * CLOCK_SECOND;
-	struct pollfd p = { .fd = c->fd, .events = POLLIN };
-
-	while (!client_ready(c)) {
-		if (clock_mono() >= end)
-			return fault_set(f, FAULT_UNAVAILABLE,
-			    "topicd: does not answer");
-		poll(&p, 1, 1000);
-		if (client_move(c, f) == -1)
-			return client_ready(c) ? 0 : -1;
-	}
-	return 0;
-}
+/* Who asks for health wants an answer: seconds between two lines. */
+#define TIMEOUT 30
 
 static int
 take_lines(struct client *c, void (*fn)(jv, void *), void *arg, struct fault *f)
@@ -35,7 +16,7 @@ take_lines(struct client *c, void (*fn)(jv, void *), void *arg, struct fault *f)
 	jv v;
 
 	while (n-- > 0) {
-		if (await_line(c, f) == -1 || client_line(c, &line, &len, f) == -1)
+		if (client_line(c, &line, &len, f) == -1)
 			return -1;
 		v = jq_parse(line, len, f);
 		if (!jv_is_valid(v)) {
@@ -57,9 +38,9 @@ stats_each(const struct spool *spool, void (*fn)(jv, void *), void *arg,
 
 	if (client_open(&c, spool, f) == -1)
 		return -1;
+	c.timeout_ms = TIMEOUT * 1000;
 	client_add(&c, request, strlen(request));
-	if (client_flush(&c, f) == 0 && await_line(&c, f) == 0 &&
-	    client_answer(&c, f) == 0)
+	if (client_flush(&c, f) == 0 && client_answer(&c, f) == 0)
 		result = take_lines(&c, fn, arg, f);
 	client_close(&c);
 	return result;
