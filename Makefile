@@ -27,12 +27,12 @@ CPPFLAGS_ = -D_GNU_SOURCE -Ilib $(CPPFLAGS)
 Q = $(if $(V),,@)
 
 # What each program is made of; lib/ never needs cmd/.
-ground = buf file fault num log clock quote spool
-ctl = $(ground) base64 crc32c json jq event filter changes registry role \
+ground = buf file fault num clock quote spool
+ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
 	topic group enrich cert nouns schema shorthand query table line client \
-	segment journal queue deliveries deadletter maildir
-topicd = $(ground) base64 crc32c json jq event filter changes registry role segment \
-	journal queue deliveries deadletter maildir commit daemon metrics
+	segment journal deliveries maildir
+topicd = $(ground) log base64 crc32c json jq event filter changes registry \
+	role segment journal queue deliveries deadletter maildir commit daemon metrics
 pull = $(ground) json line client
 
 PROGRAMS = egns-ctl egns-topicd egns-pull
