@@ -95,8 +95,9 @@ static const struct {
 };
 #define ALIASES (sizeof(aliases) / sizeof(aliases[0]))
 
-const struct schema_noun *
-request_noun(const struct verb *verb, const char **last)
+/* The noun of a verb's words, and what its last word is. */
+static const struct schema_noun *
+noun_of(const struct verb *verb, const char **last)
 {
 	const char *end = strrchr(verb->words, ' ');
 	size_t len = (size_t)(end - verb->words);
@@ -365,7 +366,7 @@ request_parse(struct request *r, struct ctl *ctl, const struct verb *verb,
 	memset(r, 0, sizeof(*r));
 	r->ctl = ctl;
 	r->verb = verb;
-	r->noun = request_noun(verb, &last);
+	r->noun = noun_of(verb, &last);
 	r->interval = 1;
 	r->timeout = 3600;
 	bit = verb_bit(last);
@@ -483,7 +484,7 @@ void
 request_help(struct buf *b, const struct verb *verb)
 {
 	const char *last;
-	const struct schema_noun *noun = request_noun(verb, &last);
+	const struct schema_noun *noun = noun_of(verb, &last);
 	unsigned bit = verb_bit(last);
 
 	buf_printf(b, "%s\n\n", noun->help);

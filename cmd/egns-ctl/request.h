@@ -39,9 +39,6 @@ struct request {
 	int nchanges;
 };
 
-/* The noun of a verb's words, and what its last word is. */
-const struct schema_noun *request_noun(const struct verb *, const char **last);
-
 /* Read the flags. 0, or an exit status and the words have been said. */
 int request_parse(struct request *, struct ctl *, const struct verb *, int argc,
     char *argv[]);
