@@ -1416,11 +1416,14 @@ system_data(jv old, const char *who)
 static jv
 make_keys(jv given, jv old)
 {
-	jv keys = jq_get(given, "keys");
+	jv keys = jq_get(given, "keys"), two;
 
-	if (good_keys(keys))
-		return JV_OBJECT(jv_string("key1"), jq_get(keys, "key1"),
+	if (good_keys(keys)) {
+		two = JV_OBJECT(jv_string("key1"), jq_get(keys, "key1"),
 		    jv_string("key2"), jq_get(keys, "key2"));
+		jv_free(keys);
+		return two;
+	}
 	jv_free(keys);
 	return jv_is_valid(old) ? jq_get(old, "keys") :
 	    schema_keys(jv_null(), NULL);

@@ -634,7 +634,7 @@ list_one(const char *path, jv v, void *arg)
 static int
 list(struct request *r, struct session *s)
 {
-	struct listing l = { .request = r, .wanted = jv_object() };
+	struct listing l = { .request = r };
 	char prefix[SCHEMA_PATH + 32];
 	struct fault f;
 	int status = 0;
@@ -657,7 +657,7 @@ list(struct request *r, struct session *s)
 	else
 		snprintf(prefix, sizeof(prefix), "%s%s", r->noun->collection,
 		    r->noun->kind == SCHEMA_NAMESPACE ? "" : "/");
-	l.wanted = request_apply(r, l.wanted, &status);
+	l.wanted = request_apply(r, jv_object(), &status);
 	if (jv_is_valid(l.wanted)) {
 		l.out = jv_array();
 		registry_each(s->registry, prefix, list_one, &l);
