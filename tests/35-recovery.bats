@@ -113,6 +113,39 @@ ids() {
 	egns-ctl audit
 }
 
+@test "a filter changed while topicd is down is for events to come" {
+	ns t01
+	subscription t01 s01 '' --filters-configuration '{includedEventTypes:[t]}'
+	start egns-topicd
+	local id
+	for id in 1 2 3 4 5 6; do event $id; done | egns-ctl publish -t t01
+	egns-pull receive -t t01 -s s01 -n 3 | egns-pull acknowledge -t t01 -s s01 -
+	crash egns-topicd
+	egns-ctl namespace topic event-subscription update -o none \
+		--topic-name t01 -n s01 \
+		--filters-configuration '{includedEventTypes:[u]}'
+	start egns-topicd
+	event 7 | egns-ctl publish -t t01
+	event 8 | sed 's/"type":"t"/"type":"u"/' | egns-ctl publish -t t01
+	[ "$(ids)" = '4 5 6 8 ' ]
+	egns-ctl audit
+	crash egns-topicd
+	start egns-topicd
+	egns-ctl audit
+}
+
+@test "a clock set back costs no event of a subscription made before" {
+	advance 3600
+	ns t01/s01
+	advance -3600
+	start egns-topicd
+	event 1 | egns-ctl publish -t t01
+	crash egns-topicd
+	start egns-topicd
+	[ "$(ids)" = '1 ' ]
+	egns-ctl audit
+}
+
 @test "queue, state and checkpoint all gone: the log has every event" {
 	five
 	rm "$sub/queue" "$sub/state.ndjson" spool/topics/t01/checkpoint.json

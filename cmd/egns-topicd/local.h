@@ -45,6 +45,9 @@ struct subscription {
 	char *state_path; /* below the topic's directory */
 	char *queue_path;
 	struct filter *filter; /* NULL: all events */
+	char *config;          /* what it was made of, as text; or NULL */
+	struct filter *earlier; /* at a start: the filter until we went down */
+	bool has_earlier;
 	char *destination;     /* dead-letter destination as text; NULL: drop */
 	int64_t lock;          /* receiveLockDurationInSeconds, microseconds */
 	int64_t ttl;           /* the lower of time to live and retention */

@@ -8,7 +8,7 @@
 #include "log.h"
 
 #define CHECKPOINT "checkpoint.json"
-#define CHECKPOINT_MAX (16 * 1024 * 1024) /* 500 subscriptions, producers */
+#define CHECKPOINT_MAX (64 * 1024 * 1024) /* 500 subscriptions, all filters */
 /* Queue entries gathered while the log is read again, between writes. */
 #define INDEX_STEP 65536
 
@@ -42,8 +42,13 @@ topic_checkpoint(struct topic *t, struct checkpoint *c)
 		buf_json(b, t->subs[i]->name, strlen(t->subs[i]->name));
 		buf_str(b, ":{\"uid\":");
 		buf_json(b, t->subs[i]->uid, strlen(t->subs[i]->uid));
-		buf_printf(b, ",\"queue\":%llu}",
+		buf_printf(b, ",\"queue\":%llu",
 		    (unsigned long long)t->subs[i]->queue.count);
+		if (t->subs[i]->config != NULL) {
+			buf_str(b, ",\"filters\":");
+			buf_str(b, t->subs[i]->config);
+		}
+		buf_str(b, "}");
 		c->queues[c->nqueues++] = t->subs[i]->queue.fd;
 	}
 	buf_str(b, "}}\n");
@@ -128,9 +133,28 @@ read_producers(struct topic *t, jv producers)
 	jv_free(producers);
 }
 
+/*
+ * Until we went down events were matched by these filters, and counted: an
+ * entry less or more in the queue, and the cursor would stand at another event.
+ */
+static void
+earlier_filter(struct subscription *s, jv config)
+{
+	struct fault fault;
+
+	s->has_earlier = true;
+	if (jv_get_kind(config) == JV_KIND_NULL) {
+		jv_free(config);
+	} else if ((s->earlier = filter_compile(config, &fault)) == NULL) {
+		s->has_earlier = false;
+		log_warn("subscription '%s/%s': %s: filters: %s",
+		    s->topic->name, s->name, CHECKPOINT, fault.text);
+	}
+}
+
 /* How many queue entries the checkpoint vouches for; -1: none. */
 static int64_t
-vouched(jv checkpoint, const struct subscription *s)
+vouched(jv checkpoint, struct subscription *s)
 {
 	const char *uid;
 	int64_t n = -1;
@@ -145,9 +169,10 @@ vouched(jv checkpoint, const struct subscription *s)
 	}
 	sub = jv_object_get(subs, jv_string(s->name));
 	if (jv_is_valid(sub) && (uid = jq_str(sub, "uid")) != NULL) {
-		if (strcmp(uid, s->uid) == 0)
+		if (strcmp(uid, s->uid) == 0) {
 			n = (int64_t)natural(jq_get(sub, "queue"));
-		else /* of the same name, made anew while we were down */
+			earlier_filter(s, jq_get(sub, "filters"));
+		} else /* of the same name, made anew while we were down */
 			topic_gone(s->topic->store, s->topic->name, s->name,
 			    "SubscriptionDeleted", "");
 	}
@@ -161,18 +186,19 @@ static bool
 wants(struct topic *t, struct subscription *s, const struct journal_line *line,
     bool broken)
 {
+	const struct filter *filter = s->has_earlier ? s->earlier : s->filter;
+
 	if (line->offset < s->scan_from)
 		return false;
 	if (broken) /* nobody can say: its drop will be on record */
 		return true;
-	if (s->scan_from == 0 && line->time < s->created_at)
+	if (s->created && s->scan_from == 0 && line->time < s->created_at)
 		return false;
 	if (line->subscription != NULL)
 		return strlen(s->name) == line->subscription_len &&
 		    memcmp(s->name, line->subscription,
 			line->subscription_len) == 0;
-	return s->filter == NULL ||
-	    filter_matches(s->filter, &t->store->event);
+	return filter == NULL || filter_matches(filter, &t->store->event);
 }
 
 static int

@@ -33,13 +33,21 @@ configure_filter(struct subscription *s, jv properties, struct fault *fault)
 {
 	jv config = jq_get(properties, "filtersConfiguration");
 	struct filter *filter = NULL;
+	char *text = text_of(jv_copy(config));
 
 	if (jv_get_kind(config) == JV_KIND_NULL)
 		jv_free(config);
-	else if ((filter = filter_compile(config, fault)) == NULL)
+	else if ((filter = filter_compile(config, fault)) == NULL) {
+		free(text);
 		return -1;
+	} else if (text == NULL) {
+		filter_free(filter);
+		return fault_errno(fault, FAULT_INTERNAL, "filters");
+	}
 	filter_free(s->filter);
+	free(s->config);
 	s->filter = filter;
+	s->config = text;
 	return 0;
 }
 
@@ -181,6 +189,8 @@ subscription_free(struct subscription *s)
 		queue_close(&s->queue);
 	deliveries_close(&s->d);
 	filter_free(s->filter);
+	filter_free(s->earlier);
+	free(s->config);
 	free(s->destination);
 	free(s->state_path);
 	free(s->queue_path);
@@ -263,7 +273,9 @@ subscription_recovered(struct subscription *s)
 		    (unsigned long long)(s->d.cursor - s->visible));
 		s->d.cursor = s->visible;
 	}
-	s->created = false;
+	s->created = s->has_earlier = false;
+	filter_free(s->earlier);
+	s->earlier = NULL;
 	if (s->d.changed)
 		subscription_dirty(s);
 }
