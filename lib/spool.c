@@ -298,7 +298,8 @@ write_file(int dir, const char *path, const void *data, size_t n, bool sync)
 {
 	int fd, rc;
 
-	fd = openat(dir, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	fd = openat(dir, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+	    sync ? 0600 : 0644);
 	if (fd == -1)
 		return -1;
 	rc = file_pwrite(fd, data, n, 0);

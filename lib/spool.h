@@ -53,8 +53,9 @@ int spool_sync_dir(int dir, const char *path);
 
 /*
  * Replace a file whole: PATH.tmp, sync, rename, sync the directory. With sync
- * false (metrics) only the rename. 0, or -1 and errno: the old file stays,
- * unless it was the last sync that failed, when either may be there.
+ * false (metrics) only the rename, and everybody may read the file, not only
+ * its owner. 0, or -1 and errno: the old file stays, unless it was the last sync
+ * that failed, when either may be there.
  */
 int spool_replace(int dir, const char *path, const void *, size_t, bool sync);
 

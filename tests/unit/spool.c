@@ -164,10 +164,12 @@ directories_are_made_at_any_depth(void)
 static void
 files_are_replaced_whole(void)
 {
+	struct stat st;
 	char *text;
 	size_t len = 0;
 
 	CHECK(spool_replace(sp.fd, "a/f", "first", 5, true) == 0);
+	CHECK(fstatat(sp.fd, "a/f", &st, 0) == 0 && (st.st_mode & 077) == 0);
 	CHECK(spool_replace(sp.fd, "a/f", "second\0!", 8, true) == 0);
 	text = spool_read(sp.fd, "a/f", 8, &len);
 	CHECK(text != NULL && len == 8 && memcmp(text, "second\0!", 9) == 0);
