@@ -17,7 +17,7 @@ lost(struct client *c, struct fault *f)
 	c->fd = -1;
 	buf_reset(&c->out, 0);
 	return fault_set(f, FAULT_UNAVAILABLE,
-	    "topicd: the connection was lost");
+	    "%s: the connection was lost", c->name);
 }
 
 /* What came is not the protocol: nothing behind it can be believed. */
@@ -27,7 +27,7 @@ foreign(struct client *c, struct fault *f, const char *what)
 	lost(c, NULL);
 	buf_reset(&c->in, 0);
 	c->taken = 0;
-	return fault_set(f, FAULT_INTERNAL, "topicd: %s", what);
+	return fault_set(f, FAULT_INTERNAL, "%s: %s", c->name, what);
 }
 
 /* 1: something was read, 0: nothing is there now, -1: the end. */
@@ -117,7 +117,8 @@ next_line(struct client *c, const char **line, size_t *len, struct fault *f)
 		if (await(c, c->timeout_ms > 0 ? c->timeout_ms : -1) == 0) {
 			lost(c, NULL);
 			return fault_set(f, FAULT_UNAVAILABLE,
-			    "topicd: no answer in %d s", c->timeout_ms / 1000);
+			    "%s: no answer in %d s", c->name,
+			    c->timeout_ms / 1000);
 		}
 		if (give_out(c) == -1 && take_in(c) != 1)
 			return lost(c, f);
@@ -149,7 +150,7 @@ greeting(struct client *c, struct fault *f)
 		return -1;
 	if (scan(c, line, len) == -1 ||
 	    (t = json_member(&c->json, 0, "egns", 4)) == 0 ||
-	    !json_is(&c->json, t, "topicd", 6))
+	    !json_is(&c->json, t, c->name, strlen(c->name)))
 		return foreign(c, f, "this is not its socket");
 	if (client_number(c, "version") != 1)
 		return foreign(c, f, "it speaks another version; "
@@ -181,18 +182,20 @@ refused(const struct client *c, struct fault *f)
 	if (text.len > 0)
 		fault_set(f, code, "%.*s", (int)text.len, buf_data(&text));
 	else
-		fault_set(f, code, "topicd: %s", fault_name(code));
+		fault_set(f, code, "%s: %s", c->name, fault_name(code));
 	buf_free(&text);
 	return -1;
 }
 
 int
-client_open(struct client *c, const struct spool *spool, struct fault *f)
+client_open(struct client *c, const struct spool *spool, const char *name,
+    struct fault *f)
 {
 	struct fault why;
 
-	*c = (struct client){ .fd = -1, .timeout_ms = CLIENT_GREETING_MS };
-	if ((c->fd = spool_connect(spool, "topicd", &why)) == -1)
+	*c = (struct client){ .name = name, .fd = -1,
+		.timeout_ms = CLIENT_GREETING_MS };
+	if ((c->fd = spool_connect(spool, name, &why)) == -1)
 		return fault_set(f, why.code, "%s%s", why.text,
 		    why.code == FAULT_UNAVAILABLE ?
 		    "; 'egns-ctl up' starts it" : "");

@@ -11,7 +11,7 @@
 #include "spool.h"
 
 /*
- * A client of topicd's socket, egns-protocol(7), for commands. Requests may be
+ * A client of a daemon's socket, egns-protocol(7), for commands. Requests may be
  * pipelined: send several, then take the answers in order. Calls wait, except
  * client_move and client_ready, which serve a program with a loop.
  */
@@ -19,6 +19,7 @@
 #define CLIENT_GREETING_MS 10000          /* a daemon that lives answers sooner */
 
 struct client {
+	const char *name; /* of the daemon */
 	int fd; /* -1: none, or lost; answers that came before can be taken */
 	struct buf out, in;
 	struct json json; /* of the last answer's header line */
@@ -26,8 +27,10 @@ struct client {
 	int timeout_ms;   /* of a wait for a line; 0, as at first: none */
 };
 
-/* Connect and take the greeting. 0, or -1 and a fault (Unavailable). */
-int client_open(struct client *, const struct spool *, struct fault *);
+/* Connect to the daemon of that name, which the client keeps, and take the
+ * greeting. 0, or -1 and a fault (Unavailable). */
+int client_open(struct client *, const struct spool *, const char *name,
+    struct fault *);
 void client_close(struct client *);
 
 /* Queue text to be sent: a header line and its event lines. */

@@ -8,26 +8,21 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "clock.h"
 #include "ctl.h"
 #include "daemons.h"
-#include "json.h"
-#include "line.h"
 #include "log.h"
 #include "num.h"
-#include "quote.h"
 #include "registry.h"
 #include "supervise.h"
 
-#define RELOAD_TIMEOUT 30       /* seconds */
-#define ANSWER_MAX (128 * 1024) /* bytes of a header line */
+#define RELOAD_TIMEOUT 30 /* seconds */
 
 /* seconds a daemon may take to stop, and all of them together */
 #define STOP_LIMIT 30
@@ -70,93 +65,23 @@ daemons_needed(const struct spool *spool, const char *names[DAEMONS_MAX],
 	return n;
 }
 
-/* ---- asking one ---- */
-
-/* The next line as JSON, which points into the reader. */
-static int
-take_answer(struct line_reader *in, struct json *json, const char *name,
-    struct fault *f)
-{
-	const char *line;
-	size_t len;
-	int n = line_next(in, &line, &len);
-
-	if (n == 1 && json_scan(json, line, len, NULL) == 0 &&
-	    json->tok[0].type == JSON_OBJECT)
-		return 0;
-	if (n == 1)
-		fault_set(f, FAULT_INTERNAL, "%s: its answer cannot be read",
-		    name);
-	else if (n == 0)
-		fault_set(f, FAULT_UNAVAILABLE, "%s: closed the connection",
-		    name);
-	else if (errno == EAGAIN)
-		fault_set(f, FAULT_UNAVAILABLE, "%s: does not answer", name);
-	else
-		fault_errno(f, FAULT_UNAVAILABLE, "%s", name);
-	return -1;
-}
+/* ---- reload ---- */
 
 static int
-take_greeting(struct line_reader *in, struct json *json, const char *name,
-    struct fault *f)
+ask_reload(const struct spool *spool, const char *name, struct fault *f)
 {
-	uint32_t t;
+	static const char request[] = "{\"op\":\"reload\"}\n";
+	struct client c;
+	int rc = -1;
 
-	if (take_answer(in, json, name, f) == -1)
+	if (client_open(&c, spool, name, f) == -1)
 		return -1;
-	t = json_member(json, 0, "egns", 4);
-	if (t == 0 || !json_is(json, t, name, strlen(name)))
-		return fault_set(f, FAULT_INTERNAL,
-		    "%s: run/%s.sock is not its socket", name, name);
-	return 0;
-}
-
-static int
-take_ok(struct line_reader *in, struct json *json, const char *name,
-    struct fault *f)
-{
-	char text[QUOTE_MAX];
-	uint32_t t;
-
-	if (take_answer(in, json, name, f) == -1)
-		return -1;
-	t = json_member(json, 0, "ok", 2);
-	if (t != 0 && json->tok[t].type == JSON_TRUE)
-		return 0;
-	return fault_set(f, FAULT_INTERNAL, "%s: refused: %s", name,
-	    quote(text, json->text, json->tok[0].end));
-}
-
-int
-daemon_ask(const struct spool *spool, const char *name, const char *request,
-    int seconds, struct fault *f)
-{
-	struct timeval limit = { .tv_sec = seconds };
-	struct line_reader in = { .max = ANSWER_MAX };
-	struct json json = { 0 };
-	int result = -1;
-
-	in.fd = spool_connect(spool, name, f);
-	if (in.fd == -1)
-		return -1;
-	setsockopt(in.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	setsockopt(in.fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (take_greeting(&in, &json, name, f) == -1)
-		goto out;
-	if (request != NULL &&
-	    send(in.fd, request, strlen(request), MSG_NOSIGNAL) == -1) {
-		fault_errno(f, FAULT_UNAVAILABLE, "%s", name);
-		goto out;
-	}
-	if (request != NULL && take_ok(&in, &json, name, f) == -1)
-		goto out;
-	result = 0;
-out:
-	close(in.fd);
-	line_free(&in);
-	json_free(&json);
-	return result;
+	c.timeout_ms = RELOAD_TIMEOUT * 1000;
+	client_add(&c, request, strlen(request));
+	if (client_flush(&c, f) == 0)
+		rc = client_answer(&c, f);
+	client_close(&c);
+	return rc;
 }
 
 /*
@@ -172,8 +97,7 @@ reload(const struct spool *spool, const char *name, struct fault *f)
 	struct fault why;
 
 	while (spool_holder(spool, name) != 0) {
-		if (daemon_ask(spool, name, "{\"op\":\"reload\"}\n",
-		    RELOAD_TIMEOUT, &why) == 0)
+		if (ask_reload(spool, name, &why) == 0)
 			return 0;
 		if (why.code != FAULT_UNAVAILABLE || clock_mono() >= end)
 			return fault_set(f, why.code, "the change is on disk, "

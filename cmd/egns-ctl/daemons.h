@@ -16,12 +16,4 @@
 int daemons_needed(const struct spool *, const char *names[DAEMONS_MAX],
     struct fault *);
 
-/*
- * Connect, take the greeting, and when `request` (a line with its newline) is not
- * NULL send it and take the answer. 0 when that was ok within `seconds`; -1 and
- * a fault that names the daemon.
- */
-int daemon_ask(const struct spool *, const char *name, const char *request,
-    int seconds, struct fault *);
-
 #endif

@@ -432,7 +432,7 @@ publish(struct publish *p, struct ctl *ctl, char *files[])
 
 	if (spool_open(&spool, ctl->spool, &f) == -1)
 		return ctl_fault(&f);
-	if (client_open(&p->client, &spool, &f) == -1) {
+	if (client_open(&p->client, &spool, "topicd", &f) == -1) {
 		status = ctl_fault(&f);
 	} else {
 		p->started = clock_mono();

@@ -36,7 +36,7 @@ stats_each(const struct spool *spool, void (*fn)(jv, void *), void *arg,
 	struct client c;
 	int result = -1;
 
-	if (client_open(&c, spool, f) == -1)
+	if (client_open(&c, spool, "topicd", f) == -1)
 		return -1;
 	c.timeout_ms = TIMEOUT * 1000;
 	client_add(&c, request, strlen(request));

@@ -8,14 +8,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "clock.h"
 #include "ctl.h"
 #include "daemons.h"
 #include "file.h"
 #include "maildir.h"
 #include "stats.h"
-
-#define ANSWER_TIMEOUT 10 /* seconds */
 
 struct status {
 	struct spool spool;
@@ -185,12 +184,15 @@ static void
 look_at(struct status *s, const char *name)
 {
 	jv row = process(s, name);
+	struct client c;
 	char path[64];
 	struct fault f;
 	bool ready;
 
 	snprintf(path, sizeof(path), "run/%s.sock", name);
-	ready = daemon_ask(&s->spool, name, NULL, ANSWER_TIMEOUT, &f) == 0;
+	ready = client_open(&c, &s->spool, name, &f) == 0;
+	if (ready)
+		client_close(&c);
 	row = jv_object_set(row, jv_string("ready"), jv_bool(ready));
 	if (!ready) {
 		s->healthy = false;

@@ -224,9 +224,10 @@ reach(struct worker *w, struct fault *f)
 {
 	struct request *r;
 
-	if (client_open(&w->settler, &w->spool, f) == -1)
+	if (client_open(&w->settler, &w->spool, "topicd", f) == -1)
 		return -1;
-	if (!w->stopping && client_open(&w->taker, &w->spool, f) == -1) {
+	if (!w->stopping &&
+	    client_open(&w->taker, &w->spool, "topicd", f) == -1) {
 		client_close(&w->settler);
 		return -1;
 	}

@@ -34,7 +34,7 @@ verb_receive(const struct options *opt, const struct verb *v, char *argv[])
 	(void)argv;
 	if (spool_open(&spool, opt->spool, &f) == -1)
 		return pull_fault(&f);
-	if (client_open(&c, &spool, &f) == -1) {
+	if (client_open(&c, &spool, "topicd", &f) == -1) {
 		status = pull_fault(&f);
 		goto out;
 	}

@@ -165,7 +165,7 @@ verb_settle(const struct options *opt, const struct verb *v, char *argv[])
 
 	if (spool_open(&spool, opt->spool, &f) == -1)
 		return pull_fault(&f);
-	if (client_open(&s.client, &spool, &f) == -1) {
+	if (client_open(&s.client, &spool, "topicd", &f) == -1) {
 		status = pull_fault(&f);
 	} else {
 		if (take_all(&s, argv, &f) == -1)

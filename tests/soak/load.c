@@ -54,7 +54,7 @@ rest(long ms)
 static void
 dial(struct client *c)
 {
-	while (client_open(c, &spool, NULL) == -1)
+	while (client_open(c, &spool, "topicd", NULL) == -1)
 		rest(5);
 }
 

@@ -20,7 +20,7 @@ begin(void)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sv) == -1)
 		abort();
-	c = (struct client){ .fd = sv[0] };
+	c = (struct client){ .name = "topicd", .fd = sv[0] };
 	peer = sv[1];
 	f = (struct fault){ 0 };
 }
@@ -203,7 +203,7 @@ greeted(const struct spool *spool, int listener, const char *greeting)
 			continue; /* it does not block */
 		_exit(write(fd, greeting, strlen(greeting)) == -1);
 	}
-	rc = client_open(&c, spool, &f);
+	rc = client_open(&c, spool, "topicd", &f);
 	wait(NULL);
 	return rc;
 }
@@ -222,7 +222,7 @@ a_greeting_is_checked(void)
 	    spool_open(&spool, base, &f) == -1)
 		abort();
 	close(fd);
-	CHECK(client_open(&c, &spool, &f) == -1);
+	CHECK(client_open(&c, &spool, "topicd", &f) == -1);
 	CHECK(f.code == FAULT_UNAVAILABLE && strstr(f.text, "egns-ctl up"));
 	CHECK((listener = spool_listen(&spool, "topicd", &f)) != -1);
 	CHECK(greeted(&spool, listener,
