@@ -14,6 +14,10 @@ pid() {
 	cat "spool/run/$1.lock"
 }
 
+substatus() {
+	egns-ctl namespace topic event-subscription status --topic-name t01 "$@"
+}
+
 topicd_ready() {
 	egns-ctl status -o none
 }
@@ -236,4 +240,60 @@ while :; do wait; done'
 	[[ $output == *"usage: egns-ctl up"* ]]
 	run -64 egns-ctl down now
 	run -64 egns-ctl up -r
+}
+
+@test "event-subscription status counts each subscription of a topic, or one" {
+	ns t01/s01 t02/s01
+	subscription t01 s02 '' --no-dead-letter
+	start egns-topicd
+	for id in {1..9}; do event "$id"; done | egns-ctl publish -t t01
+	egns-pull receive -t t01 -s s01 -n 4 >received
+	head -n 1 received | egns-pull acknowledge -t t01 -s s01 - >/dev/null
+	tail -n 1 received | egns-pull reject -t t01 -s s01 - >/dev/null
+	egns-pull receive -t t01 -s s02 -n 3 |
+		egns-pull reject -t t01 -s s02 - >/dev/null
+	run -0 --separate-stderr substatus -n s01
+	jq -e '.topic == "t01" and .subscription == "s01" and
+		.state == "Active" and .deliveryMode == "Queue" and
+		.matched == 9 and .pending == 5 and .inFlight == 2 and
+		.acknowledged == 1 and .deadLettered == {Rejected: 1} and
+		.dropped == {} and (.oldest | endswith("Z"))' <<<"$output"
+	run -0 substatus --query '[].[subscription, dropped.Rejected]' -o tsv
+	[ "$output" = $'s01\t\ns02\t3' ]
+	run -0 substatus -o table
+	[[ ${lines[0]} == Topic*Subscription*DeadLettered*Oldest* ]]
+	[[ ${lines[3]} =~ ^t01\ +s02\ .*\ 0\ +Rejected:3\  ]]
+	[ "${#lines[@]}" -eq 4 ]
+}
+
+@test "event-subscription status says what is not there" {
+	ns t01/s01
+	run -69 substatus
+	[[ $output == *"egns-ctl up"* ]]
+	start egns-topicd
+	run -66 egns-ctl namespace topic event-subscription status --topic-name t02
+	[ "$output" = "egns-ctl: topics/t02: not found" ]
+	run -66 substatus --event-subscription-name s02
+	[ "$output" = \
+		"egns-ctl: topics/t01/eventSubscriptions/s02: not found" ]
+	run -64 egns-ctl namespace topic event-subscription status -n s01
+	run -0 egns-ctl namespace topic event-subscription status -h
+	[[ $output == *"--topic-name"* ]]
+}
+
+@test "event-subscription status says that one has expired" {
+	advance 0
+	ns t01/s01
+	subscription t01 s02 '' \
+		--expiration-time-utc "$(date -u -d '+1 hour' +%FT%TZ)"
+	start egns-topicd
+	run -0 substatus --query '[].state' -o tsv
+	[ "$output" = $'Active\nActive' ]
+	advance 3700
+	run -0 substatus --query '[].[subscription, state]' -o tsv
+	[ "$output" = $'s01\tActive\ns02\tExpired' ]
+	no_counts() { substatus -n s02 | jq -e '.matched == null'; }
+	wait_for no_counts
+	run -0 substatus -n s02 -o tsv
+	[[ $output == $'t01\ts02\tExpired\t\t\t\t\t\t\t\t\t2'*Z ]]
 }

@@ -152,9 +152,7 @@ print(struct ctl *ctl, const struct books *b, uint64_t broken)
 			accounts = jv_array_append(accounts,
 			    account_row(l, &l->account[i]));
 	}
-	if (ctl->query == NULL && ctl->jq == NULL &&
-	    (strcmp(ctl->output, "table") == 0 ||
-	     strcmp(ctl->output, "tsv") == 0)) {
+	if (ctl_as_rows(ctl)) {
 		jv_free(topics);
 		return ctl_print(ctl, accounts);
 	}

@@ -120,9 +120,8 @@ add_ledger(struct books *b, const char *name, jv resource)
 	return l->dir == -1 && errno != ENOENT ? -1 : 0;
 }
 
-/* One that has reached its expiration time is no subscription any more. */
-static bool
-has_expired(jv resource)
+bool
+books_expired(jv resource)
 {
 	const char *end = jq_str(resource, "properties.expirationTimeUtc");
 	int64_t time;
@@ -162,7 +161,7 @@ list(const char *path, jv resource, void *arg)
 	if (of->only == NULL || named(of->only, topic, len)) {
 		if (slash == NULL)
 			rc = add_ledger(of->books, topic, resource);
-		else if (!has_expired(resource) &&
+		else if (!books_expired(resource) &&
 		    (l = books_ledger(of->books, topic, len)) != NULL)
 			rc = add_account(l, strrchr(slash, '/') + 1, resource);
 	}
@@ -360,7 +359,7 @@ books_open(struct books *b, const char *spool, const char *topic,
 	b->running = b->lock == -1 && f->code == FAULT_CONFLICT;
 	if ((b->lock == -1 && !b->running) || list_all(b, topic, f) == -1)
 		goto fail;
-	if (b->running ? stats_each(&b->spool, take, b, f) == -1
+	if (b->running ? stats_each(&b->spool, NULL, NULL, take, b, f) == -1
 		       : read_files(b, f) == -1)
 		goto fail;
 	return 0;

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jv.h>
+
 #include "fault.h"
 #include "spool.h"
 
@@ -62,6 +64,10 @@ void books_close(struct books *);
 /* The ledger of a topic, the account of a subscription; NULL: none. */
 struct ledger *books_ledger(struct books *, const char *, size_t);
 struct account *ledger_account(struct ledger *, const char *, size_t);
+
+/* A subscription (not consumed) that has reached its expiration time is none
+ * any more. */
+bool books_expired(jv resource);
 
 /* 0, or -1 without memory. */
 int offsets_add(struct offsets *, uint64_t);

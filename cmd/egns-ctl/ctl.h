@@ -1,6 +1,8 @@
 #ifndef CTL_H
 #define CTL_H
 
+#include <stdbool.h>
+
 #include <jv.h>
 
 #include "fault.h"
@@ -36,6 +38,10 @@ struct verb {
 /* Print a result as -o, --query and --jq ask (consumes it). 0, or a status. */
 int ctl_print(struct ctl *, jv);
 
+/* Is it to be printed whole, as rows: a table or tsv? Those have no room for
+ * what is deeper. */
+bool ctl_as_rows(const struct ctl *);
+
 /* Print "egns-ctl: TEXT" and return the status that the fault asks for. */
 int ctl_fault(const struct fault *);
 
@@ -60,6 +66,7 @@ int verb_list(struct ctl *, const struct verb *, int, char *[]);
 int verb_update(struct ctl *, const struct verb *, int, char *[]);
 int verb_delete(struct ctl *, const struct verb *, int, char *[]);
 int verb_wait(struct ctl *, const struct verb *, int, char *[]);
+int verb_subscription_status(struct ctl *, const struct verb *, int, char *[]);
 int verb_list_key(struct ctl *, const struct verb *, int, char *[]);
 int verb_regenerate_key(struct ctl *, const struct verb *, int, char *[]);
 int verb_export(struct ctl *, const struct verb *, int, char *[]);

@@ -53,6 +53,9 @@ static const struct verb verbs[] = {
 	SIX("namespace topic", NAMED, ""),
 	KEYS("namespace topic", NAMED),
 	SIX("namespace topic event-subscription", SUB, " --topic-name TOPIC"),
+	{ "namespace topic event-subscription status",
+	    "namespace topic event-subscription status --topic-name TOPIC "
+	    "[-n NAME]", verb_subscription_status, NULL },
 	SIX("namespace client", NAMED, ""),
 	SIX("namespace client-group", NAMED, ""),
 	SIX("namespace topic-space", NAMED, ""),
@@ -171,7 +174,8 @@ on_resources(const struct verb *verb)
 	return verb->run == verb_create || verb->run == verb_show ||
 	    verb->run == verb_list || verb->run == verb_update ||
 	    verb->run == verb_delete || verb->run == verb_wait ||
-	    verb->run == verb_list_key || verb->run == verb_regenerate_key;
+	    verb->run == verb_list_key || verb->run == verb_regenerate_key ||
+	    verb->run == verb_subscription_status;
 }
 
 /* The flag in a help text that is most like this one; "" for none. */

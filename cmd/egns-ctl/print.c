@@ -71,6 +71,14 @@ query(struct printing *p, const char *text, jv v, struct fault *f)
 	return rc;
 }
 
+bool
+ctl_as_rows(const struct ctl *ctl)
+{
+	return ctl->query == NULL && ctl->jq == NULL &&
+	    (strcmp(ctl->output, "table") == 0 ||
+	    strcmp(ctl->output, "tsv") == 0);
+}
+
 int
 ctl_print(struct ctl *ctl, jv v)
 {

@@ -14,10 +14,11 @@
 
 enum verb_bit {
 	CREATE = 1, SHOW = 2, LIST = 4, UPDATE = 8, DELETE = 16, WAIT = 32,
-	LIST_KEY = 64, REGENERATE_KEY = 128,
+	LIST_KEY = 64, REGENERATE_KEY = 128, STATUS = 256,
 	ONE = CREATE | SHOW | UPDATE | DELETE | WAIT | LIST_KEY |
 	    REGENERATE_KEY,
-	ANY = ONE | LIST,
+	NAMED = ONE | STATUS,
+	ANY = NAMED | LIST,
 };
 
 static const struct {
@@ -27,6 +28,7 @@ static const struct {
 	{ "create", CREATE }, { "show", SHOW }, { "list", LIST },
 	{ "update", UPDATE }, { "delete", DELETE }, { "wait", WAIT },
 	{ "list-key", LIST_KEY }, { "regenerate-key", REGENERATE_KEY },
+	{ "status", STATUS },
 };
 
 enum flag_type { TEXT, NUMBER, SWITCH, IDS, CHANGE, IGNORED };
@@ -43,7 +45,7 @@ static const struct flag {
 	const char *help;
 } flags[] = {
 #define AT(member) offsetof(struct request, member)
-	{ "name", 'n', ONE, TEXT, AT(name), .help = "NAME" },
+	{ "name", 'n', NAMED, TEXT, AT(name), .help = "NAME" },
 	{ "topic-name", 0, ANY, TEXT, AT(topic),
 	    .help = "TOPIC of an event subscription" },
 	{ "namespace-name", 0, ANY, TEXT, AT(namespace),
@@ -156,7 +158,7 @@ find_flag(const struct request *r, unsigned bit, const char *arg, size_t len)
 {
 	const char *name = arg + 2;
 
-	if (arg[1] == '-' && bit & ONE && names_noun(r->noun, name, len - 2))
+	if (arg[1] == '-' && bit & NAMED && names_noun(r->noun, name, len - 2))
 		return &flags[0];
 	for (size_t i = 0; i < FLAGS; i++) {
 		const struct flag *f = &flags[i];

@@ -289,9 +289,7 @@ print(struct ctl *ctl, struct scrub *s)
 {
 	jv all;
 
-	if (ctl->query == NULL && ctl->jq == NULL &&
-	    (strcmp(ctl->output, "table") == 0 ||
-	     strcmp(ctl->output, "tsv") == 0))
+	if (ctl_as_rows(ctl))
 		return ctl_print(ctl, jv_copy(s->broken));
 	all = jv_object();
 	all = jv_object_set(all, jv_string("whole"), jv_bool(s->nbroken == 0));

@@ -28,18 +28,37 @@ take_lines(struct client *c, void (*fn)(jv, void *), void *arg, struct fault *f)
 	return 0;
 }
 
+static void
+ask(struct client *c, const char *topic, const char *subscription)
+{
+	struct buf request = { 0 };
+
+	buf_str(&request, "{\"op\":\"stats\"");
+	if (topic != NULL) {
+		buf_str(&request, ",\"topic\":");
+		buf_json(&request, topic, strlen(topic));
+	}
+	if (subscription != NULL) {
+		buf_str(&request, ",\"subscription\":");
+		buf_json(&request, subscription, strlen(subscription));
+	}
+	buf_str(&request, "}\n");
+	client_add(c, buf_data(&request), request.len);
+	buf_free(&request);
+}
+
 int
-stats_each(const struct spool *spool, void (*fn)(jv, void *), void *arg,
+stats_each(const struct spool *spool, const char *topic,
+    const char *subscription, void (*fn)(jv, void *), void *arg,
     struct fault *f)
 {
-	static const char request[] = "{\"op\":\"stats\"}\n";
 	struct client c;
 	int result = -1;
 
 	if (client_open(&c, spool, "topicd", f) == -1)
 		return -1;
 	c.timeout_ms = TIMEOUT * 1000;
-	client_add(&c, request, strlen(request));
+	ask(&c, topic, subscription);
 	if (client_flush(&c, f) == 0 && client_answer(&c, f) == 0)
 		result = take_lines(&c, fn, arg, f);
 	client_close(&c);

@@ -9,11 +9,13 @@
 #include "spool.h"
 
 /*
- * What topicd counts, on disk when it answers: calls fn with each line (which it
- * consumes), egns-protocol(7). 0, or -1 and a fault when topicd cannot be
- * reached, or lets us wait.
+ * What topicd counts, on disk when it answers, of all, of a topic, or of one
+ * subscription of it (NULL: any): calls fn with each line (which it consumes),
+ * egns-protocol(7). 0, or -1 and a fault: NotFound, or topicd cannot be reached,
+ * or lets us wait.
  */
-int stats_each(const struct spool *, void (*fn)(jv line, void *), void *arg,
+int stats_each(const struct spool *, const char *topic,
+    const char *subscription, void (*fn)(jv line, void *), void *arg,
     struct fault *);
 
 /* A number of a line, 0 when it is not there; the sum of {"reason":n,...}. */

@@ -138,7 +138,7 @@ topicd_counts(struct status *s, jv row)
 	struct counts c = { 0 };
 	struct fault f;
 
-	if (stats_each(&s->spool, add_counts, &c, &f) == -1) {
+	if (stats_each(&s->spool, NULL, NULL, add_counts, &c, &f) == -1) {
 		problem(s, f.text, "run/topicd.sock", 0);
 		return row;
 	}
@@ -230,9 +230,7 @@ print(struct ctl *ctl, const struct status *s)
 {
 	jv all;
 
-	if (ctl->query == NULL && ctl->jq == NULL &&
-	    (strcmp(ctl->output, "table") == 0 ||
-	     strcmp(ctl->output, "tsv") == 0)) {
+	if (ctl_as_rows(ctl)) {
 		tell_problems(s->problems);
 		return ctl_print(ctl, jv_copy(s->daemons));
 	}
