@@ -529,7 +529,8 @@ walk_step(struct walk *w)
 }
 
 static int
-walk_all(struct walk *w, int (*fn)(const char *, jv, void *), void *arg)
+walk_all(struct walk *w, int (*fn)(const char *, const char *, size_t, void *),
+    void *arg)
 {
 	const struct pending *p;
 	int rc = 0, order;
@@ -546,20 +547,42 @@ walk_all(struct walk *w, int (*fn)(const char *, jv, void *), void *arg)
 		if (order >= 0) {
 			w->next++;
 			if (p->text != NULL)
-				rc = fn(p->path, jv_parse_sized(p->text,
-				    (int)p->len), arg);
+				rc = fn(p->path, p->text, p->len, arg);
 		} else
-			rc = fn(tcxstrptr(w->key), jv_parse_sized(
-			    tcxstrptr(w->value), tcxstrsize(w->value)), arg);
+			rc = fn(tcxstrptr(w->key), tcxstrptr(w->value),
+			    (size_t)tcxstrsize(w->value), arg);
 		if (order <= 0)
 			walk_step(w);
 	}
 	return rc;
 }
 
+struct parsing {
+	int (*fn)(const char *, jv, void *);
+	void *arg;
+};
+
+static int
+parse_one(const char *path, const char *text, size_t len, void *arg)
+{
+	struct parsing *p = arg;
+
+	return p->fn(path, jv_parse_sized(text, (int)len), p->arg);
+}
+
 int
 registry_each(struct registry *r, const char *prefix,
     int (*fn)(const char *path, jv resource, void *arg), void *arg)
+{
+	struct parsing p = { fn, arg };
+
+	return registry_each_text(r, prefix, parse_one, &p);
+}
+
+int
+registry_each_text(struct registry *r, const char *prefix,
+    int (*fn)(const char *path, const char *text, size_t, void *arg),
+    void *arg)
 {
 	struct pending **list = sorted(r, prefix);
 	struct walk w = {
@@ -580,6 +603,24 @@ registry_each(struct registry *r, const char *prefix,
 	tcxstrdel(w.key);
 	tcbdbcurdel(w.cur);
 	free(list);
+	return rc;
+}
+
+int
+registry_each_new(struct registry *r, const char *prefix,
+    int (*fn)(const char *path, const char *text, size_t, void *arg),
+    void *arg)
+{
+	size_t len = strlen(prefix);
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < r->npending; i++) {
+		const struct pending *p = &r->pending[i];
+
+		if (p->text != NULL && strncmp(p->path, prefix, len) == 0 &&
+		    tcbdbvsiz(r->index, p->path, (int)strlen(p->path)) == -1)
+			rc = fn(p->path, p->text, p->len, arg);
+	}
 	return rc;
 }
 

@@ -52,6 +52,17 @@ int registry_each(struct registry *, const char *prefix,
     int (*fn)(const char *path, jv resource, void *arg), void *arg);
 
 /*
+ * The same with the resource's text, for who wants little of many; and of those
+ * only that the transaction creates, in the order in which they were put.
+ */
+int registry_each_text(struct registry *, const char *prefix,
+    int (*fn)(const char *path, const char *text, size_t, void *arg),
+    void *arg);
+int registry_each_new(struct registry *, const char *prefix,
+    int (*fn)(const char *path, const char *text, size_t, void *arg),
+    void *arg);
+
+/*
  * A transaction: put and delete gather changes in memory, which get and each
  * see at once; commit makes them one durable step (append, fdatasync, index).
  * Close without commit forgets them. A delete takes what is below the path

@@ -64,6 +64,13 @@ note(const char *path, jv v, void *arg)
 	return 0;
 }
 
+static int
+note_text(const char *path, const char *text, size_t len, void *arg)
+{
+	sprintf((char *)arg + strlen(arg), "%s %.*s ", path, (int)len, text);
+	return 0;
+}
+
 static void
 commit(struct registry *r)
 {
@@ -296,6 +303,33 @@ a_big_transaction_is_one_step(void)
 }
 
 static void
+what_a_transaction_creates_can_be_told(void)
+{
+	struct registry *r;
+	char all[256] = "", new[256] = "";
+
+	fresh();
+	one_change("clients/b", 1);
+	r = open_it(true);
+	put(r, "clients/z", 2);
+	put(r, "clients/b", 3);
+	put(r, "clients/a", 4);
+	put(r, "clients/gone", 5);
+	put(r, "topics/t", 6);
+	CHECK(registry_delete(r, "clients/gone", NULL) == 0);
+	registry_each_text(r, "clients/", note_text, all);
+	CHECK(strcmp(all, "clients/a {\"n\":4} clients/b {\"n\":3} "
+	    "clients/z {\"n\":2} ") == 0);
+	registry_each_new(r, "clients/", note_text, new);
+	CHECK(strcmp(new, "clients/z {\"n\":2} clients/a {\"n\":4} ") == 0);
+	commit(r);
+	new[0] = '\0';
+	registry_each_new(r, "", note_text, new);
+	CHECK(new[0] == '\0');
+	registry_close(r);
+}
+
+static void
 nobody_else_can_read_what_holds_keys(void)
 {
 	struct stat st;
@@ -329,6 +363,7 @@ main(int argc, char *argv[])
 	RUN(a_damaged_line_is_refused_and_kept);
 	RUN(a_reader_does_not_wait_for_a_writer);
 	RUN(a_big_transaction_is_one_step);
+	RUN(what_a_transaction_creates_can_be_told);
 	RUN(nobody_else_can_read_what_holds_keys);
 	spool_remove(spool.fd, "namespace");
 	rmdir(dir);

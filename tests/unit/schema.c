@@ -47,6 +47,18 @@ begin(void)
 	    == 0);
 }
 
+#define CA \
+	"-----BEGIN CERTIFICATE-----\n" \
+	"MIIBXjCCAQSgAwIBAgIUcTrzxaAMt9qaAWUAbg1uao7SC74wCgYIKoZIzj0EAwIw\n" \
+	"DTELMAkGA1UEAwwCY2EwHhcNMjYwMTAxMDAwMDAwWhcNNDYwMTAxMDAwMDAwWjAN\n" \
+	"MQswCQYDVQQDDAJjYTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABCbjo7Qz1SMK\n" \
+	"g7k4FRPkSugFewVU1PNsmnL6oDL8o0lK2Bv1SOvCtwkyA5c7D1RweeDanJjaAwIv\n" \
+	"pZpsusRhe7WjQjBAMA8GA1UdEwEB/wQFMAMBAf8wDgYDVR0PAQH/BAQDAgEGMB0G\n" \
+	"A1UdDgQWBBRQcuCFuUqv8de5tVChY/SKkl+K4TAKBggqhkjOPQQDAgNIADBFAiEA\n" \
+	"getsSX6CzZmCi1hFvnHttuXUmPzlmNvoIcfN46O32awCIENLRAAEkMhMh8GXVc1F\n" \
+	"JnBaE4Wat7I5pGy1M3+e0XFZ\n" \
+	"-----END CERTIFICATE-----\n"
+
 /* 70 characters of three bytes */
 #define TEN "\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac\u20ac"
 #define EUROS TEN TEN TEN TEN TEN TEN TEN
@@ -348,6 +360,58 @@ dangling_names_are_found(void)
 }
 
 static void
+certificates_tell_their_times(void)
+{
+	jv given = jv_object_set(jv_object(), jv_string("encodedCertificate"),
+	    jv_string(CA)), v;
+	bool changed;
+
+	v = schema_make(registry, "caCertificates/ca1", jv_copy(given), "u",
+	    &changed, NULL);
+	CHECK(jv_is_valid(v));
+	CHECK(registry_put(registry, "caCertificates/ca1", v, NULL) == 0);
+	CHECK(holds("caCertificates/ca1", "properties.issueTimeInUtc",
+	    "\"2026-01-01T00:00:00.000000Z\""));
+	CHECK(holds("caCertificates/ca1", "properties.expiryTimeInUtc",
+	    "\"2046-01-01T00:00:00.000000Z\""));
+	/* what others say about them does not count */
+	given = jv_object_set(given, jv_string("expiryTimeInUtc"),
+	    jv_string("2000-01-01T00:00:00Z"));
+	jv_free(schema_make(registry, "caCertificates/ca1", given, "u",
+	    &changed, NULL));
+	CHECK(!changed);
+}
+
+static void
+an_authentication_name_is_of_one_client(void)
+{
+	struct fault f = {0};
+
+	CHECK(put("clients/one", "{\"authenticationName\":\"The One\"}", NULL)
+	    == 0);
+	CHECK(put("clients/two", "{\"attributes\":{\"authenticationName\":"
+	    "\"the one\"}}", NULL) == 0);
+	CHECK(schema_links(registry, NULL) == 0);
+	CHECK(registry_commit(registry, "user:ann", NULL) == 0);
+	CHECK(put("clients/three", "{\"authenticationName\":\"tHE oNE\"}",
+	    NULL) == 0);
+	CHECK(schema_links(registry, &f) == -1 && f.code == FAULT_CONFLICT);
+	CHECK(strcmp(f.text, "clients/three: authenticationName: clients/one "
+	    "has it; case does not count") == 0);
+	/* the one that had it goes */
+	CHECK(registry_delete(registry, "clients/one", NULL) == 0);
+	CHECK(schema_links(registry, NULL) == 0);
+	/* two new ones */
+	CHECK(put("clients/TWO", "{\"authenticationName\":\"2\"}", NULL) == 0);
+	CHECK(put("clients/2", "{}", NULL) == 0);
+	CHECK(schema_links(registry, &f) == -1);
+	CHECK(strstr(f.text, "clients/TWO: authenticationName: clients/2 has")
+	    != NULL);
+	CHECK(registry_delete(registry, "clients/2", NULL) == 0);
+	CHECK(registry_commit(registry, "user:ann", NULL) == 0);
+}
+
+static void
 there_are_not_too_many(void)
 {
 	struct fault f = {0};
@@ -418,6 +482,8 @@ main(void)
 	RUN(what_is_ours_stays);
 	RUN(secrets_are_not_shown);
 	RUN(dangling_names_are_found);
+	RUN(certificates_tell_their_times);
+	RUN(an_authentication_name_is_of_one_client);
 	RUN(there_are_not_too_many);
 	RUN(names_have_a_length_and_an_alphabet);
 	registry_close(registry);
