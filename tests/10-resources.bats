@@ -2,22 +2,6 @@
 # Resources: what az eventgrid does, egns-ctl does.
 load lib
 
-# refused STATUS WORDS ARG... - egns-ctl fails so, says so on one line, and
-# leaves the registry as it was.
-# shellcheck disable=SC2154 # stderr and stderr_lines are run's
-refused() {
-	local want=$1 words=$2 before
-	shift 2
-	before=$(cksum spool/namespace/changes.ndjson 2>/dev/null || :)
-	run --separate-stderr egns-ctl "$@"
-	echo "status $status: $stderr"
-	[ "$status" -eq "$want" ]
-	[[ $stderr == *"$words"* ]]
-	[ "${#stderr_lines[@]}" -eq 1 ]
-	[ -z "$output" ]
-	[ "$before" = "$(cksum spool/namespace/changes.ndjson 2>/dev/null || :)" ]
-}
-
 queue_of() {
 	egns-ctl namespace topic event-subscription show --topic-name t01 -n "$1" \
 		--query "deliveryConfiguration.queue.$2" -o tsv
