@@ -505,39 +505,8 @@ begins_line(struct journal *j, uint64_t offset)
 	return n == 1 ? before == '\n' : -1;
 }
 
-struct report {
-	void (*line)(const struct journal_line *, void *);
-	void *arg;
-};
-
 static int
-report_line(const struct journal_line *line, void *arg)
-{
-	const struct report *r = arg;
-
-	r->line(line, r->arg);
-	return 0;
-}
-
-static int
-report_from(struct journal *j, uint64_t from, struct report *r)
-{
-	const struct segment *s;
-	int fd;
-
-	for (s = j->seg; s < j->seg + j->nseg; s++) {
-		if (s->end <= from)
-			continue;
-		if ((fd = segment_fd(j, s)) == -1 ||
-		    each_line(fd, s, from > s->start ? from : s->start, s->end,
-		    fd == j->fd, report_line, r) == -1)
-			return -1;
-	}
-	return 0;
-}
-
-static int
-recover(struct journal *j, uint64_t trusted, struct report *r)
+recover(struct journal *j, uint64_t trusted)
 {
 	struct segment *last = &j->seg[j->nseg - 1];
 	int rc;
@@ -557,9 +526,7 @@ recover(struct journal *j, uint64_t trusted, struct report *r)
 	if (each_line(j->fd, last, last->start, last->end, true, see_first,
 	    &last->first) == -1)
 		return -1;
-	if (find_last(j) == -1)
-		return -1;
-	return r->line == NULL ? 0 : report_from(j, trusted, r);
+	return find_last(j);
 }
 
 static struct journal *
@@ -577,11 +544,8 @@ new_journal(void)
 }
 
 struct journal *
-journal_open(int dir, const char *path, uint64_t trusted,
-    void (*line)(const struct journal_line *, void *), void *arg,
-    struct fault *f)
+journal_open(int dir, const char *path, uint64_t trusted, struct fault *f)
 {
-	struct report r = { line, arg };
 	struct journal *j = new_journal();
 
 	if (j == NULL || spool_mkdir(dir, path, 0700) == -1) {
@@ -595,7 +559,7 @@ journal_open(int dir, const char *path, uint64_t trusted,
 	}
 	if (segment_list(j->dir, path, &j->seg, &j->nseg, f) == -1)
 		goto fail;
-	if (j->nseg > 0 && recover(j, trusted, &r) == -1) {
+	if (j->nseg > 0 && recover(j, trusted) == -1) {
 		fault_errno(f, FAULT_INTERNAL, "%s", path);
 		goto fail;
 	}

@@ -67,14 +67,11 @@ struct journal;
  * tail: a last line without its newline, or a last batch whose last lines are
  * missing; neither was ever acknowledged. A whole line with a wrong checksum
  * is corrupt, not torn, and stays. Only bytes from `trusted` on (an offset at
- * the beginning of a line, 0 for all) are looked at. `line` is called for each
- * line of them in order; with NULL fields but offset and len for a corrupt one.
- * A `trusted` that cannot be (behind the end, or within a line) is not believed;
- * then all lines come, and the first begins below it. What is left is on disk
+ * the beginning of a line, 0 for all) are looked at; a `trusted` that cannot be
+ * (behind the end, or within a line) is not believed. What is left is on disk
  * when this returns. `path` is for messages too. NULL and a fault.
  */
 struct journal *journal_open(int dir, const char *path, uint64_t trusted,
-    void (*line)(const struct journal_line *, void *), void *arg,
     struct fault *);
 void journal_close(struct journal *);
 
@@ -142,8 +139,8 @@ int journal_remove_oldest(struct journal *);
 /*
  * Walk a log directory without opening it for writing, for audit and scrub:
  * calls line() for every line from the first segment to offset `end`
- * (UINT64_MAX: to the end), in the way of journal_open. Returns 0, line()'s
- * non-zero, or -1 with a fault.
+ * (UINT64_MAX: to the end), with NULL fields but offset and len for a corrupt
+ * one. Returns 0, line()'s non-zero, or -1 with a fault.
  */
 int journal_walk(int dir, const char *path, uint64_t end,
     int (*line)(const struct journal_line *, void *), void *arg,

@@ -276,7 +276,7 @@ topic_recover(struct topic *t, jv checkpoint, struct fault *fault)
 		upto = natural(jq_get(checkpoint, "offset"));
 		read_producers(t, jq_get(checkpoint, "producers"));
 	}
-	t->journal = journal_open(t->dir, "log", upto, NULL, NULL, fault);
+	t->journal = journal_open(t->dir, "log", upto, fault);
 	if (t->journal == NULL)
 		return -1;
 	if (!(trusted = upto <= journal_end(t->journal)))

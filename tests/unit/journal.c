@@ -40,9 +40,9 @@ end(void)
 	close(tmp);
 }
 
-/* what the callback of an open saw */
+/* what is in a log */
 struct seen {
-	uint64_t lines, corrupt, first, last, next;
+	uint64_t lines, corrupt, first, next;
 	uint64_t number; /* of the last good one */
 	bool gap;
 };
@@ -56,7 +56,6 @@ see(const struct journal_line *line, void *arg)
 		s->first = line->offset;
 	else if (line->offset != s->next)
 		s->gap = true;
-	s->last = line->offset;
 	s->next = line->offset + line->len;
 	if (line->event == NULL) {
 		s->corrupt++;
@@ -66,16 +65,26 @@ see(const struct journal_line *line, void *arg)
 	s->number = line->number;
 }
 
+/* Open it anew, and read all of it. */
 static struct journal *
 reopen(struct journal *j, uint64_t trusted, struct seen *s)
 {
+	struct journal_line line;
 	struct fault f;
+	uint64_t at;
 
 	journal_close(j);
 	*s = (struct seen){ 0 };
-	j = journal_open(tmp, "log", trusted, see, s, &f);
-	if (j == NULL)
+	j = journal_open(tmp, "log", trusted, &f);
+	if (j == NULL) {
 		printf("# %s\n", f.text);
+		return NULL;
+	}
+	for (at = journal_start(j); at < journal_end(j); at += line.len) {
+		if (journal_read(j, at, &line) == -1)
+			line.event = NULL;
+		see(&line, s);
+	}
 	return j;
 }
 
@@ -297,7 +306,7 @@ a_batch_cut_at_any_byte_is_gone(void)
 		CHECK(j != NULL && s.corrupt == 0 && !s.gap);
 		CHECK(journal_end(j) == (n == size ? size : at));
 		CHECK(journal_number(j) == (n == size ? 7 : 3));
-		CHECK(s.lines == (n == size ? 4U : 0) + (n % 2 == 0 ? 3 : 0));
+		CHECK(s.lines == (n == size ? 7 : 3));
 		batch(j, 1, SECONDS(1002));
 		write_all(j);
 		journal_close(j);
@@ -354,7 +363,7 @@ a_corrupt_last_line_stays_and_has_a_number(void)
 	text[size - 5] ^= 1;
 	CHECK(spool_replace(tmp, "log/" FIRST, text, size, false) == 0);
 	j = reopen(NULL, at, &s);
-	CHECK(s.first == at && s.lines == 3 && s.corrupt == 1);
+	CHECK(s.lines == 6 && s.corrupt == 1 && !s.gap);
 	CHECK(journal_end(j) == size && journal_number(j) == 7);
 	journal_close(j);
 	free(text);
@@ -370,14 +379,14 @@ a_trusted_that_cannot_be_is_not_believed(void)
 
 	j = reopen(NULL, at, &s);
 	size = journal_end(j);
-	CHECK(s.lines == 4 && s.first == at);
+	CHECK(s.lines == 7 && s.first == 0);
 	j = reopen(j, size, &s);
-	CHECK(s.lines == 0 && journal_number(j) == 7);
+	CHECK(s.lines == 7 && journal_number(j) == 7);
 	CHECK(journal_time(j) == SECONDS(1001));
 	j = reopen(j, size + 1, &s);
-	CHECK(s.lines == 7 && s.first == 0);
+	CHECK(s.lines == 7 && journal_end(j) == size);
 	j = reopen(j, at + 1, &s);
-	CHECK(s.lines == 7 && s.first == 0 && s.corrupt == 0);
+	CHECK(s.lines == 7 && journal_end(j) == size);
 	j = reopen(j, UINT64_MAX, &s);
 	CHECK(s.lines == 7 && journal_end(j) == size);
 	journal_close(j);
@@ -472,7 +481,7 @@ segments_are_read_as_one_log(void)
 			CHECK(line.number == (uint64_t)n + 1);
 		}
 		j = reopen(j, where[31], &s);
-		CHECK(s.lines == 9 && s.first == where[31] && !s.gap);
+		CHECK(s.lines == 40 && s.first == 0 && !s.gap);
 		CHECK(journal_number(j) == 40);
 	}
 	CHECK(journal_read(j, where[9] + 1, &line) == -1 && errno == EBADMSG);
@@ -552,7 +561,7 @@ an_empty_last_segment_knows_the_number(void)
 	snprintf(name, sizeof(name), "log/%020d.ndjson", (int)end);
 	close(openat(tmp, name, O_WRONLY | O_CREAT, 0600));
 	j = reopen(j, end, &s);
-	CHECK(s.lines == 0 && journal_number(j) == 4);
+	CHECK(s.lines == 4 && journal_number(j) == 4);
 	CHECK(journal_end(j) == end && journal_time(j) == SECONDS(20000));
 	CHECK(journal_oldest(j, &oldest, &last));
 	CHECK(journal_remove_oldest(j) == 0);
@@ -580,15 +589,15 @@ a_missing_or_overlapping_segment_is_a_fault(void)
 	journal_close(j);
 	snprintf(name, sizeof(name), "log/%020d.ndjson", (int)end);
 	CHECK(renameat(tmp, name, tmp, "elsewhere") == 0);
-	CHECK(journal_open(tmp, "log", 0, see, &(struct seen){ 0 }, &f) ==
-	    NULL && f.code == FAULT_INTERNAL);
+	CHECK(journal_open(tmp, "log", 0, &f) == NULL);
+	CHECK(f.code == FAULT_INTERNAL);
 	CHECK(strstr(f.text, "log: nothing from offset") == f.text);
 	CHECK(renameat(tmp, "elsewhere", tmp, name) == 0);
 	fd = openat(tmp, name, O_WRONLY | O_APPEND);
 	CHECK(write(fd, "x", 1) == 1);
 	close(fd);
-	CHECK(journal_open(tmp, "log", 0, see, &(struct seen){ 0 }, &f) ==
-	    NULL && f.code == FAULT_INTERNAL);
+	CHECK(journal_open(tmp, "log", 0, &f) == NULL);
+	CHECK(f.code == FAULT_INTERNAL);
 	CHECK(strstr(f.text, "behind the beginning of the next") != NULL);
 }
 
