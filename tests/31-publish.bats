@@ -13,6 +13,12 @@ events() {
 	for ((id = $1; id <= $2; id++)); do event "$id"; done
 }
 
+# pending - of each subscription.
+pending() {
+	egns-ctl namespace topic event-subscription status --topic-name t01 \
+		--jq 'map("\(.subscription):\(.pending)") | join(" ")' | tr -d \"
+}
+
 logged() {
 	[ "$(ids)" = "$1" ]
 }
@@ -244,4 +250,45 @@ logged() {
 	wait "$pid" || status=$?
 	[ "$status" -eq 69 ]
 	[[ $(<said) == "egns-ctl: topicd: the connection was lost; 5 events stored"* ]]
+}
+
+@test "publish -s gives a dropped event back to its subscription alone" {
+	ns t01/s01 t01/s02
+	subscription t01 s03 '' --no-dead-letter
+	start egns-topicd
+	events 1 2 | egns-ctl publish -t t01
+	egns-pull receive -t t01 -s s03 -n 2 |
+		egns-pull reject -t t01 -s s03 - >/dev/null
+	jq -c .event spool/dropped/*.ndjson | egns-ctl publish -t t01 -s s03 -
+	[ "$(pending)" = "s01:2 s02:2 s03:2" ]
+	run -0 egns-pull receive -t t01 -s s03 -n 9 -w 0
+	[ "$(jq -r .event.id <<<"$output" | paste -sd' ')" = "1 2" ]
+	egns-ctl audit -o none
+}
+
+@test "publish -s gives dead letters back, whatever the filters say" {
+	ns t01/s01 t01/s02
+	start egns-topicd
+	events 1 3 | egns-ctl publish -t t01
+	local sub
+	for sub in s01 s02; do
+		egns-pull receive -t t01 -s $sub -n 3 |
+			egns-pull reject -t t01 -s $sub - >/dev/null
+	done
+	egns-ctl namespace topic event-subscription update -o none \
+		--topic-name t01 -n s02 --filters-configuration \
+		'{includedEventTypes:[another]}'
+	jq -c 'select(.subscription == "s02") | .event' spool/deadletter/new/* |
+		egns-ctl publish --topic-name t01 --event-subscription-name s02
+	[ "$(pending)" = "s01:0 s02:3" ]
+	egns-ctl audit -o none
+}
+
+@test "publish -s to a subscription that is not there stores nothing" {
+	ns t01/s01
+	start egns-topicd
+	run -66 egns-ctl publish -t t01 -s 'no"pe' < <(events 1 1)
+	[[ $output == "egns-ctl: "*no*"; 0 events stored" ]]
+	run -64 egns-ctl publish -t t01 -s
+	[ -z "$(ids)" ]
 }

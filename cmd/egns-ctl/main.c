@@ -69,12 +69,14 @@ static const struct verb verbs[] = {
 	    "make resources as the lines of a file say, all or none\n\n"
 	    "  --dry-run  print what would change; status 1 when it would\n"
 	    "  --prune  delete what the file lacks\n" },
-	{ "publish", "publish -t TOPIC [--batch N] "
+	{ "publish", "publish -t TOPIC [-s SUBSCRIPTION] [--batch N] "
 	    "[--producer NAME --sequence N] [--wrap --type TYPE "
 	    "--source SOURCE [--subject EXPR] [--id EXPR] "
 	    "[--data-content-type TYPE]] [FILE|-]...", verb_publish,
 	    "store CloudEvents: one a line, or a JSON array\n\n"
 	    "  --topic-name, -t  TOPIC\n"
+	    "  --event-subscription-name, -s  SUBSCRIPTION that alone gets "
+	    "them,\n      whatever its filters say\n"
 	    "  --batch  events of a batch at most, 1..1000 (1000)\n"
 	    "  --producer, --sequence  NAME and number of the first batch: "
 	    "what has been\n      stored under them is not stored again\n"

@@ -32,6 +32,7 @@ struct batch {
 
 struct publish {
 	const char *topic, *producer;
+	const char *subscription; /* that alone gets the events; NULL */
 	int64_t sequence;
 	size_t max; /* events of a batch */
 	struct wrap *wrap; /* NULL: they are events already */
@@ -160,6 +161,10 @@ send_batch(struct publish *p, struct fault *f)
 	buf_str(&header, "{\"op\":\"publish\",\"topic\":");
 	buf_json(&header, p->topic, strlen(p->topic));
 	buf_printf(&header, ",\"count\":%zu", p->now.count);
+	if (p->subscription != NULL) {
+		buf_str(&header, ",\"subscription\":");
+		buf_json(&header, p->subscription, strlen(p->subscription));
+	}
 	if (p->producer != NULL) {
 		buf_str(&header, ",\"producer\":");
 		buf_json(&header, p->producer, strlen(p->producer));
@@ -340,13 +345,14 @@ publish_files(struct publish *p, char *files[])
 
 static const struct option names[] = {
 	{ "topic-name", required_argument, NULL, 't' },
+	{ "event-subscription-name", required_argument, NULL, 's' },
 	{ "batch", required_argument, NULL, 'b' },
 	{ "producer", required_argument, NULL, 'p' },
 	{ "sequence", required_argument, NULL, 'q' },
 	{ "wrap", no_argument, NULL, 'w' },
 	{ "type", required_argument, NULL, 'T' },
 	{ "source", required_argument, NULL, 'S' },
-	{ "subject", required_argument, NULL, 's' },
+	{ "subject", required_argument, NULL, 'u' },
 	{ "id", required_argument, NULL, 'i' },
 	{ "data-content-type", required_argument, NULL, 'c' },
 	{ NULL, 0, NULL, 0 },
@@ -370,6 +376,9 @@ set(struct publish *p, struct wrap *w, int ch, const struct verb *v)
 	case 't':
 		p->topic = optarg;
 		break;
+	case 's':
+		p->subscription = optarg;
+		break;
 	case 'b':
 		p->max = (size_t)num_option("--batch", optarg, 1,
 		    EVENT_BATCH_COUNT);
@@ -390,7 +399,7 @@ set(struct publish *p, struct wrap *w, int ch, const struct verb *v)
 	case 'S':
 		w->source = optarg;
 		break;
-	case 's':
+	case 'u':
 		w->subject = expression("--subject", optarg);
 		break;
 	case 'i':
@@ -461,7 +470,7 @@ verb_publish(struct ctl *ctl, const struct verb *v, int argc, char *argv[])
 	words[0] = name;
 	memcpy(words + 1, argv, (size_t)argc * sizeof(*words));
 	optind = 0;
-	while ((ch = getopt_long(argc + 1, words, "t:", names, NULL)) != -1)
+	while ((ch = getopt_long(argc + 1, words, "t:s:", names, NULL)) != -1)
 		set(&p, &w, ch, v);
 	if ((status = check_options(&p, &w, v)) == 0)
 		status = publish(&p, ctl, optind <= argc ? words + optind :
