@@ -63,17 +63,6 @@ struct pending {
 	size_t len;
 };
 
-static int
-lock(int fd, int how)
-{
-	int rc;
-
-	do
-		rc = flock(fd, how);
-	while (rc == -1 && errno == EINTR);
-	return rc;
-}
-
 int
 registry_create(int dir, struct fault *f)
 {
@@ -331,27 +320,29 @@ open_reader(struct registry *r, struct fault *f)
 	struct stat st;
 	bool usable;
 
-	if (lock(r->dir, LOCK_SH) == -1)
+	if (file_lock(r->dir, LOCK_SH) == -1)
 		return fault_errno(f, FAULT_INTERNAL, DIR_NAME);
 	usable = index_open(r);
 	if (usable && fstat(r->log, &st) == 0 &&
 	    r->mark.offset == (uint64_t)st.st_size)
 		return 0;
-	if (lock(r->log, LOCK_EX | LOCK_NB) == -1) {
+	if (file_lock(r->log, LOCK_EX | LOCK_NB) == -1) {
 		/* behind a commit under way: the state before it */
 		if (usable)
 			return 0;
-		if (lock(r->dir, LOCK_UN) == -1 || lock(r->log, LOCK_EX) == -1)
+		if (file_lock(r->dir, LOCK_UN) == -1 ||
+		    file_lock(r->log, LOCK_EX) == -1)
 			return fault_errno(f, FAULT_INTERNAL, LOG_NAME);
 	}
-	if (lock(r->dir, LOCK_EX) == -1)
+	if (file_lock(r->dir, LOCK_EX) == -1)
 		return fault_errno(f, FAULT_INTERNAL, DIR_NAME);
 	if (catch_up(r, f) == -1)
 		return -1;
 	if (r->index == NULL && !index_open(r))
 		return fault_set(f, FAULT_INTERNAL, INDEX_NAME
 		    ": cannot be read again");
-	if (lock(r->dir, LOCK_SH) == -1 || lock(r->log, LOCK_UN) == -1)
+	if (file_lock(r->dir, LOCK_SH) == -1 ||
+	    file_lock(r->log, LOCK_UN) == -1)
 		return fault_errno(f, FAULT_INTERNAL, DIR_NAME);
 	return 0;
 }
@@ -359,14 +350,15 @@ open_reader(struct registry *r, struct fault *f)
 static int
 open_writer(struct registry *r, struct fault *f)
 {
-	if (lock(r->log, LOCK_EX) == -1 || lock(r->dir, LOCK_EX) == -1)
+	if (file_lock(r->log, LOCK_EX) == -1 ||
+	    file_lock(r->dir, LOCK_EX) == -1)
 		return fault_errno(f, FAULT_INTERNAL, LOG_NAME);
 	if (catch_up(r, f) == -1)
 		return -1;
 	if (r->index == NULL && !index_open(r))
 		return fault_set(f, FAULT_INTERNAL, INDEX_NAME
 		    ": cannot be read again");
-	if (lock(r->dir, LOCK_UN) == -1)
+	if (file_lock(r->dir, LOCK_UN) == -1)
 		return fault_errno(f, FAULT_INTERNAL, DIR_NAME);
 	return 0;
 }
@@ -784,8 +776,7 @@ commit_log(struct registry *r, const char *who, struct fault *f)
 		r->mark = end;
 		return 0;
 	}
-	code = errno == ENOSPC || errno == EDQUOT ? FAULT_TOO_MANY :
-	    FAULT_INTERNAL;
+	code = file_no_room(errno) ? FAULT_TOO_MANY : FAULT_INTERNAL;
 	fault_errno(f, code, LOG_NAME ": nothing was changed");
 	/* what cannot be cut off is an incomplete transaction: passed over */
 	if (ftruncate(r->log, (off_t)r->mark.offset) == -1)
@@ -800,7 +791,7 @@ commit_index(struct registry *r, bool big, struct fault *f)
 	struct change c = {0};
 	int rc;
 
-	if (!big && lock(r->dir, LOCK_EX) == -1)
+	if (!big && file_lock(r->dir, LOCK_EX) == -1)
 		return fault_errno(f, FAULT_INTERNAL, DIR_NAME);
 	rc = index_begin(r, big, f);
 	for (size_t i = 0; rc == 0 && i < r->npending; i++) {
@@ -818,7 +809,7 @@ commit_index(struct registry *r, bool big, struct fault *f)
 	if (rc == 0 && !index_open(r))
 		rc = fault_set(f, FAULT_INTERNAL, INDEX_NAME
 		    ": cannot be read again");
-	if (!big && lock(r->dir, LOCK_UN) == -1 && rc == 0)
+	if (!big && file_lock(r->dir, LOCK_UN) == -1 && rc == 0)
 		rc = fault_errno(f, FAULT_INTERNAL, DIR_NAME);
 	return rc;
 }
