@@ -17,6 +17,7 @@
 #include "jq.h"
 #include "json.h"
 #include "quote.h"
+#include "uuid.h"
 
 #define KEY_BYTES 32
 #define ATTRIBUTES_MAX 4096 /* bytes of a client's attributes, as JSON */
@@ -728,45 +729,14 @@ schema_public(const struct schema_noun *noun, jv resource)
 
 /* ---- identity of a resource ---- */
 
-void
-schema_uuid(char uuid[SCHEMA_UUID], const char *words)
-{
-	char hex[48];
-
-	tcmd5hash(words, (int)strlen(words), hex);
-	hex[12] = '3';
-	hex[16] = "89ab"[hex[16] % 4];
-	snprintf(uuid, SCHEMA_UUID, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8,
-	    hex + 12, hex + 16, hex + 20);
-}
-
-static void
-random_bytes(void *p, size_t n)
-{
-	if (getrandom(p, n, 0) != (ssize_t)n)
-		abort(); /* up to 256 bytes it never fails */
-}
-
-static jv
-new_uuid(void)
-{
-	unsigned char b[16];
-
-	random_bytes(b, sizeof(b));
-	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
-	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	return jv_string_fmt("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
-	    "%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5],
-	    b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
-}
-
 static jv
 new_key(void)
 {
 	unsigned char bytes[KEY_BYTES];
 	char text[BASE64_LEN(KEY_BYTES)];
 
-	random_bytes(bytes, sizeof(bytes));
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		abort(); /* up to 256 bytes it never fails */
 	base64_encode(text, bytes, sizeof(bytes));
 	return jv_string_sized(text, sizeof(text));
 }
@@ -1257,7 +1227,7 @@ namespace_identity(struct making *m, jv p)
 	const char *name = jq_str(m->namespace, "name");
 	const char *type = jq_str(p, "identity.type");
 	const char *location = jq_str(p, "location");
-	char uuid[SCHEMA_UUID], words[SCHEMA_PATH];
+	char uuid[UUID_SIZE], words[SCHEMA_PATH];
 	bool system = strstr(type, "SystemAssigned") != NULL;
 	jv host = jv_string_fmt("%s.%s-1.eventgrid.azure.net", name, location);
 	jv mqtt = jv_string_fmt("%s.%s-1.ts.eventgrid.azure.net", name,
@@ -1268,9 +1238,9 @@ namespace_identity(struct making *m, jv p)
 	identity = jv_object_delete(identity, jv_string("tenantId"));
 	if (system) {
 		snprintf(words, sizeof(words), "principal %s", name);
-		schema_uuid(uuid, words);
+		uuid_of(uuid, words);
 		identity = set(identity, "principalId", jv_string(uuid));
-		schema_uuid(uuid, "tenant");
+		uuid_of(uuid, "tenant");
 		identity = set(identity, "tenantId", jv_string(uuid));
 	}
 	p = set(p, "identity", identity);
@@ -1320,8 +1290,8 @@ good_principal(const char *name)
 			    name[len + strspn(name + len, "0123456789")]
 			    == '\0');
 	}
-	return strlen(name) == SCHEMA_UUID - 1 && strspn(name,
-	    "0123456789abcdefABCDEF-") == SCHEMA_UUID - 1;
+	return strlen(name) == UUID_SIZE - 1 && strspn(name,
+	    "0123456789abcdefABCDEF-") == UUID_SIZE - 1;
 }
 
 /* The scope becomes a full id; what is ours must exist. */
@@ -1456,12 +1426,14 @@ identify(const struct making *m, const struct schema_noun *noun)
 	const char *name = strrchr(m->path, '/');
 	jv id = noun->kind == SCHEMA_NAMESPACE ? jq_get(m->namespace, "id") :
 	    jv_string_fmt("%s/%s", namespace_id(m), m->path);
+	char uuid[UUID_SIZE];
 
+	uuid_new(uuid);
 	return JV_OBJECT(jv_string("id"), id, jv_string("name"),
 	    noun->kind == SCHEMA_NAMESPACE ? jq_get(m->namespace, "name") :
 	    jv_string(name + 1), jv_string("type"), jv_string(noun->type),
 	    jv_string("uid"), jv_is_valid(m->old) ? jq_get(m->old, "uid") :
-	    new_uuid());
+	    jv_string(uuid));
 }
 
 static jv

@@ -135,10 +135,6 @@ void schema_help(struct buf *, const struct schema *);
 /* Type, range, default and purpose of one property, and a newline. */
 void schema_describe(struct buf *, const struct schema *);
 
-/* Text of a UUID that is always the same for the same words. */
-#define SCHEMA_UUID 37
-void schema_uuid(char uuid[SCHEMA_UUID], const char *words);
-
 /* Two new access keys, {"key1","key2"}; of an old pair only `name` is new. */
 jv schema_keys(jv old, const char *name);
 

@@ -19,6 +19,7 @@
 #include "request.h"
 #include "role.h"
 #include "session.h"
+#include "uuid.h"
 
 /* ---- one resource ---- */
 
@@ -122,7 +123,7 @@ put(struct session *s, const char *path, jv given, int *status)
 /* An assignment is named by what it says, so that it exists once. */
 static void
 name_assignment(struct request *r, struct session *s, jv given,
-    char name[SCHEMA_UUID])
+    char name[UUID_SIZE])
 {
 	const char *who = jq_str(given, "principalName");
 	const char *role = jq_str(given, "roleDefinitionName");
@@ -137,14 +138,14 @@ name_assignment(struct request *r, struct session *s, jv given,
 	for (char *p = words; *p != '\0'; p++)
 		if (*p >= 'A' && *p <= 'Z')
 			*p = (char)(*p - 'A' + 'a');
-	schema_uuid(name, words);
+	uuid_of(name, words);
 	r->name = name;
 }
 
 static int
 create(struct request *r, struct session *s)
 {
-	char path[SCHEMA_PATH], name[SCHEMA_UUID];
+	char path[SCHEMA_PATH], name[UUID_SIZE];
 	struct fault f;
 	int status = 0;
 	jv given = request_apply(r, jv_object(), &status), v;
@@ -202,19 +203,19 @@ static int
 grant_local(struct session *s, jv namespace, struct fault *f)
 {
 	const char *id = jq_str(namespace, "id");
-	char uuid[SCHEMA_UUID], words[128], path[SCHEMA_PATH];
+	char uuid[UUID_SIZE], words[128], path[SCHEMA_PATH];
 	bool changed;
 	jv v;
 
 	snprintf(words, sizeof(words), "principal %s",
 	    jq_str(namespace, "name"));
-	schema_uuid(uuid, words);
+	uuid_of(uuid, words);
 	v = JV_OBJECT(jv_string("principalName"), jv_string(uuid),
 	    jv_string("roleDefinitionName"),
 	    jv_string("Storage Blob Data Contributor"), jv_string("scope"),
 	    jv_string_fmt("%.*s/providers/Microsoft.Storage/storageAccounts/"
 	    "local", (int)(strstr(id, "/providers/") - id), id));
-	schema_uuid(uuid, "local dead letters");
+	uuid_of(uuid, "local dead letters");
 	snprintf(path, sizeof(path), "roleAssignments/%s", uuid);
 	v = schema_make(s->registry, path, v, s->who, &changed, f);
 	return jv_is_valid(v) ? registry_put(s->registry, path, v, f) : -1;
@@ -284,10 +285,10 @@ namespace_identity(const struct request *r, const char *name, jv given)
 {
 	const char *group = r->ctl->group != NULL ? r->ctl->group : "egns";
 	const char *subscription = r->ctl->subscription;
-	char uuid[SCHEMA_UUID];
+	char uuid[UUID_SIZE];
 
 	if (subscription == NULL) {
-		schema_uuid(uuid, "subscription");
+		uuid_of(uuid, "subscription");
 		subscription = uuid;
 	}
 	given = jv_object_set(given, jv_string("name"), jv_string(name));

@@ -1,28 +1,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "clock.h"
+#include "uuid.h"
 #include "wrap.h"
 
 #define CONTENT_TYPE "application/json"
-
-/* RFC 9562, version 4. */
-static int
-add_uuid(struct buf *b, struct fault *f)
-{
-	unsigned char u[16];
-
-	if (getrandom(u, sizeof(u), 0) != sizeof(u))
-		return fault_errno(f, FAULT_INTERNAL, "random numbers");
-	u[6] = (unsigned char)(0x40 | (u[6] & 0x0f));
-	u[8] = (unsigned char)(0x80 | (u[8] & 0x3f));
-	buf_printf(b, "\"%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
-	    "%02x%02x%02x%02x%02x%02x\"", u[0], u[1], u[2], u[3], u[4], u[5],
-	    u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
-	return 0;
-}
 
 /* What an expression gave: its first result. */
 static void
@@ -78,10 +62,14 @@ static int
 add_id(struct wrap *w, const char *value, size_t len, struct buf *b,
     struct fault *f)
 {
+	char uuid[UUID_SIZE];
 	int rc;
 
-	if (w->id == NULL)
-		return add_uuid(b, f);
+	if (w->id == NULL) {
+		uuid_new(uuid);
+		buf_printf(b, "\"%s\"", uuid);
+		return 0;
+	}
 	rc = add_result(b, w->id, "--id", value, len, f);
 	if (rc == 0)
 		return fault_set(f, FAULT_BAD_REQUEST, "--id: no result");
