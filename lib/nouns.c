@@ -145,7 +145,8 @@ static const struct schema dynamic_enrichment_members[] = {
 	{ "key", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
 	    .max = 20, .check = enrich_check_key },
 	{ "value", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
-	    .max = 128, .check = check_expression, .help = "${client.authenticationName} and the like" },
+	    .max = 128, .check = check_expression,
+	    .help = "${client.authenticationName} and the like" },
 	END,
 };
 static const struct schema dynamic_enrichment = {

@@ -153,10 +153,11 @@ int
 topic_template_parse(struct topic_template *t, const char *text,
     struct fault *f)
 {
-	struct parser ps = { t, text, text, f };
+	struct parser ps = { .begin = text, .p = text, .fault = f };
 	size_t len = strlen(text);
 
 	t->nlevels = t->npieces = 0;
+	ps.template = t;
 	if (len == 0 || len > TOPIC_MAX)
 		return fault_set(f, FAULT_BAD_REQUEST,
 		    "has %zu bytes; must have 1 to %d", len, TOPIC_MAX);

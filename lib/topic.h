@@ -17,8 +17,8 @@
 #define TOPIC_LEVELS 15
 
 /*
- * Two pieces a variable at most, itself and the text behind it, and the shortest
- * variable is ${dollar}; besides a text at the begin of each level.
+ * A text begins each level; behind it, the nine bytes of ${dollar} are two
+ * pieces, itself and a text, and nothing is more pieces in fewer bytes.
  */
 #define TOPIC_PIECES (TOPIC_LEVELS + 2 * (TOPIC_MAX / 9))
 

@@ -1,5 +1,6 @@
 #include "topic.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "buf.h"
