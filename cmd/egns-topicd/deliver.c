@@ -73,6 +73,15 @@ read_line(struct subscription *s, uint64_t offset, struct journal_line *line)
 	return -1;
 }
 
+/* No more ends now: the disk is full, others want their turn, or what has ended
+ * waits for the disk already. */
+static bool
+turn_is_over(const struct store *st)
+{
+	return st->blocked || st->swept >= SWEEP_EVENTS ||
+	    st->deadletters.len + st->dropped.len >= SWEEP_BYTES;
+}
+
 static void
 end_record(struct subscription *s, struct dl_record *r)
 {
@@ -177,7 +186,7 @@ next_again(struct subscription *s, uint32_t slot, int64_t now, size_t room,
 	bool broken = read_line(s, s->d.slot[slot].offset, &line) == -1;
 
 	if (broken || line.time + s->ttl <= now) {
-		if (s->topic->store->blocked)
+		if (turn_is_over(s->topic->store))
 			return NEXT_NONE;
 		end_delivery(s, slot, broken ? DL_CORRUPT : DL_TIME_TO_LIVE,
 		    &line);
@@ -205,7 +214,7 @@ next_new(struct subscription *s, int64_t now, size_t room, bool any,
 		store_die(errno, s->queue_path);
 	broken = read_line(s, offset, &line) == -1;
 	if (broken || line.time + s->ttl <= now) {
-		if (s->topic->store->blocked)
+		if (turn_is_over(s->topic->store))
 			return NEXT_NONE;
 		end_undelivered(s, broken ? DL_CORRUPT : DL_TIME_TO_LIVE,
 		    &line);
@@ -227,10 +236,10 @@ store_receive(struct subscription *s, uint32_t max, size_t max_bytes,
 	struct store *st = s->topic->store;
 	size_t start = out->len, taken;
 	int64_t now = clock_now();
-	uint32_t slot, n = 0, ended = 0;
+	uint32_t slot, n = 0;
 	enum next next;
 
-	while (n < max && ended < SWEEP_EVENTS) {
+	while (n < max) {
 		taken = out->len - start;
 		if (taken >= max_bytes || out->bad)
 			break;
@@ -240,12 +249,9 @@ store_receive(struct subscription *s, uint32_t max, size_t max_bytes,
 		    next_new(s, now, max_bytes - taken, n > 0, out);
 		if (next == NEXT_NONE || next == NEXT_FULL)
 			break;
-		if (next == NEXT_TAKEN)
-			n++;
-		else
-			ended++;
+		n += next == NEXT_TAKEN;
 	}
-	if (ended >= SWEEP_EVENTS)
+	if (turn_is_over(st) && !st->blocked)
 		store_wake(st, now);
 	if (n > 0) {
 		subscription_dirty(s);
@@ -386,10 +392,15 @@ renew(struct subscription *s, uint32_t slot)
 	return SETTLE_OK;
 }
 
-/* Would this leave a record that cannot be written now? */
+/* Would this leave a record that there is no room for now? */
 static bool
-ends(const struct subscription *s, uint32_t slot, const struct settle *how)
+no_room(const struct subscription *s, uint32_t slot,
+    const struct settle *how)
 {
+	const struct store *st = s->topic->store;
+
+	if (!st->blocked && st->deadletters.len + st->dropped.len < ENDS_MAX)
+		return false;
 	return how->how == SETTLE_REJECT ||
 	    (how->how == SETTLE_RELEASE &&
 		s->d.slot[slot].count >= s->max_count);
@@ -405,7 +416,7 @@ store_settle(struct subscription *s, const struct settle *how,
 
 	if ((result = token_find(s, token, len, &slot)) != SETTLE_OK)
 		return result;
-	if (st->blocked && ends(s, slot, how))
+	if (no_room(s, slot, how))
 		return SETTLE_LATER;
 	switch (how->how) {
 	case SETTLE_ACKNOWLEDGE:
@@ -432,13 +443,6 @@ store_settle(struct subscription *s, const struct settle *how,
 }
 
 /* ---- what happens by itself ---- */
-
-static bool
-turn_is_over(const struct store *st)
-{
-	return st->blocked || st->swept >= SWEEP_EVENTS ||
-	    st->swept_bytes >= SWEEP_BYTES;
-}
 
 /* A lock ran out, a delay passed, or an event's time to live is up. */
 static bool

@@ -20,9 +20,12 @@
 #define PRODUCERS_MAX 1024
 /* Pending events of a window, bytes; publishers wait above it. */
 #define WINDOW_MAX (8 * 1024 * 1024)
-/* Events that end by themselves in one turn of the loop, and their bytes. */
+/* Events that end by themselves in one turn of the loop; none does when there
+ * are so many bytes of ends that wait for the disk. */
 #define SWEEP_EVENTS 2000
 #define SWEEP_BYTES (4 * 1024 * 1024)
+/* Likewise, then none that is rejected: a few requests of 1,000 tokens. */
+#define ENDS_MAX (16 * 1024 * 1024)
 /* A received event's lock is written down this much later at the latest. */
 #define STATE_DELAY (CLOCK_SECOND / 20)
 /* A lock can be renewed within this time of its beginning. */
@@ -154,7 +157,7 @@ struct store {
 	int64_t retry_at;
 	void (*reloaded)(const struct fault *, void *);
 	void *reloaded_arg;
-	size_t swept, swept_bytes; /* in this turn */
+	size_t swept; /* in this turn */
 	int64_t next; /* when the sweep has to run */
 	bool still; /* something has to be done while nothing is under way */
 	uint32_t epoch; /* of lock names: random at each start */

@@ -188,7 +188,7 @@ static const struct {
 	[SETTLE_NO_RENEW] = { "TokenLost",
 	    "A lock can be renewed within one hour of its beginning." },
 	[SETTLE_LATER] = { "TooManyRequests",
-	    "No space on disk for the record of its end: try again." },
+	    "There is no room for the record of its end: try again." },
 };
 
 static void

@@ -329,14 +329,12 @@ void
 store_end(struct store *st, const struct dl_record *r)
 {
 	struct buf *b = r->destination ? &st->deadletters : &st->dropped;
-	size_t before = b->len;
 
 	dl_format(b, r);
 	if (b->bad)
 		store_die(ENOMEM, "deadletter/");
 	st->ndeadletters += r->destination != NULL;
 	st->swept++;
-	st->swept_bytes += b->len - before;
 }
 
 static int64_t
@@ -396,7 +394,7 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	st->swept = st->swept_bytes = 0;
+	st->swept = 0;
 	for (i = 0; i < st->ntopics; i++) {
 		next = earlier(next, sweep_topic(st, st->topics[i], now));
 		if (topic_has_old_segment(st->topics[i], now))
@@ -574,6 +572,8 @@ store_still(const struct store *st)
 static bool
 something_to_commit(struct store *st)
 {
+	int64_t left;
+
 	if (st->urgent || st->touched != NULL)
 		return true;
 	if (clock_mono() < st->retry_at)
@@ -583,12 +583,13 @@ something_to_commit(struct store *st)
 	if (st->dirty == NULL && st->deadletters.len == 0 &&
 	    st->dropped.len == 0)
 		return false;
-	if (st->dirty_since == 0) {
+	if (st->dirty_since == 0)
 		st->dirty_since = clock_mono();
-		store_wake(st, clock_now() + STATE_DELAY);
-	}
-	return st->still ||
-	    clock_mono() - st->dirty_since >= STATE_DELAY;
+	left = st->dirty_since + STATE_DELAY - clock_mono();
+	if (st->still || left <= 0)
+		return true;
+	store_wake(st, clock_now() + left); /* a sweep may have moved it away */
+	return false;
 }
 
 /* Nothing is under way, and nothing waits for the disk, unless it is full: then
@@ -602,7 +603,9 @@ stand_still(struct store *st)
 	remove_expired(st);
 	if (st->reloaded != NULL)
 		reload(st);
-	for (i = 0; st->dirty == NULL && i < st->ntopics; i++)
+	if (st->dirty != NULL || st->blocked)
+		return;
+	for (i = 0; i < st->ntopics; i++)
 		topic_remove_segments(st->topics[i], clock_now());
 }
 
@@ -675,12 +678,16 @@ store_close(struct store *st)
 	struct topic *t;
 	size_t i, k;
 
+	st->retry_at = 0; /* once more, should the disk be full */
 	while (commit_busy(st->commit) || st->urgent || st->touched != NULL ||
-	    (st->dirty != NULL && !st->blocked)) {
+	    (st->dirty != NULL && clock_mono() >= st->retry_at)) {
 		if (!commit_busy(st->commit))
 			start(st);
 		ev_run(st->loop, EVRUN_ONCE);
 	}
+	if (st->dirty != NULL)
+		log_warn("no room for what was settled last: it will be "
+			 "delivered again");
 	commit_free(st->commit);
 	ev_timer_stop(st->loop, &st->timer);
 	for (i = 0; i < st->ntopics; i++) {

@@ -1,0 +1,105 @@
+# shellcheck shell=bash
+# A disk that is full, and much that ends at once.
+load lib
+
+# Under sanitizers their library has to come first.
+no_room() {
+	# shellcheck disable=SC2034 # for start
+	PRELOAD=$(ldd "$B/egns-topicd" |
+		awk '/lib(a|ub)san/ { printf "%s ", $3 }')$B/tests/crash/shim.so
+	export SHIM_PATH=$1 SHIM_ENOSPC=1,1000000000
+	export SHIM_CALLS=write,pwrite,writev,pwritev
+}
+
+room() {
+	unset PRELOAD "${!SHIM_@}"
+}
+
+receive() {
+	ask '{"op":"receive","topic":"t01","subscription":"s01","maxWaitTime":0}'
+}
+
+# settle OP TOKEN... - the answer.
+settle() {
+	ask "$(printf '%s\n' "${@:2}" | jq -Rcn --arg op "$1" '{op: $op,
+		topic: "t01", subscription: "s01", lockTokens: [inputs]}')"
+}
+
+@test "without room for what was settled all else goes on, and topicd ends" {
+	local token
+	ns t01/s01
+	no_room state.ndjson
+	start egns-topicd
+	ask '{"op":"publish","topic":"t01","count":1}' "$(event 1)" | jq -e .ok
+	token=$(receive | jq -r '.brokerProperties.lockToken // empty')
+	settle acknowledge "$token" | jq -e '.error.code == "TooManyRequests"'
+	[ "$(ask '{"op":"reload"}')" = '{"ok":true}' ]
+	ask '{"op":"publish","topic":"t01","count":1}' "$(event 2)" | jq -e .ok
+	kill "${pid_of[egns-topicd]}"
+	gone egns-topicd
+	[ "$status" -eq 0 ]
+	grep 'will be delivered again' egns-topicd.log
+	room
+	start egns-topicd
+	[ "$(receive | jq -r '.event.id // empty')" = 1 ]
+	[ "$(receive | jq -r '.event.id // empty')" = 2 ]
+	egns-ctl audit
+}
+
+# large N - publish so many events of half a megabyte.
+large() {
+	local i data
+	data=$(head -c 500000 /dev/zero | tr '\0' x)
+	for ((i = 0; i < $1; i++)); do event "$i" "\"$data\""; done |
+		egns-ctl publish -t t01
+}
+
+# How large is the largest file of dead letters?
+largest() {
+	find spool/deadletter/new -type f -printf '%s\n' | sort -n | tail -n 1
+}
+
+ended() {
+	ask '{"op":"stats","topic":"t01","subscription":"s01"}' |
+		jq -es --arg reason "$1" --argjson n "$2" \
+			'.[-1].deadLettered[$reason] == $n'
+}
+
+@test "much that expires at once is written in parts" {
+	local i
+	ns t01
+	subscription t01 s01 'eventTimeToLive:PT1H'
+	advance 0
+	start egns-topicd
+	large 40
+	advance 4000
+	for ((i = 0; i < 40; i++)); do
+		echo '{"op":"receive","topic":"t01","subscription":"s01","maxWaitTime":0}'
+	done >in
+	ask "$(<in)" >/dev/null
+	wait_for ended TimeToLiveExceeded 40
+	[ "$(largest)" -lt 10000000 ]
+	egns-ctl audit
+}
+
+@test "of much that is rejected at once a part is to try again" {
+	local tokens=()
+	ns t01/s01
+	start egns-topicd
+	large 60
+	for ((i = 0; i < 60; i++)); do
+		echo '{"op":"receive","topic":"t01","subscription":"s01"}'
+	done >in
+	ask "$(<in)" | jq -r '.brokerProperties.lockToken // empty' >tokens
+	mapfile -t tokens <tokens
+	[ "${#tokens[@]}" -eq 60 ]
+	settle reject "${tokens[@]}" >answer
+	jq -e '.failedLockTokens[0].error.code == "TooManyRequests"' answer
+	[ "$(largest)" -lt 20000000 ]
+	jq -r '.failedLockTokens[].lockToken' answer >tokens
+	mapfile -t tokens <tokens
+	settle reject "${tokens[@]}" >answer
+	jq -e '.failedLockTokens == []' answer
+	ended Rejected 60
+	egns-ctl audit
+}
