@@ -343,6 +343,33 @@ consumed() {
 	END
 }
 
+@test "unfinished requests that fill the memory cost no other its request" {
+	ns t01/s01
+	start egns-topicd
+	python3 - spool/run/topicd.sock <<-'END'
+	import json, socket, sys
+	def connect():
+	    s = socket.socket(socket.AF_UNIX)
+	    s.connect(sys.argv[1])
+	    f = s.makefile("rb")
+	    f.readline()
+	    return s, f
+	event = json.dumps({"specversion": "1.0", "id": "1", "source": "/t",
+	    "type": "t", "data": "x" * 1000000})
+	publish = ('{"op":"publish","topic":"t01","count":1}\n%s\n' %
+	    event).encode()
+	peers = []
+	for i in range(100):
+	    s, f = connect()
+	    s.sendall(publish[:-100])
+	    peers.append((s, f))
+	s, f = connect()
+	s.sendall(publish)
+	assert f.readline() == b'{"ok":true,"count":1}\n'
+	assert b"TooManyRequests" in peers[0][1].readline()
+	END
+}
+
 @test "users without a role are told what is missing" {
 	[ "$(id -u)" -eq 0 ] || skip "needs root to become another user"
 	ns t01/s01

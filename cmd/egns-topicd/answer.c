@@ -20,6 +20,8 @@ answer_put(struct peer *p, const char *text, size_t len)
 		return;
 	}
 	p->server->out_total += p->out.len - before;
+	if (before == 0) /* it may have waited for long, for us */
+		peer_progress(p);
 	peer_want_flush(p);
 }
 

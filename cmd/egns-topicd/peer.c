@@ -56,8 +56,8 @@ list_remove(struct peer *p)
 		s->last = p->prev;
 }
 
-static void
-progress(struct peer *p)
+void
+peer_progress(struct peer *p)
 {
 	p->progress = clock_mono();
 	if (p->server->last == p)
@@ -319,12 +319,41 @@ peer_process(struct peer *p)
 	peer_want_flush(p);
 }
 
+/* Of unfinished requests that take much memory, the one that has been silent
+ * for longest; or NULL. */
+static struct peer *
+unfinished(struct server *s)
+{
+	struct peer *p;
+
+	for (p = s->first; p != NULL; p = p->next)
+		if (p->in.len > READ_STEP && !p->stalled && !p->closing &&
+		    p->waiting == NULL)
+			break;
+	return p;
+}
+
+/* The input of p has grown: is there memory for it? */
+static void
+limit_input(struct peer *p)
+{
+	struct server *s = p->server;
+	struct fault fault;
+	struct peer *loser;
+
+	fault_set(&fault, FAULT_TOO_MANY,
+	    "too many unfinished requests: try again");
+	while (s->in_total > IN_TOTAL && (loser = unfinished(s)) != NULL)
+		lose(loser, &fault);
+	if (s->in_total > IN_TOTAL && p->in.len > READ_STEP)
+		lose(p, &fault);
+}
+
 static void
 on_read(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct peer *p = io->data;
 	struct server *s = p->server;
-	struct fault fault;
 	char *room;
 	ssize_t n;
 
@@ -341,16 +370,12 @@ on_read(struct ev_loop *loop, ev_io *io, int events)
 		peer_close(p);
 		return;
 	}
-	progress(p);
+	peer_progress(p);
 	if (n == 0)
 		p->eof = true;
 	buf_grew(&p->in, (size_t)n);
 	s->in_total += (size_t)n;
-	if (s->in_total > IN_TOTAL && p->in.len > READ_STEP) {
-		fault_set(&fault, FAULT_TOO_MANY,
-		    "too many unfinished requests: try again");
-		lose(p, &fault);
-	}
+	limit_input(p);
 	peer_process(p);
 }
 
@@ -372,7 +397,7 @@ send_out(struct peer *p)
 			peer_close(p);
 			return;
 		}
-		progress(p);
+		peer_progress(p);
 		buf_take(&p->out, (size_t)n);
 		p->server->out_total -= (size_t)n;
 	}
@@ -432,6 +457,14 @@ silent(const struct peer *p)
 	    p->owed == 0 && p->waiting == NULL;
 }
 
+/* How long may it stand still? Not long when it takes the memory of others. */
+static int64_t
+patience(const struct peer *p)
+{
+	return p->server->out_total > OUT_TOTAL && p->out.len > READ_STEP ?
+	    STALL_SHORT : STALL;
+}
+
 static void
 expire(struct peer *p, int64_t now)
 {
@@ -445,11 +478,11 @@ expire(struct peer *p, int64_t now)
 		peer_process(p);
 		return;
 	}
-	if (now - p->progress < STALL || (!unread && !partial))
+	if (now - p->progress < patience(p) || (!unread && !partial))
 		return;
 	log_info("peer %s: %s for %d seconds: closing", p->who.name,
 	    unread ? "read nothing" : "stopped in the middle of a request",
-	    (int)(STALL / CLOCK_SECOND));
+	    (int)(patience(p) / CLOCK_SECOND));
 	if (unread) {
 		peer_close(p);
 		return;

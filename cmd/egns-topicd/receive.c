@@ -83,6 +83,8 @@ receive_available(struct subscription *sub, void *arg)
 
 	(void)arg;
 	while (w != NULL && (p = w->first) != NULL) {
+		if (p->server->out_total > OUT_TOTAL)
+			return; /* asked again when something is due, or soon */
 		if (p->eof && !peer_alive(p)) {
 			peer_close(p);
 			continue;
@@ -118,15 +120,9 @@ receive_gone(struct subscription *sub, void *arg)
 void
 receive_begin(struct peer *p, struct subscription *sub)
 {
-	struct fault fault;
-
-	if (p->server->out_total > OUT_TOTAL) {
-		fault_set(&fault, FAULT_TOO_MANY,
-		    "too many answers that nobody reads: try again");
-		answer_fault(p, &fault);
-	} else if (!try_receive(p, sub)) {
-		wait_for(p, sub, p->request.wait * CLOCK_SECOND);
-		if (p->request.wait == 0 && !p->gone)
-			receive_over(p);
-	}
+	if (try_receive(p, sub))
+		return;
+	wait_for(p, sub, p->request.wait * CLOCK_SECOND);
+	if (p->request.wait == 0 && !p->gone)
+		receive_over(p);
 }

@@ -277,7 +277,12 @@ with_subscription(struct peer *p)
 		answer_fault(p, &fault);
 		return;
 	}
-	if (r->op == OP_RECEIVE)
+	if ((r->op == OP_RECEIVE || r->op == OP_PEEK) &&
+	    p->server->out_total > OUT_TOTAL) {
+		fault_set(&fault, FAULT_TOO_MANY,
+		    "too many answers that nobody reads: try again");
+		answer_fault(p, &fault);
+	} else if (r->op == OP_RECEIVE)
 		receive_begin(p, sub);
 	else if (r->op == OP_PEEK)
 		peek(p, sub);

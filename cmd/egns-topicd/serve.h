@@ -16,8 +16,9 @@
  */
 #define PEERS_MAX 4096 /* connections; the longest silent one makes room */
 #define STALL (60 * CLOCK_SECOND) /* in the middle of a line, or not reading */
+#define STALL_SHORT (2 * CLOCK_SECOND) /* likewise, while OUT_TOTAL is exceeded */
 #define OUT_HIGH (256 * 1024) /* unread answers, then no request is taken */
-#define OUT_TOTAL (64 * 1024 * 1024) /* of all peers, then no receive is */
+#define OUT_TOTAL (64 * 1024 * 1024) /* of all peers, then no event is sent */
 #define IN_TOTAL (64 * 1024 * 1024)  /* unfinished requests of all peers */
 #define ANSWER_MAX (1024 * 1024)     /* bytes of events in an answer */
 
@@ -112,6 +113,8 @@ void serve_reload(struct server *);
 int peers_open(struct server *, struct fault *);
 void peers_close(struct server *);
 void peer_close(struct peer *);
+/* Bytes went either way, or are to go now: its time begins anew. */
+void peer_progress(struct peer *);
 /* Work on what has arrived, as far as it can be taken. */
 void peer_process(struct peer *);
 /* Send what is waiting, once a turn. */
