@@ -50,7 +50,7 @@ int64_t
 num_option(const char *name, const char *text, int64_t min, int64_t max)
 {
 	struct fault f;
-	int64_t value;
+	int64_t value = 0;
 
 	if (num_parse(name, text, min, max, &value, &f) == -1)
 		errx(EX_USAGE, "%s", f.text);

@@ -280,7 +280,7 @@ key(struct parser *ps, const struct schema *s, const struct schema **member)
 static bool
 pair(struct parser *ps, const struct schema *s, jv *object)
 {
-	const struct schema *member = NULL;
+	const struct schema *member = &untyped;
 	jv name = key(ps, s, &member), v;
 
 	if (!jv_is_valid(name))

@@ -181,7 +181,7 @@ measure(jv rows)
 static void
 line(struct buf *b, jv widths, jv row, char fill)
 {
-	size_t start = b->len, gap = 0, n;
+	size_t start, gap = 0, n;
 
 	jv_object_foreach(widths, key, w) {
 		for (; gap > 0; gap--)

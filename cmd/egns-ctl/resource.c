@@ -301,7 +301,7 @@ static int
 create_namespace(struct request *r)
 {
 	struct session s = {0};
-	const char *dir = r->ctl->spool;
+	const char *dir = r->ctl->spool, *name = r->name;
 	char path[SCHEMA_PATH], buffer[64];
 	struct fault f = {0};
 	int status = 0;
@@ -310,8 +310,8 @@ create_namespace(struct request *r)
 
 	if (dir == NULL && ((dir = getenv("EGNS_SPOOL")) == NULL || !*dir))
 		dir = "spool";
-	if (r->name == NULL)
-		r->name = default_name(dir, buffer);
+	if (name == NULL)
+		name = default_name(dir, buffer);
 	given = request_apply(r, jv_object(), &status);
 	if (!jv_is_valid(given))
 		return status;
@@ -324,11 +324,11 @@ create_namespace(struct request *r)
 		return ctl_bad_usage(r->verb, "-g and --subscription are names "
 		    "of at most 90 characters without /");
 	}
-	if (schema_path(path, r->noun, NULL, r->name, &f) == -1) {
+	if (schema_path(path, r->noun, NULL, name, &f) == -1) {
 		jv_free(given);
 		return ctl_fault(&f);
 	}
-	v = schema_make(NULL, path, namespace_identity(r, r->name, given),
+	v = schema_make(NULL, path, namespace_identity(r, name, given),
 	    s.who, &changed, &f);
 	if (!jv_is_valid(v))
 		return ctl_fault(&f);

@@ -103,7 +103,7 @@ end_delivery(struct subscription *s, uint32_t slot, enum dl_reason reason,
     const struct journal_line *known)
 {
 	const struct delivery *v = &s->d.slot[slot];
-	struct journal_line line;
+	struct journal_line line = { 0 };
 	struct dl_record r = { .line = known ? known : &line,
 		.reason = reason,
 		.result = v->result,

@@ -226,7 +226,7 @@ step_body(struct peer *p)
 static bool
 step_skip(struct peer *p)
 {
-	const char *at = buf_data(&p->in), *nl = at;
+	const char *at = buf_data(&p->in), *nl;
 	size_t left = p->in.len;
 
 	while (p->lines > 0 && left > 0) {

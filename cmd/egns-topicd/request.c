@@ -252,7 +252,7 @@ static enum request_status
 read_count(struct request *r, const struct json *j, struct fault *fault)
 {
 	uint32_t t = json_member(j, 0, "count", 5);
-	int64_t n;
+	int64_t n = 0;
 
 	if (t == 0)
 		return REQUEST_OK;

@@ -76,11 +76,10 @@ store_stats(struct topic *t, struct subscription *only, struct buf *b)
 	    "{\"topic\":\"%s\",\"uid\":\"%s\",\"start\":%llu,\"end\":%llu,"
 	    "\"number\":%llu,\"unmatched\":%llu}\n",
 	    t->name, t->uid, (unsigned long long)journal_start(t->journal),
-	    (unsigned long long)(journal_end(t->journal) +
-		journal_pending(t->journal)),
-	    (unsigned long long)(journal_number(t->journal) +
-		t->pending_events),
-	    (unsigned long long)(t->unmatched + t->pending_unmatched));
+	    (unsigned long long)journal_end(t->journal) +
+	    journal_pending(t->journal),
+	    (unsigned long long)journal_number(t->journal) + t->pending_events,
+	    (unsigned long long)t->unmatched + t->pending_unmatched);
 	for (i = 0; i < t->nsubs; i++)
 		stats_subscription(t->subs[i], b);
 	return 1 + (uint32_t)t->nsubs;
@@ -158,7 +157,7 @@ sample_reasons(struct buf *b, const char *name, const char *label,
 
 static void
 sample_failed(struct buf *b, const char *name, const struct topic *t,
-    const struct subscription *s, const struct meter *m, enum metric_op op)
+    const struct subscription *s, const uint64_t *n)
 {
 	int i;
 
@@ -169,8 +168,8 @@ sample_failed(struct buf *b, const char *name, const struct topic *t,
 			s ? "EventSubscriptionName" : NULL, s ? s->name : NULL,
 			NULL };
 
-		if (m->failed[op][i] > 0)
-			metrics_sample(b, name, with, (double)m->failed[op][i]);
+		if (n[i] > 0)
+			metrics_sample(b, name, with, (double)n[i]);
 	}
 }
 
@@ -196,8 +195,7 @@ static const struct {
 /* Call fn for the topic's meter, or for that of each subscription. */
 static void
 each_meter(struct store *st, struct buf *b, enum metric_op op,
-    void (*fn)(struct buf *, const struct topic *, const struct subscription *,
-	const struct meter *, size_t),
+    void (*fn)(struct buf *, struct topic *, struct subscription *, size_t),
     size_t row)
 {
 	struct topic *t;
@@ -206,32 +204,32 @@ each_meter(struct store *st, struct buf *b, enum metric_op op,
 	for (i = 0; i < st->ntopics; i++) {
 		t = st->topics[i];
 		if (op == METRIC_PUBLISH)
-			fn(b, t, NULL, &t->meter, row);
+			fn(b, t, NULL, row);
 		else
 			for (k = 0; k < t->nsubs; k++)
-				fn(b, t, t->subs[k], &t->subs[k]->meter, row);
+				fn(b, t, t->subs[k], row);
 	}
 }
 
 static void
-put_done(struct buf *b, const struct topic *t, const struct subscription *s,
-    const struct meter *m, size_t row)
+put_done(struct buf *b, struct topic *t, struct subscription *s, size_t row)
 {
 	sample(b, operations[row].done, t, s,
-	    (double)m->done[operations[row].op]);
+	    (double)meter_of(t, s)->done[operations[row].op]);
 }
 
 static void
-put_failed(struct buf *b, const struct topic *t, const struct subscription *s,
-    const struct meter *m, size_t row)
+put_failed(struct buf *b, struct topic *t, struct subscription *s, size_t row)
 {
-	sample_failed(b, operations[row].failed, t, s, m, operations[row].op);
+	sample_failed(b, operations[row].failed, t, s,
+	    meter_of(t, s)->failed[operations[row].op]);
 }
 
 static void
-put_latency_sum(struct buf *b, const struct topic *t,
-    const struct subscription *s, const struct meter *m, size_t row)
+put_latency_sum(struct buf *b, struct topic *t, struct subscription *s,
+    size_t row)
 {
+	const struct meter *m = meter_of(t, s);
 	char name[80];
 
 	snprintf(name, sizeof(name), "%s_sum", operations[row].latency);

@@ -634,16 +634,30 @@ store_flush(struct store *st)
 	return commit_busy(st->commit) ? st->flight->number : 0;
 }
 
+static struct store *
+new_store(struct ev_loop *loop)
+{
+	struct store *st = calloc(1, sizeof(*st));
+
+	if (st == NULL)
+		return NULL;
+	if ((st->open = calloc(1, sizeof(*st->open))) != NULL &&
+	    (st->flight = calloc(1, sizeof(*st->flight))) != NULL &&
+	    (st->commit = commit_new(loop, work, done)) != NULL)
+		return st;
+	free(st->flight);
+	free(st->open);
+	free(st);
+	return NULL;
+}
+
 struct store *
 store_open(const struct spool *spool, struct ev_loop *loop,
     const struct store_hooks *hooks, struct fault *fault)
 {
-	struct store *st;
+	struct store *st = new_store(loop);
 
-	if ((st = calloc(1, sizeof(*st))) == NULL ||
-	    (st->open = calloc(1, sizeof(*st->open))) == NULL ||
-	    (st->flight = calloc(1, sizeof(*st->flight))) == NULL ||
-	    (st->commit = commit_new(loop, work, done)) == NULL) {
+	if (st == NULL) {
 		fault_errno(fault, FAULT_INTERNAL, "store");
 		return NULL;
 	}
