@@ -551,7 +551,7 @@ on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
 	ev_idle_stop(s->loop, &s->more);
 	do
 		resume(s);
-	while (store_turn(s->store));
+	while (store_turn(s->store, s->peers == 1));
 	peers_flush(s);
 	if (s->stopping && s->answers == NULL)
 		ev_break(s->loop, EVBREAK_ALL);

@@ -197,9 +197,9 @@ close_states(struct store *st)
 	st->dirty_since = 0;
 }
 
-/* Close the open window and hand it over. */
-static void
-start(struct store *st)
+/* Close the open window, for it to be made durable. */
+static struct window *
+close_window(struct store *st)
 {
 	struct window *w = st->open;
 	struct topic *t;
@@ -225,7 +225,7 @@ start(struct store *st)
 	st->open = st->flight;
 	st->flight = w;
 	st->open->number = w->number + 1;
-	commit_start(st->commit, w);
+	return w;
 }
 
 static void
@@ -610,13 +610,19 @@ stand_still(struct store *st)
 }
 
 bool
-store_turn(struct store *st)
+store_turn(struct store *st, bool alone)
 {
+	struct window *w;
+
 	if (commit_busy(st->commit))
 		return false;
 	if (something_to_commit(st)) {
-		start(st);
-		return false;
+		w = close_window(st);
+		if (alone)
+			done(w, work(w));
+		else
+			commit_start(st->commit, w);
+		return alone;
 	}
 	if (!st->still)
 		return false;
@@ -696,7 +702,7 @@ store_close(struct store *st)
 	while (commit_busy(st->commit) || st->urgent || st->touched != NULL ||
 	    (st->dirty != NULL && clock_mono() >= st->retry_at)) {
 		if (!commit_busy(st->commit))
-			start(st);
+			commit_start(st->commit, close_window(st));
 		ev_run(st->loop, EVRUN_ONCE);
 	}
 	if (st->dirty != NULL)

@@ -54,10 +54,11 @@ uint64_t store_flush(struct store *);
 
 /*
  * Once a turn of the loop, before it sleeps: starts a commit when there is
- * something to commit and none is under way. True: it stood still and does not
- * any more, so that requests can be taken again.
+ * something to commit and none is under way. `alone`: there is one peer only,
+ * which waits for the disk in any case; handing the window to the thread and back
+ * would be a detour. True: something is done that requests may have waited for.
  */
-bool store_turn(struct store *);
+bool store_turn(struct store *, bool alone);
 
 /* So much is pending that no publish may come until it is committed. */
 bool store_held(const struct store *);
