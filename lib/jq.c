@@ -179,6 +179,12 @@ jq_int(jv v, int64_t otherwise)
 	return n < -0x1p63 ? INT64_MIN : (int64_t)n;
 }
 
+jv
+jq_set_number(jv object, const char *name, uint64_t n)
+{
+	return jv_object_set(object, jv_string(name), jv_number((double)n));
+}
+
 /* Step over a word that a text begins with. */
 static const char *
 skip(const char *text, const char *word)

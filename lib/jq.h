@@ -35,6 +35,9 @@ const char *jq_str(jv v, const char *path);
 /* A number (consumed) without its fraction; `otherwise` when it is none. */
 int64_t jq_int(jv, int64_t otherwise);
 
+/* The object (consumed) with a number as a member. */
+jv jq_set_number(jv object, const char *name, uint64_t);
+
 /*
  * Compile an expression: NULL and a fault that carries jq's own words. A
  * program is used again for value after value. It cannot import files.

@@ -6,6 +6,7 @@
 
 #include "audit.h"
 #include "ctl.h"
+#include "jq.h"
 
 #define SAID_MAX 20 /* differences of one thing that are told one by one */
 
@@ -84,29 +85,23 @@ check_ledger(struct ledger *l, bool running, struct fault *f)
 /* ---- the numbers ---- */
 
 static jv
-set(jv v, const char *name, uint64_t n)
-{
-	return jv_object_set(v, jv_string(name), jv_number((double)n));
-}
-
-static jv
 account_row(const struct ledger *l, const struct account *a)
 {
 	jv v = jv_object();
 
 	v = jv_object_set(v, jv_string("topic"), jv_string(l->topic));
 	v = jv_object_set(v, jv_string("subscription"), jv_string(a->name));
-	v = set(v, "matched", a->matched);
-	v = set(v, "cursor", a->cursor);
-	v = set(v, "pending", a->pending);
-	v = set(v, "inFlight", a->in_flight);
-	v = set(v, "acknowledged", a->acknowledged);
-	v = set(v, "deadLettered", a->dead_lettered);
-	v = set(v, "dropped", a->dropped);
-	v = set(v, "settledBefore", a->settled_before);
-	v = set(v, "deadLetterRecords", a->letters.n);
-	v = set(v, "droppedRecords", a->drops.n);
-	return set(v, "differences", a->differences);
+	v = jq_set_number(v, "matched", a->matched);
+	v = jq_set_number(v, "cursor", a->cursor);
+	v = jq_set_number(v, "pending", a->pending);
+	v = jq_set_number(v, "inFlight", a->in_flight);
+	v = jq_set_number(v, "acknowledged", a->acknowledged);
+	v = jq_set_number(v, "deadLettered", a->dead_lettered);
+	v = jq_set_number(v, "dropped", a->dropped);
+	v = jq_set_number(v, "settledBefore", a->settled_before);
+	v = jq_set_number(v, "deadLetterRecords", a->letters.n);
+	v = jq_set_number(v, "droppedRecords", a->drops.n);
+	return jq_set_number(v, "differences", a->differences);
 }
 
 static jv
@@ -115,12 +110,12 @@ ledger_row(const struct ledger *l)
 	jv v = jv_object();
 
 	v = jv_object_set(v, jv_string("topic"), jv_string(l->topic));
-	v = set(v, "events", l->events);
-	v = set(v, "bytes", l->bytes);
-	v = set(v, "start", l->start);
-	v = set(v, "end", l->end);
-	v = set(v, "number", l->number);
-	return set(v, "differences", l->differences);
+	v = jq_set_number(v, "events", l->events);
+	v = jq_set_number(v, "bytes", l->bytes);
+	v = jq_set_number(v, "start", l->start);
+	v = jq_set_number(v, "end", l->end);
+	v = jq_set_number(v, "number", l->number);
+	return jq_set_number(v, "differences", l->differences);
 }
 
 static uint64_t
@@ -160,7 +155,7 @@ print(struct ctl *ctl, const struct books *b, uint64_t broken)
 	all = jv_object_set(all, jv_string("balanced"),
 	    jv_bool(differences(b) + broken == 0));
 	all = jv_object_set(all, jv_string("topicd"), jv_bool(b->running));
-	all = set(all, "differences", differences(b) + broken);
+	all = jq_set_number(all, "differences", differences(b) + broken);
 	all = jv_object_set(all, jv_string("topics"), topics);
 	all = jv_object_set(all, jv_string("subscriptions"), accounts);
 	return ctl_print(ctl, all);

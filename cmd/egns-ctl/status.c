@@ -13,6 +13,7 @@
 #include "ctl.h"
 #include "daemons.h"
 #include "file.h"
+#include "jq.h"
 #include "maildir.h"
 #include "stats.h"
 
@@ -127,12 +128,6 @@ add_counts(jv line, void *arg)
 }
 
 static jv
-set_number(jv row, const char *name, uint64_t n)
-{
-	return jv_object_set(row, jv_string(name), jv_number((double)n));
-}
-
-static jv
 topicd_counts(struct status *s, jv row)
 {
 	struct counts c = { 0 };
@@ -142,13 +137,13 @@ topicd_counts(struct status *s, jv row)
 		problem(s, f.text, "run/topicd.sock", 0);
 		return row;
 	}
-	row = set_number(row, "topics", c.topics);
-	row = set_number(row, "subscriptions", c.subscriptions);
-	row = set_number(row, "events", c.events);
-	row = set_number(row, "pending", c.pending);
-	row = set_number(row, "inFlight", c.in_flight);
-	row = set_number(row, "deadLettered", c.dead_lettered);
-	return set_number(row, "dropped", c.dropped);
+	row = jq_set_number(row, "topics", c.topics);
+	row = jq_set_number(row, "subscriptions", c.subscriptions);
+	row = jq_set_number(row, "events", c.events);
+	row = jq_set_number(row, "pending", c.pending);
+	row = jq_set_number(row, "inFlight", c.in_flight);
+	row = jq_set_number(row, "deadLettered", c.dead_lettered);
+	return jq_set_number(row, "dropped", c.dropped);
 }
 
 /* A daemon writes its pid into its lock when it starts. */
