@@ -65,6 +65,21 @@ daemons_needed(const struct spool *spool, const char *names[DAEMONS_MAX],
 	return n;
 }
 
+pid_t
+daemons_running(const struct spool *spool, const char **name)
+{
+	pid_t pid;
+	size_t i;
+
+	for (i = 0; i < COUNT; i++) {
+		*name = daemons[i].name;
+		if ((pid = spool_holder(spool, *name)) != 0)
+			return pid;
+	}
+	*name = "up";
+	return spool_holder(spool, *name);
+}
+
 /* ---- reload ---- */
 
 static int

@@ -1,7 +1,7 @@
 #ifndef DAEMONS_H
 #define DAEMONS_H
 
-#include <stddef.h>
+#include <sys/types.h>
 
 #include "fault.h"
 #include "spool.h"
@@ -15,5 +15,8 @@
 /* Those that this namespace needs: how many, or -1 and a fault. */
 int daemons_needed(const struct spool *, const char *names[DAEMONS_MAX],
     struct fault *);
+
+/* The pid of a daemon that runs, or of up, and its name; 0: none does. */
+pid_t daemons_running(const struct spool *, const char **name);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "buf.h"
 #include "ctl.h"
+#include "daemons.h"
 #include "jq.h"
 #include "maildir.h"
 #include "odata.h"
@@ -538,18 +539,15 @@ delete_namespace(struct session *s)
 		"namespace", "topics", "route", "deadletter", "dropped",
 		"sessions", "containers", "replay", "metrics", "run",
 	};
-	static const char *const daemons[] = {
-		"topicd", "brokerd", "route", "push", "dlq", "httpd", "up"
-	};
+	const char *daemon;
 	struct fault f;
 	pid_t pid;
 
-	for (size_t i = 0; i < sizeof(daemons) / sizeof(daemons[0]); i++)
-		if ((pid = spool_holder(&s->spool, daemons[i])) != 0) {
-			fault_set(&f, FAULT_CONFLICT, "%s runs (process %d): "
-			    "egns-ctl down first", daemons[i], (int)pid);
-			return ctl_fault(&f);
-		}
+	if ((pid = daemons_running(&s->spool, &daemon)) != 0) {
+		fault_set(&f, FAULT_CONFLICT, "%s runs (process %d): "
+		    "egns-ctl down first", daemon, (int)pid);
+		return ctl_fault(&f);
+	}
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		if (spool_remove(s->spool.fd, parts[i]) == -1) {
 			fault_errno(&f, FAULT_INTERNAL, "%s", parts[i]);
