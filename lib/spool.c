@@ -18,8 +18,8 @@
 #define MARK "namespace/changes.ndjson"
 #define NAME_LIMIT 64 /* bytes of "run/NAME.lock" and the like */
 
-const char *
-spool_locate(const char *flag)
+static const char *
+locate(const char *flag)
 {
 	const char *env = getenv("EGNS_SPOOL");
 
@@ -50,7 +50,7 @@ no_spool(const char *path, struct fault *f)
 int
 spool_open(struct spool *sp, const char *flag, struct fault *f)
 {
-	const char *path = spool_locate(flag);
+	const char *path = locate(flag);
 
 	*sp = (struct spool){ .fd = -1 };
 	sp->fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);

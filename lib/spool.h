@@ -15,11 +15,11 @@ struct spool {
 	char *path; /* as it was given; for messages */
 };
 
-/* -C, else $EGNS_SPOOL, else ./spool, else /var/spool/egns. A spool is a
- * directory that has namespace/changes.ndjson. */
-const char *spool_locate(const char *flag);
-
-/* 0, or -1 with a fault (NotFound: says how to create one). */
+/*
+ * Open what -C names, else $EGNS_SPOOL, else ./spool, else /var/spool/egns. A
+ * spool is a directory that has namespace/changes.ndjson. 0, or -1 with a fault
+ * (NotFound: says how to create one).
+ */
 int spool_open(struct spool *, const char *flag, struct fault *);
 void spool_close(struct spool *);
 

@@ -13,7 +13,7 @@
  * --only-show-errors, --verbose, --debug, --subscription, -g).
  */
 struct ctl {
-	const char *spool;  /* -C, or NULL: see spool_locate() */
+	const char *spool;  /* -C, or NULL: see spool_open() */
 	const char *output; /* json, jsonc, table, tsv, none */
 	const char *query;  /* --query; NULL */
 	const char *jq;     /* --jq; NULL */
