@@ -683,6 +683,14 @@ collect(const char *path, jv resource, void *arg)
 	return 0;
 }
 
+/* Looking for what is below sorts what is pending: not for each of 400,000. */
+static bool
+can_have_below(const char *path)
+{
+	return strcmp(path, "namespace") == 0 ||
+	    (strncmp(path, "topics/", 7) == 0 && strchr(path + 7, '/') == NULL);
+}
+
 int
 registry_delete(struct registry *r, const char *path, struct fault *f)
 {
@@ -692,6 +700,8 @@ registry_delete(struct registry *r, const char *path, struct fault *f)
 
 	if (!registry_has(r, path))
 		return fault_set(f, FAULT_NOT_FOUND, "%s: not found", path);
+	if (!can_have_below(path))
+		return pend(r, path, NULL, 0, f);
 	paths = tclistnew();
 	tclistpush2(paths, path);
 	buf_printf(&below, "%s/", path);

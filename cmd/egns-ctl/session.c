@@ -135,8 +135,10 @@ session_delete(struct session *s, const char *path, struct fault *f)
 	struct scoped sc = { jq_get(v, "id"), tclistnew() };
 	int rc = 0;
 
-	/* a namesake made later must not inherit what was granted */
-	if (jv_get_kind(sc.id) == JV_KIND_STRING)
+	/* a namesake made later must not inherit what was granted; only topics
+	 * and what is below them are scopes that can go */
+	if (jv_get_kind(sc.id) == JV_KIND_STRING &&
+	    strncmp(path, "topics/", strlen("topics/")) == 0)
 		registry_each(s->registry, "roleAssignments/", collect_scoped,
 		    &sc);
 	for (int i = 0; rc == 0 && i < tclistnum(sc.paths); i++)
