@@ -634,7 +634,7 @@ pend(struct registry *r, const char *path, char *text, size_t len,
 		p->len = len;
 		return 0;
 	}
-	if (r->npending == r->cap) {
+	if (r->pending == NULL || r->npending == r->cap) {
 		cap = r->cap == 0 ? 16 : 2 * r->cap;
 		p = realloc(r->pending, cap * sizeof(*p));
 		if (p == NULL)
