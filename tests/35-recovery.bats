@@ -199,6 +199,20 @@ ids() {
 		'["t01","TopicDeleted"]' ]
 }
 
+# Without it, what a crash in the middle leaves would be the new topic's.
+@test "of a topic that was deleted and made again the checkpoint goes last" {
+	five
+	egns-ctl namespace topic delete -n t01 --yes
+	topic t01
+	PRELOAD=$(ldd "$B/egns-topicd" |
+		awk '/lib(a|ub)san/ { printf "%s ", $3 }')$B/tests/crash/shim.so
+	SHIM_PATH=/t01/ SHIM_CALLS=unlink,rmdir SHIM_TRACE=$PWD/trace \
+		start egns-topicd
+	grep -q ' unlink .*/log$' trace
+	awk '/checkpoint.json$/ { last = 1; next }
+		/(log|subscriptions)(\/|$)/ && last { exit 1 }' trace
+}
+
 @test "a subscription deleted while topicd was down leaves a record" {
 	five
 	egns-ctl namespace topic event-subscription delete --topic-name t01 \

@@ -182,6 +182,8 @@ bool topic_remove(struct topic *, size_t i, const char *reason);
 /* Directories of what was deleted while nobody looked: of topics, or of the
  * subscriptions of one. */
 void topic_remove_strays(struct store *, struct topic *);
+/* All files of a topic that is gone. 0, or -1 and errno. */
+int topic_remove_files(struct store *, const char *name);
 /* Segments that are past retention and needed by nobody: is there one, and
  * remove them. What nobody needs has to be on disk. */
 bool topic_has_old_segment(struct topic *, int64_t now);

@@ -442,19 +442,18 @@ static void
 remove_topic(struct store *st, size_t i)
 {
 	struct topic *t = st->topics[i];
-	char path[128];
 	bool recorded = true;
 
 	while (t->nsubs > 0)
 		if (!topic_remove(t, t->nsubs - 1, "TopicDeleted"))
 			recorded = false;
-	snprintf(path, sizeof(path), "topics/%s", t->name);
+	if (recorded && topic_remove_files(st, t->name) == -1)
+		log_warn("topic '%s': removing its files: %s", t->name,
+		    strerror(errno));
 	topic_close(t);
 	memmove(&st->topics[i], &st->topics[i + 1],
 	    (st->ntopics - i - 1) * sizeof(st->topics[0]));
 	st->ntopics--;
-	if (recorded && spool_remove(st->spool->fd, path) == -1)
-		log_warn("%s: %s", path, strerror(errno));
 }
 
 struct take_up {

@@ -261,6 +261,23 @@ open_dir(struct topic *t, struct fault *fault)
 	return 0;
 }
 
+int
+topic_remove_files(struct store *st, const char *name)
+{
+	/* The checkpoint tells whose they are, so it goes last: a topic of the
+	 * same name must not take what a crash leaves for its own. */
+	static const char *const order[] = { "/log", "/subscriptions", "" };
+	char path[128];
+	size_t i;
+
+	for (i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		snprintf(path, sizeof(path), "topics/%s%s", name, order[i]);
+		if (spool_remove(st->spool->fd, path) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 /* A directory left by an earlier topic of the same name is not ours. */
 static int
 clear_stale(struct topic *t, jv *checkpoint, struct fault *fault)
@@ -282,7 +299,7 @@ clear_stale(struct topic *t, jv *checkpoint, struct fault *fault)
 	if (!topic_gone(t->store, t->name, NULL, "TopicDeleted", ""))
 		return fault_set(fault, FAULT_TOO_MANY, "%s: dropped/ cannot be "
 		    "written", path);
-	if (spool_remove(t->store->spool->fd, path) == -1)
+	if (topic_remove_files(t->store, t->name) == -1)
 		return fault_errno(fault, FAULT_INTERNAL, "%s", path);
 	return open_dir(t, fault);
 }
