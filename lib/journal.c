@@ -482,9 +482,8 @@ find_segment(struct journal *j, uint64_t offset)
 	return &j->seg[low];
 }
 
-/* Can a line begin there? -1 and errno when that cannot be seen. */
-static int
-begins_line(struct journal *j, uint64_t offset)
+int
+journal_begins(struct journal *j, uint64_t offset)
 {
 	const struct segment *s;
 	char before;
@@ -512,7 +511,7 @@ recover(struct journal *j, uint64_t trusted)
 	int rc;
 
 	j->fd = segment_open(j->dir, last->start, O_RDWR);
-	if (j->fd == -1 || (rc = begins_line(j, trusted)) == -1)
+	if (j->fd == -1 || (rc = journal_begins(j, trusted)) == -1)
 		return -1;
 	if (rc == 0 || trusted < journal_start(j))
 		trusted = journal_start(j);

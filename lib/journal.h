@@ -116,6 +116,9 @@ int journal_sync(const struct journal_sync *);
  */
 void journal_rollback(struct journal *);
 
+/* Can a line begin there? 1 or 0; -1 and errno when that cannot be seen. */
+int journal_begins(struct journal *, uint64_t offset);
+
 /*
  * Read the line that begins at offset. Pointers are valid until the next read.
  * 0; -1 and errno: EBADMSG when it is corrupt (offset, and len up to its

@@ -88,6 +88,34 @@ ids() {
 	egns-ctl audit
 }
 
+# damaged BYTES AT - a queue with other bytes at this entry: topicd ends there,
+# and not again.
+damaged() {
+	stop egns-topicd
+	printf '%b' "$1" | dd of="$sub/queue" bs=8 seek="$2" conv=notrunc status=none
+	start egns-topicd
+	run egns-pull receive -t t01 -s s01 -n 9 -w 0
+	gone egns-topicd
+	[ "$status" -eq 74 ]
+	grep 'damaged: stopping, the next start makes it anew' egns-topicd.log
+	start egns-topicd
+}
+
+@test "a queue that makes no sense is rebuilt from the log" {
+	ns t01/s01
+	start egns-topicd
+	{ event 1; event 2; event 3; } | egns-ctl publish -t t01
+	damaged '\0\0\0\0\0\0\0\0' 1
+	[ "$(ids)" = '1 2 3 ' ]
+	{ event 4; event 5; event 6; } | egns-ctl publish -t t01
+	damaged '\7' 4
+	[ "$(ids)" = '4 5 6 ' ]
+	{ event 7; event 8; event 9; } | egns-ctl publish -t t01
+	damaged '\7\7\7\7\7\7\7\7' 8
+	[ "$(ids)" = '7 8 9 ' ]
+	egns-ctl audit
+}
+
 @test "a missing state file costs deliveries over again, and no event" {
 	five
 	rm "$sub/state.ndjson"

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 #include "base64.h"
 #include "clock.h"
@@ -71,6 +73,32 @@ read_line(struct subscription *s, uint64_t offset, struct journal_line *line)
 			       "not there any more");
 	errno = EBADMSG;
 	return -1;
+}
+
+/*
+ * The line of the event at the cursor, as read_line. A queue that points to where
+ * no line is says nothing about which events are waiting: the next start makes it
+ * anew from the log.
+ */
+static int
+read_front(struct subscription *s, struct journal_line *line)
+{
+	struct journal *j = s->topic->journal;
+	uint64_t offset = UINT64_MAX;
+
+	if (queue_get(&s->queue, s->d.cursor, &offset) == -1 && errno != ENOENT)
+		store_die(errno, s->queue_path);
+	if (offset < journal_start(j)) /* somebody has removed its segment */
+		return read_line(s, offset, line);
+	if (offset < journal_end(j)) {
+		if (read_line(s, offset, line) == 0)
+			return 0;
+		if (journal_begins(j, offset) == 1)
+			return -1;
+	}
+	unlinkat(s->topic->dir, s->queue_path, 0);
+	log_fatal(EX_IOERR, "topic '%s': %s: damaged: stopping, the next start "
+	    "makes it anew", s->topic->name, s->queue_path);
 }
 
 /* No more ends now: the disk is full, others want their turn, or what has ended
@@ -204,15 +232,12 @@ next_new(struct subscription *s, int64_t now, size_t room, bool any,
     struct buf *out)
 {
 	struct journal_line line;
-	uint64_t offset;
 	uint32_t slot;
 	bool broken;
 
 	if (s->d.cursor >= s->visible)
 		return NEXT_NONE;
-	if (queue_get(&s->queue, s->d.cursor, &offset) == -1)
-		store_die(errno, s->queue_path);
-	broken = read_line(s, offset, &line) == -1;
+	broken = read_front(s, &line) == -1;
 	if (broken || line.time + s->ttl <= now) {
 		if (turn_is_over(s->topic->store))
 			return NEXT_NONE;
@@ -222,7 +247,7 @@ next_new(struct subscription *s, int64_t now, size_t room, bool any,
 	}
 	if (any && line.event_len > room)
 		return NEXT_FULL;
-	if ((slot = deliveries_new(&s->d, offset)) == DELIVERY_NONE)
+	if ((slot = deliveries_new(&s->d, line.offset)) == DELIVERY_NONE)
 		return NEXT_NONE;
 	cursor_pass(s, &line);
 	hand_out(s, slot, &line, now, out);
@@ -486,17 +511,14 @@ static int64_t
 sweep_queue(struct subscription *s, int64_t now)
 {
 	struct journal_line line;
-	uint64_t offset;
 	bool broken;
 
 	for (; s->d.cursor < s->visible; s->head = UINT64_MAX) {
 		if (s->head == s->d.cursor && s->head_time + s->ttl > now)
 			return s->head_time + s->ttl;
-		if (queue_get(&s->queue, s->d.cursor, &offset) == -1)
-			store_die(errno, s->queue_path);
 		if (turn_is_over(s->topic->store))
 			return now;
-		broken = read_line(s, offset, &line) == -1;
+		broken = read_front(s, &line) == -1;
 		s->head = s->d.cursor;
 		s->head_time = line.time;
 		if (!broken && line.time + s->ttl > now)
