@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # What topicd makes of what it finds on disk.
+# shellcheck disable=SC2030,SC2031 # each test has its own status
 load lib
 
 log=spool/topics/t01/log/00000000000000000000.ndjson
@@ -39,7 +40,7 @@ ids() {
 	{ event 2; event 3; event 4; } >batch
 	egns-ctl publish -t t01 batch
 	crash egns-topicd
-	head -n -1 "$log" >cut && cat cut >"$log"
+	head -n -1 "$log" >shorter && cat shorter >"$log"
 	start egns-topicd
 	[ "$(ids)" = '1 ' ]
 	event 5 | egns-ctl publish -t t01
@@ -49,7 +50,7 @@ ids() {
 
 @test "a log that somebody made shorter is noticed, and the rest served" {
 	five
-	head -n 4 "$log" >cut && cat cut >"$log"
+	head -n 4 "$log" >shorter && cat shorter >"$log"
 	start egns-topicd
 	grep -q 'somebody made it shorter' egns-topicd.log
 	[ "$(ids)" = '3 4 ' ]
@@ -232,6 +233,7 @@ damaged() {
 	five
 	egns-ctl namespace topic delete -n t01 --yes
 	topic t01
+	export PRELOAD
 	PRELOAD=$(ldd "$B/egns-topicd" |
 		awk '/lib(a|ub)san/ { printf "%s ", $3 }')$B/tests/crash/shim.so
 	SHIM_PATH=/t01/ SHIM_CALLS=unlink,rmdir SHIM_TRACE=$PWD/trace \
