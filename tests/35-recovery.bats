@@ -37,8 +37,8 @@ ids() {
 	ns t01/s01
 	start egns-topicd
 	event 1 | egns-ctl publish -t t01
-	{ event 2; event 3; event 4; } >batch
-	egns-ctl publish -t t01 batch
+	{ event 2; event 3; event 4; } >three
+	egns-ctl publish -t t01 three
 	crash egns-topicd
 	head -n -1 "$log" >shorter && cat shorter >"$log"
 	start egns-topicd
