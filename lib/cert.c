@@ -35,7 +35,7 @@ one_in_armour(const char *text, size_t len)
 static int
 decode(struct buf *out, const char *text)
 {
-	struct buf packed = {0};
+	struct buf packed = { 0 };
 	char *room;
 	long n = -1;
 
@@ -69,7 +69,7 @@ load(const char *data, size_t len)
 static WOLFSSL_X509 *
 read_text(const char *text)
 {
-	struct buf bytes = {0};
+	struct buf bytes = { 0 };
 	WOLFSSL_X509 *x = NULL;
 
 	if (strstr(text, BEGIN) != NULL)

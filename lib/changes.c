@@ -126,7 +126,7 @@ int
 changes_walk(const char *text, size_t len, struct changes_mark *mark,
     int (*change)(const struct change *, void *), void *arg, struct fault *f)
 {
-	struct json json = {0};
+	struct json json = { 0 };
 	struct change c;
 	const char *nl;
 	size_t at = mark->offset, n;

@@ -117,7 +117,7 @@ identifier_len(const char *p)
 static void
 wrap(struct buf *left, const char *before, const char *after)
 {
-	struct buf b = {0};
+	struct buf b = { 0 };
 
 	buf_str(&b, before);
 	if (left->len > 0)
@@ -166,7 +166,7 @@ name(struct parser *ps, struct buf *out)
 static int
 raw_string(struct parser *ps, struct buf *out)
 {
-	struct buf b = {0};
+	struct buf b = { 0 };
 
 	for (ps->p++; *ps->p != '\''; ps->p++) {
 		if (*ps->p == '\0') {
@@ -304,7 +304,7 @@ projected(struct parser *ps, struct buf *right)
 static int
 project(struct parser *ps, struct buf *left, const char *source)
 {
-	struct buf right = {0};
+	struct buf right = { 0 };
 	int rc = projected(ps, &right);
 
 	if (rc == 0) {
@@ -321,7 +321,7 @@ project(struct parser *ps, struct buf *left, const char *source)
 static int
 filtered(struct parser *ps, struct buf *left)
 {
-	struct buf condition = {0};
+	struct buf condition = { 0 };
 	int rc = expression(ps, &condition, 0);
 
 	if (rc == 0 && !take(ps, "]"))
@@ -356,7 +356,7 @@ whole(struct parser *ps, long *n)
 static int
 slice(struct parser *ps, struct buf *left, bool has_from, long from)
 {
-	struct buf text = {0};
+	struct buf text = { 0 };
 	bool has_to = false, has_step = false;
 	long to = 0, step = 1;
 	int rc;
@@ -429,7 +429,7 @@ is_index(struct parser *ps)
 static int
 multiselect_list(struct parser *ps, struct buf *out)
 {
-	struct buf item = {0};
+	struct buf item = { 0 };
 	const char *sep = "";
 	int rc;
 
@@ -455,7 +455,7 @@ multiselect_list(struct parser *ps, struct buf *out)
 static int
 multiselect_hash(struct parser *ps, struct buf *out)
 {
-	struct buf item = {0};
+	struct buf item = { 0 };
 	const char *sep = "";
 	int rc;
 
@@ -541,7 +541,7 @@ prefix(struct parser *ps, struct buf *out)
 static int
 member(struct parser *ps, struct buf *left)
 {
-	struct buf right = {0};
+	struct buf right = { 0 };
 	int rc;
 
 	if (take(ps, "*"))
@@ -568,7 +568,7 @@ member(struct parser *ps, struct buf *left)
 static int
 binary(struct parser *ps, struct buf *left, int power, const char *form)
 {
-	struct buf right = {0}, out = {0};
+	struct buf right = { 0 }, out = { 0 };
 	int rc = expression(ps, &right, power);
 
 	for (; rc == 0 && *form != '\0'; form++)
@@ -663,7 +663,7 @@ int
 query_translate(struct buf *out, const char *query, struct fault *f)
 {
 	struct parser ps = { .begin = query, .p = query, .fault = f };
-	struct buf text = {0};
+	struct buf text = { 0 };
 	int rc = expression(&ps, &text, 0);
 
 	blanks(&ps);

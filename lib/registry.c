@@ -121,7 +121,7 @@ index_sound(const struct registry *r)
 static bool
 index_mark(struct registry *r)
 {
-	struct changes_mark m = {0};
+	struct changes_mark m = { 0 };
 	uintmax_t offset, transaction, line;
 	char *text, crc[8];
 	struct stat st;
@@ -695,7 +695,7 @@ int
 registry_delete(struct registry *r, const char *path, struct fault *f)
 {
 	TCLIST *paths;
-	struct buf below = {0};
+	struct buf below = { 0 };
 	int rc = -1;
 
 	if (!registry_has(r, path))
@@ -743,7 +743,7 @@ append(struct registry *r, const char *who, struct changes_mark *end)
 		.transaction = r->mark.transaction + 1,
 		.of = (uint32_t)r->npending,
 	};
-	struct buf b = {0};
+	struct buf b = { 0 };
 	int64_t now = clock_now();
 	size_t at;
 	int rc = 0;
@@ -779,7 +779,7 @@ append(struct registry *r, const char *who, struct changes_mark *end)
 static int
 commit_log(struct registry *r, const char *who, struct fault *f)
 {
-	struct changes_mark end = {0};
+	struct changes_mark end = { 0 };
 	enum fault_code code;
 
 	if (append(r, who, &end) == 0) {
@@ -798,7 +798,7 @@ static int
 commit_index(struct registry *r, bool big, struct fault *f)
 {
 	struct changes_mark after = r->mark;
-	struct change c = {0};
+	struct change c = { 0 };
 	int rc;
 
 	if (!big && file_lock(r->dir, LOCK_EX) == -1)

@@ -131,7 +131,7 @@ roles_add(struct roles *r, jv resource, struct fault *f)
 	const char *principal = jq_str(resource, "properties.principalName");
 	const char *role = jq_str(resource, "properties.roleDefinitionName");
 	const char *scope = jq_str(resource, "properties.scope");
-	struct grant g = {0}, *more;
+	struct grant g = { 0 }, *more;
 	int rc = 0;
 
 	if (name == NULL || principal == NULL || role == NULL || scope == NULL)

@@ -342,7 +342,7 @@ check_enum(struct check *c, const struct schema *s, jv v)
 	const char *text = jv_string_value(v), *p = s->values, *from, *to;
 	size_t len = strlen(text), from_len, to_len;
 	char q[QUOTE_MAX], list[160];
-	struct buf b = {0};
+	struct buf b = { 0 };
 
 	while (p != NULL) {
 		p = next_value(p, &from, &from_len, &to, &to_len);
@@ -953,7 +953,7 @@ static bool
 check_filters(struct making *m, jv properties)
 {
 	struct filter *filter;
-	struct fault f = {0};
+	struct fault f = { 0 };
 
 	filter = filter_compile(jq_get(properties, "filtersConfiguration"),
 	    &f);

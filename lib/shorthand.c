@@ -70,7 +70,7 @@ string(struct parser *ps, const char *text, size_t len)
 static jv
 single_quoted(struct parser *ps)
 {
-	struct buf b = {0};
+	struct buf b = { 0 };
 	jv s;
 
 	for (ps->p++;; ps->p++) {

@@ -146,7 +146,7 @@ width(const char *s, size_t len)
 static size_t
 cell_width(jv v)
 {
-	struct buf b = {0};
+	struct buf b = { 0 };
 	size_t n;
 
 	cell(&b, v);

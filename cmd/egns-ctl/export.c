@@ -45,8 +45,8 @@ export_one(const char *path, jv v, void *arg)
 int
 verb_export(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
 {
-	struct session s = {0};
-	struct buf b = {0};
+	struct session s = { 0 };
+	struct buf b = { 0 };
 	int rc;
 
 	(void)argv;
@@ -95,7 +95,7 @@ fault_at_line(const struct applying *a, const char *path, const struct fault *f)
 static void
 differences(const char *where, jv old, jv new)
 {
-	struct buf b = {0}, name = {0};
+	struct buf b = { 0 }, name = { 0 };
 	jv both;
 
 	if (jv_equal(jv_copy(old), jv_copy(new))) {
@@ -139,7 +139,7 @@ put(struct applying *a, const char *path, jv given)
 {
 	struct registry *r = a->session.registry;
 	const struct schema_noun *noun = schema_noun(path);
-	struct fault f = {0};
+	struct fault f = { 0 };
 	bool changed, there = registry_has(r, path);
 	jv v = schema_make(r, path, given, a->session.who, &changed, &f);
 
@@ -169,7 +169,7 @@ check_name(struct applying *a, jv v)
 	jv namespace = registry_get(a->session.registry, "namespace");
 	const char *ours = jq_str(namespace, "name"), *theirs =
 	    jq_str(v, "name");
-	struct fault f = {0};
+	struct fault f = { 0 };
 	char q[QUOTE_MAX];
 
 	if (theirs != NULL && strcmp(ours, theirs) != 0)
@@ -199,7 +199,7 @@ apply_line(struct applying *a, const char *text, size_t len)
 {
 	const struct schema_noun *noun;
 	char path[SCHEMA_PATH];
-	struct fault f = {0};
+	struct fault f = { 0 };
 	jv v = jq_parse(text, len, &f);
 	int size;
 

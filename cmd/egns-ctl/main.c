@@ -202,7 +202,7 @@ nearest(char best[64], const char *help, const char *flag)
 int
 ctl_unknown_flag(const struct verb *verb, const char *flag)
 {
-	struct buf help = {0};
+	struct buf help = { 0 };
 	char best[64], q[QUOTE_MAX];
 
 	buf_str(&help, verb->usage);
@@ -296,7 +296,7 @@ list_verbs(FILE *out, const char *prefix)
 static int
 help_verb(const struct verb *verb)
 {
-	struct buf b = {0};
+	struct buf b = { 0 };
 
 	printf("usage: egns-ctl %s\n\n", verb->usage);
 	if (on_resources(verb))

@@ -58,7 +58,7 @@ evaluate(struct printing *p, const char *expression, jv v, struct fault *f)
 static int
 query(struct printing *p, const char *text, jv v, struct fault *f)
 {
-	struct buf b = {0};
+	struct buf b = { 0 };
 	int rc = query_translate(&b, text, f);
 
 	if (rc == 0) {
@@ -83,7 +83,7 @@ int
 ctl_print(struct ctl *ctl, jv v)
 {
 	struct printing p = { .ctl = ctl };
-	struct fault f = {0};
+	struct fault f = { 0 };
 	int rc = 0;
 
 	if (ctl->query != NULL)

@@ -426,9 +426,9 @@ static int
 say(const struct request_change *c, const struct shorthand *sh)
 {
 	const char *text = sh->fault->text, *name = c->path;
-	struct fault f = {0};
+	struct fault f = { 0 };
 	char q[QUOTE_MAX];
-	struct buf b = {0};
+	struct buf b = { 0 };
 	size_t len;
 
 	if (sh->help != NULL) {
@@ -453,7 +453,7 @@ jv
 request_apply(const struct request *r, jv v, int *status)
 {
 	static const char *const modes[] = { "queue", "push" };
-	struct fault f = {0};
+	struct fault f = { 0 };
 	struct shorthand sh = { .force_string = r->force_string, .fault = &f };
 
 	for (int i = 0; i < r->nchanges; i++) {

@@ -100,7 +100,7 @@ get(struct session *s, const char *path, int *status)
 static jv
 put(struct session *s, const char *path, jv given, int *status)
 {
-	struct fault f = {0};
+	struct fault f = { 0 };
 	bool changed = false;
 	jv v = schema_make(s->registry, path, given, s->who, &changed, &f);
 
@@ -267,7 +267,7 @@ default_name(const char *dir, char name[64])
 static bool
 holds_namespace(const char *dir)
 {
-	struct session s = {0};
+	struct session s = { 0 };
 	bool holds = false;
 
 	if (spool_open(&s.spool, dir, NULL) == -1)
@@ -301,10 +301,10 @@ namespace_identity(const struct request *r, const char *name, jv given)
 static int
 create_namespace(struct request *r)
 {
-	struct session s = {0};
+	struct session s = { 0 };
 	const char *dir = r->ctl->spool, *name = r->name;
 	char path[SCHEMA_PATH], buffer[64];
-	struct fault f = {0};
+	struct fault f = { 0 };
 	int status = 0;
 	bool changed;
 	jv given, v;
@@ -348,7 +348,7 @@ create_namespace(struct request *r)
 int
 verb_create(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
 {
-	struct session s = {0};
+	struct session s = { 0 };
 	struct request r;
 	int rc = request_parse(&r, ctl, verb, argc, argv);
 
@@ -404,7 +404,7 @@ show(struct request *r, struct session *s, const char *path, jv *out)
 int
 verb_show(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
 {
-	struct session s = {0};
+	struct session s = { 0 };
 	struct request r;
 	int rc = begin(&r, &s, false, ctl, verb, argc, argv);
 
@@ -433,7 +433,7 @@ update(struct request *r, struct session *s, const char *path, jv *out)
 int
 verb_update(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
 {
-	struct session s = {0};
+	struct session s = { 0 };
 	struct request r;
 	int rc = begin(&r, &s, true, ctl, verb, argc, argv);
 
@@ -460,7 +460,7 @@ list_key(struct request *r, struct session *s, const char *path, jv *out)
 int
 verb_list_key(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
 {
-	struct session s = {0};
+	struct session s = { 0 };
 	struct request r;
 	int rc = begin(&r, &s, false, ctl, verb, argc, argv);
 
@@ -494,7 +494,7 @@ int
 verb_regenerate_key(struct ctl *ctl, const struct verb *verb, int argc,
     char *argv[])
 {
-	struct session s = {0};
+	struct session s = { 0 };
 	struct request r;
 	int rc = request_parse(&r, ctl, verb, argc, argv);
 
@@ -516,7 +516,7 @@ verb_regenerate_key(struct ctl *ctl, const struct verb *verb, int argc,
 static int
 delete(struct request *r, struct session *s, const char *path, jv *out)
 {
-	struct fault f = {0};
+	struct fault f = { 0 };
 
 	(void)r;
 	(void)out;
@@ -560,7 +560,7 @@ delete_namespace(struct session *s)
 int
 verb_delete(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
 {
-	struct session s = {0};
+	struct session s = { 0 };
 	struct request r;
 	int rc = request_parse(&r, ctl, verb, argc, argv);
 
@@ -670,7 +670,7 @@ list(struct request *r, struct session *s)
 int
 verb_list(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
 {
-	struct session s = {0};
+	struct session s = { 0 };
 	struct request r;
 	int rc = begin(&r, &s, false, ctl, verb, argc, argv);
 
@@ -716,7 +716,7 @@ condition(const struct request *r, struct jq_program *custom, jv v,
 static int
 look(struct request *r, struct jq_program *custom, bool *yes)
 {
-	struct session s = {0};
+	struct session s = { 0 };
 	char path[SCHEMA_PATH];
 	struct fault f;
 	int rc = session_open(&s, r->ctl, false);
@@ -738,7 +738,7 @@ static struct jq_program *
 compile_custom(const char *text, struct fault *f)
 {
 	struct jq_program *program = NULL;
-	struct buf b = {0};
+	struct buf b = { 0 };
 
 	if (query_translate(&b, text, f) == 0) {
 		buf_add(&b, "", 1);

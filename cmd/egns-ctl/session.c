@@ -28,7 +28,7 @@ check_group(struct session *s, const char *group)
 	jv namespace = registry_get(s->registry, "namespace");
 	const char *id = jq_str(namespace, "id"), *own = NULL;
 	char q[QUOTE_MAX];
-	struct fault f = {0};
+	struct fault f = { 0 };
 	size_t len = 0;
 
 	if (id == NULL)
@@ -79,7 +79,7 @@ session_is(struct session *s, const char *name)
 	jv namespace;
 	const char *own;
 	char q[QUOTE_MAX];
-	struct fault f = {0};
+	struct fault f = { 0 };
 
 	if (name == NULL)
 		return 0;

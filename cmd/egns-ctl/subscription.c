@@ -48,7 +48,7 @@ add_row(const char *path, jv resource, void *arg)
 static jv
 cell(jv reasons)
 {
-	struct buf b = {0};
+	struct buf b = { 0 };
 	jv text;
 
 	jv_object_foreach(reasons, reason, n) {
@@ -154,7 +154,7 @@ int
 verb_subscription_status(struct ctl *ctl, const struct verb *verb, int argc,
     char *argv[])
 {
-	struct session s = {0};
+	struct session s = { 0 };
 	struct request r;
 	int rc = request_parse(&r, ctl, verb, argc, argv);
 

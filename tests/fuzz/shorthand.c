@@ -35,7 +35,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct shorthand sh = { .fault = NULL };
-	struct buf program = {0};
+	struct buf program = { 0 };
 	char *text = malloc(size + 1);
 
 	if (text == NULL)

@@ -30,7 +30,7 @@ static void
 valid(const char *text, const char *from, const char *to)
 {
 	char issued[CLOCK_TEXT + 1] = "", expires[CLOCK_TEXT + 1] = "";
-	struct fault f = {0};
+	struct fault f = { 0 };
 	int64_t t1, t2;
 	int rc = cert_authority(text, &t1, &t2, &f);
 
@@ -46,7 +46,7 @@ valid(const char *text, const char *from, const char *to)
 static void
 refused(const char *text, const char *words)
 {
-	struct fault f = {0};
+	struct fault f = { 0 };
 	int64_t t1, t2;
 
 	CHECK(cert_authority(text, &t1, &t2, &f) == -1);

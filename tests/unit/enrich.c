@@ -8,7 +8,7 @@
 static void
 key(const char *text, const char *words)
 {
-	struct fault f = {0};
+	struct fault f = { 0 };
 	int rc = enrich_check_key(text, &f);
 	bool good = words == NULL ? rc == 0 :
 	    rc == -1 && strstr(f.text, words) != NULL;

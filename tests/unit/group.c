@@ -8,7 +8,7 @@
 static void
 accepted(const char *query)
 {
-	struct fault f = {0};
+	struct fault f = { 0 };
 	struct group *g = group_compile(query, &f);
 
 	if (g == NULL)
@@ -20,7 +20,7 @@ accepted(const char *query)
 static void
 refused(const char *query, const char *words)
 {
-	struct fault f = {0};
+	struct fault f = { 0 };
 	struct group *g = group_compile(query, &f);
 
 	if (g != NULL || strstr(f.text, words) == NULL)
@@ -137,7 +137,7 @@ nested(struct buf *b, int n)
 static void
 it_may_be_long_but_not_deep(void)
 {
-	struct buf b = {0};
+	struct buf b = { 0 };
 
 	nested(&b, GROUP_DEPTH);
 	accepted(buf_data(&b));

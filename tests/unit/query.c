@@ -90,8 +90,8 @@ queries_mean_what_jmespath_says(void)
 {
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const char *out = cases[i].out;
-		struct fault f = {0};
-		struct buf b = {0};
+		struct fault f = { 0 };
+		struct buf b = { 0 };
 		struct jq_program *p;
 		jv result = jv_invalid(), text;
 
@@ -121,7 +121,7 @@ queries_mean_what_jmespath_says(void)
 static void
 printed(void (*print)(struct buf *, jv), const char *in, const char *out)
 {
-	struct buf b = {0};
+	struct buf b = { 0 };
 
 	print(&b, jv_parse(in));
 	buf_add(&b, "", 1);

@@ -16,7 +16,7 @@ static const char *self;
 static struct registry *
 open_it(bool write)
 {
-	struct fault f = {0};
+	struct fault f = { 0 };
 	struct registry *r = registry_open(&spool, write, &f);
 
 	if (r == NULL)
@@ -242,7 +242,7 @@ an_index_of_another_log_is_not_believed(void)
 static void
 a_damaged_line_is_refused_and_kept(void)
 {
-	struct fault f = {0};
+	struct fault f = { 0 };
 	char *log;
 	size_t len;
 

@@ -112,7 +112,7 @@ static void
 a_refusal_says_what_to_do(void)
 {
 	struct roles *r = roles_new(1);
-	struct fault f = {0};
+	struct fault f = { 0 };
 
 	check(r, 100001, 9, ROLE_RECEIVE, "t1", "s1", &f);
 	CHECK(f.code == FAULT_FORBIDDEN);

@@ -186,7 +186,7 @@ static void
 what_is_wrong_is_refused_by_field(void)
 {
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-		struct fault f = {0};
+		struct fault f = { 0 };
 		int rc = put(refused[i].path, refused[i].text, &f);
 
 		if (rc != -1 || strstr(f.text, refused[i].fault) == NULL)
@@ -254,7 +254,7 @@ the_flat_dead_letter_shape_becomes_arms(void)
 static void
 silent_loss_has_to_be_asked_for(void)
 {
-	struct fault f = {0};
+	struct fault f = { 0 };
 
 	CHECK(put(SUB, "{\"noDeadLetter\":true}", NULL) == 0);
 	CHECK(holds(SUB, "properties.deliveryConfiguration.queue."
@@ -268,7 +268,7 @@ silent_loss_has_to_be_asked_for(void)
 static void
 a_retention_covers_the_time_to_live(void)
 {
-	struct fault f = {0};
+	struct fault f = { 0 };
 
 	CHECK(put(SUB, "{\"deliveryConfiguration\":{\"queue\":"
 	    "{\"eventTimeToLive\":\"P2D\"}}}", NULL) == 0);
@@ -348,7 +348,7 @@ dangling_names_are_found(void)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct fault f = {0};
+		struct fault f = { 0 };
 
 		CHECK(put(cases[i].path, cases[i].text, &f) == 0);
 		CHECK(schema_links(registry, &f) ==
@@ -385,7 +385,7 @@ certificates_tell_their_times(void)
 static void
 an_authentication_name_is_of_one_client(void)
 {
-	struct fault f = {0};
+	struct fault f = { 0 };
 
 	CHECK(put("clients/one", "{\"authenticationName\":\"The One\"}", NULL)
 	    == 0);
@@ -414,7 +414,7 @@ an_authentication_name_is_of_one_client(void)
 static void
 there_are_not_too_many(void)
 {
-	struct fault f = {0};
+	struct fault f = { 0 };
 	char path[SCHEMA_PATH];
 
 	for (int i = 2; i <= 100; i++) {

@@ -97,7 +97,7 @@ static void
 whole_values_become_what_the_property_wants(void)
 {
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-		struct fault f = {0};
+		struct fault f = { 0 };
 		struct shorthand sh = { .fault = &f };
 		const struct schema *s = schema_member(
 		    &schema_nouns[values[i].noun].self, values[i].property,
@@ -137,7 +137,7 @@ partial_values_change_what_was_there(void)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct fault f = {0};
+		struct fault f = { 0 };
 		struct shorthand sh = { .fault = &f };
 		const struct schema *s = schema_member(
 		    &schema_nouns[SCHEMA_CLIENT].self, cases[i].property,
@@ -159,7 +159,7 @@ partial_values_change_what_was_there(void)
 static void
 words_add_to_a_list(void)
 {
-	struct fault f = {0};
+	struct fault f = { 0 };
 	struct shorthand sh = { .fault = &f };
 	const struct schema *s = schema_member(
 	    &schema_nouns[SCHEMA_TOPIC_SPACE].self, "topicTemplates", 14);
@@ -174,7 +174,7 @@ words_add_to_a_list(void)
 static void
 set_add_and_remove_follow_paths(void)
 {
-	struct fault f = {0};
+	struct fault f = { 0 };
 	struct shorthand sh = { .fault = &f };
 	const struct schema *s = &schema_nouns[SCHEMA_NAMESPACE].self;
 	jv v = jv_object();
@@ -197,7 +197,7 @@ set_add_and_remove_follow_paths(void)
 static void
 question_marks_ask_for_help(void)
 {
-	struct fault f = {0};
+	struct fault f = { 0 };
 	struct shorthand sh = { .fault = &f };
 	const struct schema *s = schema_member(
 	    &schema_nouns[SCHEMA_SUBSCRIPTION].self, "deliveryConfiguration",

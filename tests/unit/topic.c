@@ -36,8 +36,8 @@ static void
 try(const char *text, const char *want)
 {
 	struct topic_template t;
-	struct fault f = {0};
-	struct buf b = {0};
+	struct fault f = { 0 };
+	struct buf b = { 0 };
 	bool good;
 
 	if (topic_template_parse(&t, text, &f) == -1) {
