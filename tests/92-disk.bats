@@ -103,3 +103,48 @@ ended() {
 	ended Rejected 60
 	egns-ctl audit
 }
+
+# next - id and count of the event received.
+next() {
+	receive | jq -r 'select(.event) |
+		"\(.event.id) \(.brokerProperties.deliveryCount)"'
+}
+
+@test "without room for records of ends, what need not end is delivered again" {
+	ns t01
+	subscription t01 s01 'maxDeliveryCount:2,receiveLockDurationInSeconds:60' \
+		--no-dead-letter
+	advance 0
+	no_room dropped/
+	start egns-topicd
+	event 1 | egns-ctl publish -t t01
+	[ "$(next)" = '1 1' ]
+	advance 61
+	[ "$(next)" = '1 2' ]
+	event 2 | egns-ctl publish -t t01
+	[ "$(next)" = '2 1' ]
+	advance 61
+	wait_for grep -q 'no event can leave' egns-topicd.log
+	[ "$(next)" = '2 2' ]
+	event 3 | egns-ctl publish -t t01
+	[ "$(next)" = '3 1' ]
+	advance 61
+	[ "$(next)" = '3 2' ]
+	room
+	restart egns-topicd
+	egns-ctl audit
+}
+
+@test "topicd starts on a full disk, and writes its checkpoint later" {
+	ns t01/s01
+	start egns-topicd
+	event 1 | egns-ctl publish -t t01
+	crash egns-topicd
+	no_room checkpoint.json
+	SHIM_ENOSPC=1,1 start egns-topicd
+	[ "$(next)" = '1 1' ]
+	[ "$(jq .offset spool/topics/t01/checkpoint.json)" -eq 0 ]
+	event 2 | egns-ctl publish -t t01
+	[ "$(jq .offset spool/topics/t01/checkpoint.json)" -eq \
+		"$(stat -c %s spool/topics/t01/log/*.ndjson)" ]
+}

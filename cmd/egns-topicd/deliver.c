@@ -477,7 +477,7 @@ due(struct subscription *s, uint32_t slot, int64_t now)
 	struct store *st = s->topic->store;
 	enum dl_reason reason;
 
-	if (v->state == DELIVERY_LOCKED && v->count >= s->max_count)
+	if (v->state != DELIVERY_AVAILABLE && v->count >= s->max_count)
 		reason = DL_MAX_DELIVERY_COUNT;
 	else if (v->published + s->ttl <= now)
 		reason = DL_TIME_TO_LIVE;
@@ -487,9 +487,13 @@ due(struct subscription *s, uint32_t slot, int64_t now)
 		subscription_dirty(s);
 		return true;
 	}
-	if (turn_is_over(st))
+	if (st->blocked) /* out of the way of those that need no record */
+		deliveries_set(&s->d, slot, DELIVERY_DELAYED,
+		    now + SPACE_RETRY);
+	else if (turn_is_over(st))
 		return false;
-	end_delivery(s, slot, reason, NULL);
+	else
+		end_delivery(s, slot, reason, NULL);
 	return true;
 }
 

@@ -93,6 +93,7 @@ struct topic {
 	struct producer *producers;
 	size_t nproducers;
 	uint64_t checkpoint; /* log offset of the last one */
+	bool owed; /* there was no room for it: with the next commit */
 	uint64_t unmatched;
 	uint64_t pending_events, pending_unmatched;
 	bool touched; /* has pending events; in the store's list */
@@ -104,6 +105,8 @@ struct topic {
 
 /* A checkpoint on its way to the disk. */
 struct checkpoint {
+	struct topic *topic;
+	bool failed; /* for want of space */
 	int dir;
 	int *queues;
 	size_t nqueues;
@@ -202,6 +205,8 @@ int checkpoint_write(struct checkpoint *); /* in any thread */
 void checkpoint_free(struct checkpoint *);
 /* Both at once, by the loop. */
 int topic_write_checkpoint(struct topic *, struct fault *);
+/* ... or owe it, should the disk be full: it only saves work. */
+int topic_try_checkpoint(struct topic *, struct fault *);
 /* The one on disk, or invalid when there is none that can be read. */
 jv topic_read_checkpoint(struct topic *);
 /* Open the log, and rebuild from it what the queues lack. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "file.h"
 #include "jq.h"
 #include "local.h"
 #include "log.h"
@@ -21,6 +22,7 @@ topic_checkpoint(struct topic *t, struct checkpoint *c)
 	size_t i;
 
 	memset(c, 0, sizeof(*c));
+	c->topic = t;
 	c->dir = t->dir;
 	if ((c->queues = calloc(t->nsubs + 1, sizeof(int))) == NULL)
 		return -1;
@@ -79,13 +81,28 @@ int
 topic_write_checkpoint(struct topic *t, struct fault *fault)
 {
 	struct checkpoint c;
-	int rc = 0;
+	int rc = 0, error;
 
-	if (topic_checkpoint(t, &c) == -1 || checkpoint_write(&c) == -1)
+	if (topic_checkpoint(t, &c) == -1 || checkpoint_write(&c) == -1) {
+		error = errno;
 		rc = fault_errno(fault, FAULT_INTERNAL, "topic '%s': %s",
 		    t->name, CHECKPOINT);
+		errno = error;
+	}
+	t->owed = rc != 0;
 	checkpoint_free(&c);
 	return rc;
+}
+
+int
+topic_try_checkpoint(struct topic *t, struct fault *fault)
+{
+	if (topic_write_checkpoint(t, fault) == 0)
+		return 0;
+	if (!file_no_room(errno))
+		return -1;
+	log_warn("%s: written when there is room", fault->text);
+	return 0;
 }
 
 jv
@@ -299,5 +316,5 @@ topic_recover(struct topic *t, jv checkpoint, struct fault *fault)
 	for (i = 0; i < t->nsubs; i++)
 		subscription_recovered(t->subs[i]);
 	topic_remove_strays(t->store, t);
-	return topic_write_checkpoint(t, fault);
+	return topic_try_checkpoint(t, fault);
 }

@@ -94,10 +94,13 @@ work(void *arg)
 			return final(w, errno, "topic log");
 	if ((error = work_ends(w)) != 0 || (error = work_saves(w)) != 0)
 		return error;
-	for (i = 0; i < w->ncheckpoints; i++)
-		if (checkpoint_write(&w->checkpoints[i]) == -1 &&
-		    !file_no_room(errno))
+	for (i = 0; i < w->ncheckpoints; i++) {
+		if (checkpoint_write(&w->checkpoints[i]) == 0)
+			continue;
+		if (!file_no_room(errno))
 			return final(w, errno, "checkpoint");
+		w->checkpoints[i].failed = true;
+	}
 	return 0;
 }
 
@@ -163,7 +166,8 @@ close_topic(struct store *st, struct topic *t)
 		t->subs[i]->closing = t->subs[i]->queue.count;
 	w->syncs = more(w->syncs, w->nsyncs, &w->syncs_cap, sizeof(*w->syncs));
 	journal_dirty(t->journal, &w->syncs[w->nsyncs++]);
-	if (journal_end(t->journal) - t->checkpoint < CHECKPOINT_BYTES)
+	if (!t->owed && journal_end(t->journal) - t->checkpoint <
+	    CHECKPOINT_BYTES)
 		return;
 	w->checkpoints = more(w->checkpoints, w->ncheckpoints,
 	    &w->checkpoints_cap, sizeof(*w->checkpoints));
@@ -315,6 +319,8 @@ done(void *arg, int error)
 		} else
 			queue_punch(&w->saves[i].sub->queue,
 			    w->saves[i].cursor);
+	for (i = 0; i < w->ncheckpoints; i++)
+		w->checkpoints[i].topic->owed = w->checkpoints[i].failed;
 	st->hooks.committed(w->number,
 	    reason(w->publish_error, publish, "not stored"),
 	    reason(w->settle_error, settle, "not recorded"), st->hooks.arg);

@@ -242,7 +242,7 @@ topic_configure(struct topic *t, jv resource, struct registry *reg,
 	for (i = t->nsubs; i-- > 0;)
 		if (!t->subs[i]->seen)
 			topic_remove(t, i, "SubscriptionDeleted");
-	return topic_write_checkpoint(t, fault);
+	return topic_try_checkpoint(t, fault);
 }
 
 static int
