@@ -68,7 +68,8 @@ registry_create(int dir, struct fault *f)
 {
 	int fd;
 
-	if (spool_mkdir(dir, DIR_NAME, 0755) == -1)
+	/* who can open it can lock it, and keep everybody else out */
+	if (spool_mkdir(dir, DIR_NAME, 0711) == -1)
 		return fault_errno(f, FAULT_INTERNAL, DIR_NAME);
 	fd = openat(dir, DIR_NAME "/" LOG_NAME,
 	    O_RDWR | O_CREAT | O_CLOEXEC, 0600);

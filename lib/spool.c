@@ -130,7 +130,8 @@ spool_lock(const struct spool *sp, const char *name, struct fault *f)
 	if (run_name(path, name, "lock") == -1 ||
 	    spool_mkdir(sp->fd, "run", 0755) == -1)
 		return run_fault(name, "lock", f);
-	fd = openat(sp->fd, path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	/* a lock to read, by somebody else, would keep us out */
+	fd = openat(sp->fd, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd == -1)
 		return run_fault(name, "lock", f);
 	if (fcntl(fd, F_SETLK, &lk) == -1) {

@@ -454,3 +454,17 @@ consumed() {
 	wait "${hammers[@]}"
 	egns-ctl audit
 }
+
+@test "nobody else can take the locks that daemons and egns-ctl need" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root to become another user"
+	ns t01/s01
+	chmod 755 . "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" 2>/dev/null || :
+	start egns-topicd
+	event 1 | egns-ctl publish -t t01
+	local path
+	while read -r path; do
+		run ! setpriv --reuid 65534 --regid 65534 --clear-groups \
+			flock -s -n "$path" true
+	done < <(find spool/namespace spool/run spool/dropped -type f; echo spool/namespace)
+	egns-pull peek -t t01 -s s01
+}
