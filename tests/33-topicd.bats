@@ -468,3 +468,33 @@ consumed() {
 	done < <(find spool/namespace spool/run spool/dropped -type f; echo spool/namespace)
 	egns-pull peek -t t01 -s s01
 }
+
+@test "nobody else can take all connections" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root to become another user"
+	ns t01/s01
+	chmod 755 . "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" 2>/dev/null || :
+	ulimit -n 400
+	start egns-topicd
+	setpriv --reuid 65534 --regid 65534 --clear-groups /usr/bin/python3 - \
+		spool/run/topicd.sock >out 3>&- <<-'END' &
+	import socket, sys, time
+	peers = []
+	for i in range(250):
+	    s = socket.socket(socket.AF_UNIX)
+	    s.setblocking(False)
+	    try:
+	        s.connect(sys.argv[1])
+	        s.send(b"x")
+	    except BlockingIOError:
+	        break
+	    except BrokenPipeError:
+	        pass
+	    peers.append(s)
+	print("all", flush=True)
+	time.sleep(600)
+	END
+	local flood=$!
+	wait_for grep -q all out
+	event 1 | timeout 20 egns-ctl publish -t t01
+	kill "$flood" && { wait "$flood" || :; }
+}

@@ -504,17 +504,21 @@ peers_expire(struct server *s, int64_t now)
 		next = p->next;
 		expire(p, now);
 	}
+	if (!s->stopping)
+		ev_io_start(s->loop, &s->accept);
 }
 
 /* ---- accept ---- */
 
+/* Close the one that has been silent for longest; of one user, or of all. */
 static bool
-make_room(struct server *s)
+make_room(struct server *s, const struct peer *of)
 {
 	struct peer *p;
 
 	for (p = s->first; p != NULL; p = p->next)
-		if (silent(p)) {
+		if (p != of && silent(p) &&
+		    (of == NULL || p->who.uid == of->who.uid)) {
 			log_info("peer %s: silent longest of %u: closing",
 			    p->who.name, s->peers);
 			peer_close(p);
@@ -523,11 +527,30 @@ make_room(struct server *s)
 	return false;
 }
 
+/*
+ * Nobody may have more connections than are left for others, so that some always
+ * are; who may stop the daemon anyhow may have them all.
+ */
+static bool
+too_many(struct server *s, const struct peer *of)
+{
+	struct fault fault;
+	struct peer *p;
+	unsigned n = 0;
+
+	if (role_check(s->roles, &of->who, ROLE_MANAGE, NULL, NULL, &fault))
+		return false;
+	for (p = s->first; p != NULL; p = p->next)
+		n += p->who.uid == of->who.uid;
+	return n > s->peers_max - s->peers;
+}
+
 static void
 add_peer(struct server *s, int fd)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
+	struct fault fault;
 	struct peer *p;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1 ||
@@ -547,6 +570,11 @@ add_peer(struct server *s, int fd)
 	buf_str(&p->out, greeting);
 	s->out_total += p->out.len;
 	ev_io_start(s->loop, &p->read);
+	if (too_many(s, p) && !make_room(s, p)) {
+		fault_set(&fault, FAULT_TOO_MANY,
+		    "too many connections of %s: try again", p->who.name);
+		lose(p, &fault);
+	}
 	send_out(p);
 }
 
@@ -559,16 +587,18 @@ on_accept(struct ev_loop *loop, ev_io *io, int events)
 	(void)loop;
 	(void)events;
 	for (i = 0; i < ACCEPTS; i++) {
-		if (s->peers >= s->peers_max && !make_room(s))
-			return; /* they wait in the backlog */
+		if (s->peers >= s->peers_max && !make_room(s, NULL))
+			break;
 		fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd == -1) {
-			if ((errno == EMFILE || errno == ENFILE) && make_room(s))
-				continue;
+		if (fd != -1)
+			add_peer(s, fd);
+		else if (errno != EMFILE && errno != ENFILE)
 			return;
-		}
-		add_peer(s, fd);
+		else if (!make_room(s, NULL))
+			break;
 	}
+	if (i < ACCEPTS) /* they wait in the backlog, for the next tick */
+		ev_io_stop(s->loop, &s->accept);
 }
 
 int
