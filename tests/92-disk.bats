@@ -59,9 +59,10 @@ largest() {
 	find spool/deadletter/new -type f -printf '%s\n' | sort -n | tail -n 1
 }
 
+# ended SUBSCRIPTION REASON N
 ended() {
-	ask '{"op":"stats","topic":"t01","subscription":"s01"}' |
-		jq -es --arg reason "$1" --argjson n "$2" \
+	ask "{\"op\":\"stats\",\"topic\":\"t01\",\"subscription\":\"$1\"}" |
+		jq -es --arg reason "$2" --argjson n "$3" \
 			'.[-1].deadLettered[$reason] == $n'
 }
 
@@ -77,9 +78,31 @@ ended() {
 		echo '{"op":"receive","topic":"t01","subscription":"s01","maxWaitTime":0}'
 	done >in
 	ask "$(<in)" >/dev/null
-	wait_for ended TimeToLiveExceeded 40
+	wait_for ended s01 TimeToLiveExceeded 40
 	[ "$(largest)" -lt 10000000 ]
 	egns-ctl audit
+}
+
+@test "what expires in one subscription does not keep another waiting" {
+	local i
+	ns t01
+	subscription t01 s01 'eventTimeToLive:PT1H'
+	subscription t01 s02 'eventTimeToLive:PT1H'
+	advance 0
+	start egns-topicd
+	ask '{"op":"publish","topic":"t01","count":1,"subscription":"s02"}' \
+		"$(event old)"
+	{
+		for ((i = 0; i < 100; i++)); do
+			echo '{"op":"publish","topic":"t01","count":1000,"subscription":"s01"}'
+			printf '%.0s{"specversion":"1.0","id":"1","source":"/t","type":"t"}\n' {1..1000}
+		done
+	} >in
+	socat -t "$PATIENCE" - UNIX-CONNECT:spool/run/topicd.sock <in >/dev/null
+	advance 4000
+	wait_for ended s02 TimeToLiveExceeded 1
+	ask '{"op":"stats","topic":"t01","subscription":"s01"}' >stats
+	[ "$(tail -n 1 stats | jq .pending)" -gt 0 ]
 }
 
 @test "of much that is rejected at once a part is to try again" {
@@ -100,7 +123,7 @@ ended() {
 	mapfile -t tokens <tokens
 	settle reject "${tokens[@]}" >answer
 	jq -e '.failedLockTokens == []' answer
-	ended Rejected 60
+	ended s01 Rejected 60
 	egns-ctl audit
 }
 

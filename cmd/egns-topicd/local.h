@@ -161,6 +161,7 @@ struct store {
 	void (*reloaded)(const struct fault *, void *);
 	void *reloaded_arg;
 	size_t swept; /* in this turn */
+	size_t sweeps; /* turns so far */
 	int64_t next; /* when the sweep has to run */
 	bool still; /* something has to be done while nothing is under way */
 	uint32_t epoch; /* of lock names: random at each start */

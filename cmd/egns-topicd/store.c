@@ -353,12 +353,13 @@ earlier(int64_t a, int64_t b)
 static int64_t
 sweep_topic(struct store *st, struct topic *t, int64_t now)
 {
+	/* each is the first in its turn: the first one may well take all of it */
+	size_t i, first = st->sweeps / st->ntopics;
 	int64_t next = INT64_MAX;
 	struct subscription *s;
-	size_t i;
 
 	for (i = 0; i < t->nsubs; i++) {
-		s = t->subs[i];
+		s = t->subs[(first + i) % t->nsubs];
 		next = earlier(next, subscription_sweep(s, now));
 		if (s->expires != 0 && s->expires <= now)
 			st->still = true;
@@ -396,14 +397,17 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct store *st = timer->data;
 	int64_t now = clock_now(), next = INT64_MAX;
+	struct topic *t;
 	size_t i;
 
 	(void)loop;
 	(void)events;
 	st->swept = 0;
+	st->sweeps++;
 	for (i = 0; i < st->ntopics; i++) {
-		next = earlier(next, sweep_topic(st, st->topics[i], now));
-		if (topic_has_old_segment(st->topics[i], now))
+		t = st->topics[(st->sweeps + i) % st->ntopics];
+		next = earlier(next, sweep_topic(st, t, now));
+		if (topic_has_old_segment(t, now))
 			st->still = true;
 	}
 	st->next = next;
