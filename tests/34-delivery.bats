@@ -66,6 +66,22 @@ has_dead() {
 	[ "$(receive | jq .brokerProperties.deliveryCount)" = 2 ]
 }
 
+@test "a clock set back does not lock an event for longer" {
+	begin 'receiveLockDurationInSeconds:60'
+	publish 1
+	[ "$(receive | jq .brokerProperties.deliveryCount)" = 1 ]
+	advance -86400
+	[ -z "$(receive)" ]
+	advance 61
+	[ "$(receive | jq .brokerProperties.deliveryCount)" = 2 ]
+	stop egns-topicd
+	advance -86400
+	start egns-topicd
+	[ -z "$(receive)" ]
+	advance 61
+	[ "$(receive | jq .brokerProperties.deliveryCount)" = 3 ]
+}
+
 @test "a late token is refused, not obeyed" {
 	begin ''
 	publish 1

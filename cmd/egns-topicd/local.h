@@ -163,6 +163,7 @@ struct store {
 	size_t swept; /* in this turn */
 	size_t sweeps; /* turns so far */
 	int64_t next; /* when the sweep has to run */
+	int64_t last; /* when it ran */
 	bool still; /* something has to be done while nothing is under way */
 	uint32_t epoch; /* of lock names: random at each start */
 	uint32_t locks;
@@ -232,6 +233,8 @@ int subscription_recover(struct subscription *, int64_t count, uint64_t upto,
 void subscription_recovered(struct subscription *);
 void subscription_free(struct subscription *);
 void subscription_dirty(struct subscription *);
+/* The clock was set back: what was locked in the future is locked from now on. */
+void subscription_clock(struct subscription *, int64_t now);
 
 /* deliver.c */
 /* Let things happen that are due, within the turn's bounds. When the next one

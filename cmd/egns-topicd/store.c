@@ -360,6 +360,8 @@ sweep_topic(struct store *st, struct topic *t, int64_t now)
 
 	for (i = 0; i < t->nsubs; i++) {
 		s = t->subs[(first + i) % t->nsubs];
+		if (now < st->last)
+			subscription_clock(s, now);
 		next = earlier(next, subscription_sweep(s, now));
 		if (s->expires != 0 && s->expires <= now)
 			st->still = true;
@@ -410,6 +412,7 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 		if (topic_has_old_segment(t, now))
 			st->still = true;
 	}
+	st->last = now;
 	st->next = next;
 	if (st->blocked && st->next <= now) /* nothing can end: no hurry */
 		st->next = now + SPACE_RETRY;

@@ -105,6 +105,22 @@ rekey(struct subscription *s)
 	}
 }
 
+void
+subscription_clock(struct subscription *s, int64_t now)
+{
+	struct delivery *v;
+	uint32_t i;
+
+	for (i = 0; i < s->d.nslots; i++) {
+		v = &s->d.slot[i];
+		if (v->state != DELIVERY_LOCKED || v->locked <= now)
+			continue;
+		v->locked = now;
+		deliveries_set(&s->d, i, DELIVERY_LOCKED, now + s->lock);
+		subscription_dirty(s);
+	}
+}
+
 int
 subscription_configure(struct subscription *s, jv resource, struct fault *fault)
 {
@@ -273,6 +289,7 @@ subscription_recovered(struct subscription *s)
 		    (unsigned long long)(s->d.cursor - s->visible));
 		s->d.cursor = s->visible;
 	}
+	subscription_clock(s, clock_now());
 	s->created = s->has_earlier = false;
 	filter_free(s->earlier);
 	s->earlier = NULL;
