@@ -686,6 +686,7 @@ store_open(const struct spool *spool, struct ev_loop *loop,
 	st->loop = loop;
 	st->hooks = *hooks;
 	st->next = INT64_MAX;
+	st->retry_at = INT64_MIN; /* a clock that tests have set back is below 0 */
 	if (getrandom(&st->epoch, sizeof(st->epoch), 0) == -1)
 		st->epoch = (uint32_t)clock_now();
 	if (maildir_make(spool->fd, "deadletter") == -1 ||
@@ -710,7 +711,7 @@ store_close(struct store *st)
 	struct topic *t;
 	size_t i, k;
 
-	st->retry_at = 0; /* once more, should the disk be full */
+	st->retry_at = INT64_MIN; /* once more, should the disk be full */
 	while (commit_busy(st->commit) || st->urgent || st->touched != NULL ||
 	    (st->dirty != NULL && clock_mono() >= st->retry_at)) {
 		if (!commit_busy(st->commit))
