@@ -76,9 +76,9 @@ read_line(struct subscription *s, uint64_t offset, struct journal_line *line)
 }
 
 /*
- * The line of the event at the cursor, as read_line. A queue that points to where
- * no line is says nothing about which events are waiting: the next start makes it
- * anew from the log.
+ * The line of the event at the cursor, as read_line. A queue that points to
+ * where no line is says nothing about which events are waiting: the next start
+ * makes it anew from the log.
  */
 static int
 read_front(struct subscription *s, struct journal_line *line)

@@ -233,7 +233,7 @@ int subscription_recover(struct subscription *, int64_t count, uint64_t upto,
 void subscription_recovered(struct subscription *);
 void subscription_free(struct subscription *);
 void subscription_dirty(struct subscription *);
-/* The clock was set back: what was locked in the future is locked from now on. */
+/* The clock was set back: what was locked in the future is locked from now. */
 void subscription_clock(struct subscription *, int64_t now);
 
 /* deliver.c */

@@ -275,7 +275,7 @@ watch(struct peer *p)
 		ev_io_stop(loop, &p->read);
 	else
 		ev_io_start(loop, &p->read);
-	/* what was left because of unread answers goes on when it can be sent */
+	/* what was left because of unread answers goes on when one is sent */
 	if (p->out.len > 0 || p->unread)
 		ev_io_start(loop, &p->write);
 	else
@@ -528,8 +528,8 @@ make_room(struct server *s, const struct peer *of)
 }
 
 /*
- * Nobody may have more connections than are left for others, so that some always
- * are; who may stop the daemon anyhow may have them all.
+ * Nobody may have more connections than are left for others, so that some
+ * always are; who may stop the daemon anyhow may have them all.
  */
 static bool
 too_many(struct server *s, const struct peer *of)

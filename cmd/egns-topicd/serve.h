@@ -16,7 +16,7 @@
  */
 #define PEERS_MAX 4096 /* connections; the longest silent one makes room */
 #define STALL (60 * CLOCK_SECOND) /* in the middle of a line, or not reading */
-#define STALL_SHORT (2 * CLOCK_SECOND) /* likewise, while OUT_TOTAL is exceeded */
+#define STALL_SHORT (2 * CLOCK_SECOND) /* likewise, above OUT_TOTAL */
 #define OUT_HIGH (256 * 1024) /* unread answers, then no request is taken */
 #define OUT_TOTAL (64 * 1024 * 1024) /* of all peers, then no event is sent */
 #define IN_TOTAL (64 * 1024 * 1024)  /* unfinished requests of all peers */

@@ -353,7 +353,7 @@ earlier(int64_t a, int64_t b)
 static int64_t
 sweep_topic(struct store *st, struct topic *t, int64_t now)
 {
-	/* each is the first in its turn: the first one may well take all of it */
+	/* each is the first in its turn: the first may well take all of it */
 	size_t i, first = st->sweeps / st->ntopics;
 	int64_t next = INT64_MAX;
 	struct subscription *s;
@@ -686,7 +686,7 @@ store_open(const struct spool *spool, struct ev_loop *loop,
 	st->loop = loop;
 	st->hooks = *hooks;
 	st->next = INT64_MAX;
-	st->retry_at = INT64_MIN; /* a clock that tests have set back is below 0 */
+	st->retry_at = INT64_MIN; /* clock_mono() of tests may be below 0 */
 	if (getrandom(&st->epoch, sizeof(st->epoch), 0) == -1)
 		st->epoch = (uint32_t)clock_now();
 	if (maildir_make(spool->fd, "deadletter") == -1 ||
