@@ -570,9 +570,12 @@ serve_open(struct server *s, const struct spool *spool, struct ev_loop *loop,
 	if (spool_mkdir(spool->fd, "metrics", 0755) == -1)
 		return fault_errno(fault, FAULT_INTERNAL, "metrics");
 	if (read_roles(s, fault) == -1 ||
-	    (s->store = store_open(spool, loop, &hooks, fault)) == NULL ||
-	    peers_open(s, fault) == -1)
-		return -1;
+	    (s->store = store_open(spool, loop, &hooks, fault)) == NULL)
+		goto fail;
+	if (peers_open(s, fault) == -1) {
+		store_close(s->store);
+		goto fail;
+	}
 	ev_timer_init(&s->timer, on_timer, 0,
 	    clock_movable() ? TICK_MOVABLE : TICK);
 	s->timer.data = s;
@@ -582,6 +585,9 @@ serve_open(struct server *s, const struct spool *spool, struct ev_loop *loop,
 	s->turn.data = s;
 	ev_prepare_start(loop, &s->turn);
 	return 0;
+fail:
+	roles_free(s->roles);
+	return -1;
 }
 
 void

@@ -669,6 +669,26 @@ new_store(struct ev_loop *loop)
 	return NULL;
 }
 
+/* Nothing is under way. */
+static void
+store_free(struct store *st)
+{
+	size_t i;
+
+	commit_free(st->commit);
+	ev_timer_stop(st->loop, &st->timer);
+	for (i = 0; i < st->ntopics; i++)
+		topic_close(st->topics[i]);
+	window_free(st->open);
+	window_free(st->flight);
+	event_free(&st->event);
+	buf_free(&st->deadletters);
+	buf_free(&st->dropped);
+	free(st->matched);
+	free(st->topics);
+	free(st);
+}
+
 struct store *
 store_open(const struct spool *spool, struct ev_loop *loop,
     const struct store_hooks *hooks, struct fault *fault)
@@ -689,16 +709,19 @@ store_open(const struct spool *spool, struct ev_loop *loop,
 	st->retry_at = INT64_MIN; /* clock_mono() of tests may be below 0 */
 	if (getrandom(&st->epoch, sizeof(st->epoch), 0) == -1)
 		st->epoch = (uint32_t)clock_now();
+	ev_init(&st->timer, on_timer);
+	st->timer.data = st;
 	if (maildir_make(spool->fd, "deadletter") == -1 ||
 	    spool_mkdir(spool->fd, "topics", 0755) == -1 ||
 	    spool_mkdir(spool->fd, "dropped", 0755) == -1) {
 		fault_errno(fault, FAULT_INTERNAL, "'%s'", spool->path);
+		store_free(st);
 		return NULL;
 	}
-	ev_init(&st->timer, on_timer);
-	st->timer.data = st;
-	if (read_registry(st, fault) == -1)
+	if (read_registry(st, fault) == -1) {
+		store_free(st);
 		return NULL;
+	}
 	topic_remove_strays(st, NULL);
 	store_wake(st, clock_now());
 	return st;
@@ -721,24 +744,14 @@ store_close(struct store *st)
 	if (st->dirty != NULL)
 		log_warn("no room for what was settled last: it will be "
 			 "delivered again");
-	commit_free(st->commit);
-	ev_timer_stop(st->loop, &st->timer);
 	for (i = 0; i < st->ntopics; i++) {
 		t = st->topics[i];
 		for (k = 0; k < t->nsubs; k++)
 			st->hooks.gone(t->subs[k], st->hooks.arg);
 		if (topic_write_checkpoint(t, &fault) == -1)
 			log_warn("%s", fault.text);
-		topic_close(t);
 	}
-	window_free(st->open);
-	window_free(st->flight);
-	event_free(&st->event);
-	buf_free(&st->deadletters);
-	buf_free(&st->dropped);
-	free(st->matched);
-	free(st->topics);
-	free(st);
+	store_free(st);
 }
 
 /* ---- names ---- */
