@@ -29,7 +29,7 @@ Q = $(if $(V),,@)
 # What each program is made of; lib/ never needs cmd/.
 ground = buf file fault num clock quote spool
 ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
-	topic group enrich cert uuid nouns schema shorthand query table line client \
+	topic template group enrich cert uuid nouns schema shorthand query table line client \
 	segment journal deliveries maildir
 topicd = $(ground) log base64 crc32c json jq event filter changes registry \
 	role segment journal queue deliveries deadletter maildir commit daemon metrics

@@ -4,7 +4,7 @@
 #include "cert.h"
 #include "enrich.h"
 #include "group.h"
-#include "topic.h"
+#include "template.h"
 
 #define END { .name = NULL }
 
@@ -19,9 +19,9 @@ static const struct schema seconds = {
 static int
 check_template(const char *s, struct fault *f)
 {
-	struct topic_template t;
+	struct template t;
 
-	return topic_template_parse(&t, s, f);
+	return template_parse(&t, s, f);
 }
 
 static int

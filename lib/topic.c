@@ -3,172 +3,139 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "quote.h"
+#define SHARE "$share/"
 
-#define ALPHABET "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#define KEY_CHARACTERS ALPHABET "0123456789_"
-
-struct parser {
-	struct topic_template *template;
-	const char *begin, *p;
-	struct fault *fault;
-};
-
-static int
-refuse(const struct parser *ps, const char *at, const char *why)
+static const char *
+bad_length(const char *s, size_t len)
 {
-	char q[QUOTE_MAX];
+	size_t levels = 1;
 
-	if (*at == '\0')
-		return fault_set(ps->fault, FAULT_BAD_REQUEST, "%s at its end",
-		    why);
-	return fault_set(ps->fault, FAULT_BAD_REQUEST,
-	    "%s at '%s', byte %td", why, quote(q, at, strnlen(at, 40)),
-	    at - ps->begin + 1);
-}
-
-static void
-add_piece(struct parser *ps, enum topic_piece_type type, const char *text,
-    size_t len)
-{
-	struct topic_template *t = ps->template;
-
-	t->pieces[t->npieces++] = (struct topic_piece){ type, text, len };
-	t->levels[t->nlevels - 1].npieces++;
-}
-
-/* Is the variable's name here? Then go behind it. */
-static bool
-take(struct parser *ps, const char *name)
-{
-	size_t len = strlen(name);
-
-	if (strncmp(ps->p, name, len) != 0)
-		return false;
-	ps->p += len;
-	return true;
-}
-
-static int
-unknown_variable(const struct parser *ps, const char *at)
-{
-	if (strncmp(at + 2, "principal.", 10) == 0)
-		return refuse(ps, at, "${principal...} is now "
-		    "${client.authenticationName} or ${client.attributes.KEY}");
-	return refuse(ps, at, "${client.authenticationName}, "
-	    "${client.attributes.KEY} or ${dollar} expected");
-}
-
-static int
-suffix(struct parser *ps)
-{
-	const char *text = ps->p;
-	size_t len = strcspn(text, "/+#${|}");
-
-	if (len == 0 || text[len] != '}')
-		return refuse(ps, text + len, "'|' needs text without "
-		    "/ + # $ { | up to a '}'");
-	add_piece(ps, TOPIC_TEXT, text, len);
-	ps->p = text + len;
-	return 0;
-}
-
-/* "${...}", all of it. */
-static int
-variable(struct parser *ps)
-{
-	const char *at = ps->p, *key;
-
-	if (at[1] != '{')
-		return refuse(ps, at, "'$' begins no variable; a literal one "
-		    "is ${dollar}");
-	if (take(ps, "${dollar}")) {
-		add_piece(ps, TOPIC_TEXT, at, 1);
-		return 0;
+	if (len == 0)
+		return "is empty";
+	if (len > TOPIC_MAX)
+		return "has more than 256 bytes";
+	for (size_t i = 0; i < len; i++) {
+		levels += s[i] == '/';
+		if (s[i] == '\0')
+			return "has a NUL"; /* MQTT-1.5.4-2 */
 	}
-	if (take(ps, "${client.authenticationName"))
-		add_piece(ps, TOPIC_NAME, at, 0);
-	else if (take(ps, "${client.attributes.")) {
-		key = ps->p;
-		ps->p += strspn(key, KEY_CHARACTERS);
-		if (ps->p == key)
-			return refuse(ps, key, "a name of letters, digits and "
-			    "_ expected");
-		add_piece(ps, TOPIC_ATTRIBUTE, key, (size_t)(ps->p - key));
-	} else
-		return unknown_variable(ps, at);
-	if (*ps->p == '|') {
-		ps->p++;
-		if (suffix(ps) == -1)
-			return -1;
-	}
-	return take(ps, "}") ? 0 : refuse(ps, ps->p, "'}' expected");
+	return levels > TOPIC_LEVELS ? "has more than 15 levels" : NULL;
 }
 
-static int
-wildcard(struct parser *ps)
+const char *
+topic_bad_name(const char *s, size_t len)
 {
-	struct topic_template *t = ps->template;
-	bool rest = *ps->p == '#';
+	const char *why = bad_length(s, len);
 
-	/* MQTT-4.7.1-1, MQTT-4.7.1-2 */
-	if (t->levels[t->nlevels - 1].npieces != 0 ||
-	    (ps->p[1] != '/' && ps->p[1] != '\0'))
-		return refuse(ps, ps->p, "a wildcard is a level of its own");
-	if (rest && ps->p[1] != '\0')
-		return refuse(ps, ps->p, "'#' is the last level");
-	t->levels[t->nlevels - 1].type = rest ? TOPIC_REST : TOPIC_ONE;
-	ps->p++;
-	return 0;
+	if (why == NULL &&
+	    (memchr(s, '+', len) != NULL || memchr(s, '#', len) != NULL))
+		why = "has a wildcard"; /* MQTT-3.3.2-2 */
+	return why;
 }
 
-static int
-level(struct parser *ps)
+const char *
+topic_bad_filter(const char *s, size_t len)
 {
-	struct topic_template *t = ps->template;
-	size_t len;
-	int rc = 0;
+	const char *why = bad_length(s, len);
 
-	if (t->nlevels == TOPIC_LEVELS)
-		return fault_set(ps->fault, FAULT_BAD_REQUEST,
-		    "more than %d levels", TOPIC_LEVELS);
-	t->levels[t->nlevels++] = (struct topic_level){
-		.type = TOPIC_PIECED, .piece = t->npieces
-	};
-	while (rc == 0 && *ps->p != '\0' && *ps->p != '/') {
-		if (*ps->p == '$')
-			rc = variable(ps);
-		else if (*ps->p == '+' || *ps->p == '#')
-			rc = wildcard(ps);
-		else {
-			len = strcspn(ps->p, "/+#$");
-			add_piece(ps, TOPIC_TEXT, ps->p, len);
-			ps->p += len;
-		}
+	for (size_t i = 0; why == NULL && i < len; i++) {
+		if (s[i] != '+' && s[i] != '#')
+			continue;
+		/* MQTT-4.7.1-1, MQTT-4.7.1-2 */
+		if ((i > 0 && s[i - 1] != '/') ||
+		    (i + 1 < len && s[i + 1] != '/'))
+			why = "has a wildcard that is not a level of its own";
+		else if (s[i] == '#' && i + 1 < len)
+			why = "has levels behind '#'";
 	}
-	return rc;
+	return why;
 }
 
 int
-topic_template_parse(struct topic_template *t, const char *text,
-    struct fault *f)
+topic_share(const char *s, size_t len, struct topic_share *share)
 {
-	struct parser ps = { .begin = text, .p = text, .fault = f };
-	size_t len = strlen(text);
+	const size_t head = strlen(SHARE);
+	const char *slash;
 
-	t->nlevels = t->npieces = 0;
-	ps.template = t;
-	if (len == 0 || len > TOPIC_MAX)
-		return fault_set(f, FAULT_BAD_REQUEST,
-		    "has %zu bytes; must have 1 to %d", len, TOPIC_MAX);
-	if ((text[0] == '$' && text[1] != '{') ||
-	    strncmp(text, "${dollar}", 9) == 0)
-		return fault_set(f, FAULT_BAD_REQUEST,
-		    "topics that begin with '$' are reserved");
-	while (level(&ps) == 0) {
-		if (*ps.p == '\0')
-			return 0;
-		ps.p++;
+	*share = (struct topic_share){ .filter = s, .len = len };
+	if (len < head || memcmp(s, SHARE, head) != 0)
+		return 0;
+	s += head, len -= head;
+	slash = memchr(s, '/', len);
+	if (slash == NULL)
+		return -1;
+	share->group = s;
+	share->group_len = (size_t)(slash - s);
+	share->filter = slash + 1;
+	share->len = len - share->group_len - 1;
+	/* MQTT-4.8.2-1, MQTT-4.8.2-2 */
+	if (share->group_len == 0 || share->len == 0 ||
+	    memchr(s, '+', share->group_len) != NULL ||
+	    memchr(s, '#', share->group_len) != NULL)
+		return -1;
+	return 1;
+}
+
+/*
+ * Does filter f cover s, which is a name or a filter? *agreed is where in s the
+ * last level ends that does.
+ */
+static inline bool
+covers(const char *f, size_t flen, const char *s, size_t slen,
+    const char **agreed)
+{
+	const char *fend = f + flen, *end = s + slen;
+
+	*agreed = s;
+	if (s < end && *s == '$' && f < fend && (*f == '+' || *f == '#'))
+		return false;
+	for (;; f++, s++) {
+		if (f < fend && *f == '#') {
+			*agreed = end;
+			return true;
+		}
+		if (f < fend && *f == '+') {
+			if (s < end && *s == '#')
+				return false;
+			for (f++; s < end && *s != '/'; s++)
+				continue;
+		}
+		for (; f < fend && *f != '/'; f++, s++)
+			if (s == end || *s != *f)
+				return false;
+		if (s < end && *s != '/')
+			return false;
+		*agreed = s;
+		if (s == end)
+			return f == fend || (fend - f == 2 && f[1] == '#');
+		if (f == fend)
+			return false;
 	}
-	return -1;
+}
+
+bool
+topic_matches(const char *filter, size_t len, const char *name,
+    size_t name_len)
+{
+	const char *agreed;
+
+	return covers(filter, len, name, name_len, &agreed);
+}
+
+bool
+topic_covers(const char *t, size_t tlen, const char *f, size_t flen)
+{
+	const char *agreed;
+
+	return covers(t, tlen, f, flen, &agreed);
+}
+
+size_t
+topic_agrees(const char *filter, size_t len, const char *text,
+    size_t text_len)
+{
+	const char *agreed;
+
+	covers(filter, len, text, text_len, &agreed);
+	return (size_t)(agreed - text);
 }

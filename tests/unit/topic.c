@@ -3,164 +3,229 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "buf.h"
 #include "check.h"
 
-#define NAME "${client.authenticationName}"
-#define LEVEL16 "/////" "/////" "/////" /* 15 slashes: 16 levels */
+#define LEVELS15 "//////////////" /* 14 slashes */
 
-/* "a/<name>-x/+/#", or "! " and the words of the fault. */
-static void
-show(struct buf *b, const struct topic_template *t)
+static bool
+same(const char *a, const char *b)
 {
-	for (size_t i = 0; i < t->nlevels; i++) {
-		const struct topic_level *l = &t->levels[i];
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
 
-		buf_str(b, i == 0 ? "" : "/");
-		if (l->type != TOPIC_PIECED)
-			buf_str(b, l->type == TOPIC_ONE ? "+" : "#");
-		for (size_t j = l->piece; j < l->piece + l->npieces; j++) {
-			const struct topic_piece *p = &t->pieces[j];
+static void
+names_and_filters_have_rules(void)
+{
+	static const struct {
+		const char *text, *name, *filter;
+	} table[] = {
+		{ "a", NULL, NULL },
+		{ "/", NULL, NULL },
+		{ "/a//b/", NULL, NULL },
+		{ "a b/\xc3\xa9", NULL, NULL },
+		{ "$SYS/x", NULL, NULL },
+		{ "", "is empty", "is empty" },
+		{ LEVELS15, NULL, NULL },
+		{ LEVELS15 "a", NULL, NULL },
+		{ LEVELS15 "/", "has more than 15 levels",
+		    "has more than 15 levels" },
+		{ "+", "has a wildcard", NULL },
+		{ "#", "has a wildcard", NULL },
+		{ "+/+/#", "has a wildcard", NULL },
+		{ "a/+/b", "has a wildcard", NULL },
+		{ "a/#/b", "has a wildcard", "has levels behind '#'" },
+		{ "#/", "has a wildcard", "has levels behind '#'" },
+		{ "a+", "has a wildcard",
+		    "has a wildcard that is not a level of its own" },
+		{ "+a/b", "has a wildcard",
+		    "has a wildcard that is not a level of its own" },
+		{ "a/b#", "has a wildcard",
+		    "has a wildcard that is not a level of its own" },
+		{ "a/#b", "has a wildcard",
+		    "has a wildcard that is not a level of its own" },
+		{ "++", "has a wildcard",
+		    "has a wildcard that is not a level of its own" },
+	};
+	char text[TOPIC_MAX + 1];
 
-			if (p->type == TOPIC_NAME)
-				buf_str(b, "<name>");
-			else
-				buf_printf(b, p->type == TOPIC_TEXT ?
-				    "%.*s" : "<%.*s>", (int)p->len, p->text);
-		}
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		const char *s = table[i].text;
+		bool ok = same(topic_bad_name(s, strlen(s)), table[i].name) &&
+		    same(topic_bad_filter(s, strlen(s)), table[i].filter);
+
+		if (!ok)
+			printf("# '%s'\n", s);
+		CHECK(ok);
 	}
-	buf_add(b, "", 1);
-}
-
-static void
-try(const char *text, const char *want)
-{
-	struct topic_template t;
-	struct fault f = { 0 };
-	struct buf b = { 0 };
-	bool good;
-
-	if (topic_template_parse(&t, text, &f) == -1) {
-		buf_printf(&b, "! %s", f.text);
-		buf_add(&b, "", 1);
-		good = want[0] == '!' && strstr(f.text, want + 2) != NULL;
-	} else {
-		show(&b, &t);
-		good = strcmp(buf_data(&b), want) == 0;
-	}
-	if (!good)
-		printf("# %s: %s\n", text, buf_data(&b));
-	CHECK(good);
-	buf_free(&b);
-}
-
-static void
-filters_are_those_of_mqtt(void)
-{
-	try("a", "a");
-	try("a/b/c", "a/b/c");
-	try("/", "/");
-	try("/a//b/", "/a//b/");
-	try("#", "#");
-	try("+", "+");
-	try("+/+/#", "+/+/#");
-	try("a b/\xc3\xa9", "a b/\xc3\xa9");
-	try("a/#/b", "! '#' is the last level at '#/b', byte 3");
-	try("#/", "! '#' is the last level");
-	try("a#", "! a wildcard is a level of its own at '#', byte 2");
-	try("a/b+/c", "! a wildcard is a level of its own at '+/c', byte 4");
-	try("+a", "! a wildcard is a level of its own");
-	try("++", "! a wildcard is a level of its own");
-	try("##", "! a wildcard is a level of its own");
-	try("#+", "! a wildcard is a level of its own");
-}
-
-static void
-variables_are_levels_or_parts_of_them(void)
-{
-	try("devices/" NAME "/#", "devices/<name>/#");
-	try(NAME, "<name>");
-	try("a-" NAME "-b", "a-<name>-b");
-	try(NAME NAME, "<name><name>");
-	try("x/${client.attributes.hall_3}", "x/<hall_3>");
-	try("x/" NAME "${client.attributes.A}", "x/<name><A>");
-	try("${client.authenticationName|.west}/t", "<name>.west/t");
-	try("${client.attributes.a|-1}2", "<a>-12");
-	try("a|b/}{", "a|b/}{");
-	try("a/${dollar}SYS/b${dollar}", "a/$SYS/b$");
-}
-
-static void
-what_is_no_variable_is_refused(void)
-{
-	try("a/${client.name}", "! expected at '${client.name}', byte 3");
-	try("a/${}", "! expected at '${}'");
-	try("a/${", "! expected at '${'");
-	try("a/$", "! '$' begins no variable; a literal one is ${dollar}");
-	try("a/$b", "! '$' begins no variable");
-	try("a/${client.authenticationName", "! '}' expected at its end");
-	try("a/${client.authenticationName/b}", "! '}' expected at '/b}'");
-	try("a/${client.authenticationNames}", "! '}' expected at 's}'");
-	try("a/${CLIENT.authenticationName}", "! expected at '${CLIENT.");
-	try("a/${client.attributes.}", "! a name of letters, digits and _");
-	try("a/${client.attributes.a-b}", "! '}' expected at '-b}'");
-	try("a/${client.attributes.a b}", "! '}' expected at ' b}'");
-	try("a/${client.authenticationName|}", "! '|' needs text");
-	try("a/${client.authenticationName|b", "! '|' needs text");
-	try("a/${client.authenticationName|b/c}", "! at '/c}'");
-	try("a/${client.authenticationName|+}", "! at '+}'");
-	try("a/${client.authenticationName|" NAME "}", "! at '${client");
-	try("a/${client.authenticationName|b|c}", "! at '|c}'");
-	try("a/" NAME "+", "! a wildcard is a level of its own");
-	try("a/+" NAME, "! a wildcard is a level of its own");
-	try("a/#" NAME, "! a wildcard is a level of its own");
-	try("${principal.name}", "! is now ${client.authenticationName}");
-	try("${principal.attributes.a}", "! or ${client.attributes.KEY}");
-}
-
-static void
-the_services_topics_are_its_own(void)
-{
-	try("$share/g/a", "! topics that begin with '$' are reserved");
-	try("$SYS/#", "! topics that begin with '$' are reserved");
-	try("${dollar}SYS", "! topics that begin with '$' are reserved");
-	try("$", "! topics that begin with '$' are reserved");
-}
-
-static void
-there_are_limits(void)
-{
-	char text[TOPIC_MAX + 2], want[64];
-
-	try("", "! has 0 bytes; must have 1 to 256");
 	memset(text, 'a', sizeof(text));
-	text[TOPIC_MAX + 1] = '\0';
-	try(text, "! has 257 bytes; must have 1 to 256");
-	text[TOPIC_MAX] = '\0';
-	try(text, text);
-	try(&LEVEL16[1], &LEVEL16[1]);
-	try(LEVEL16, "! more than 15 levels");
-	/* many pieces */
-	strcpy(text, "///////");
-	for (int i = 0; i < 24; i++)
-		strcat(text, "a${dollar}");
-	strcpy(want, "///////");
-	for (int i = 0; i < 24; i++)
-		strcat(want, "a$");
-	try(text, want);
-	text[0] = '\0';
-	for (int i = 0; i < 10; i++)
-		strcat(text, "${client.attributes.a|b}c");
-	try(text, "<a>bc<a>bc<a>bc<a>bc<a>bc<a>bc<a>bc<a>bc<a>bc<a>bc");
+	CHECK(topic_bad_name(text, TOPIC_MAX) == NULL);
+	CHECK(topic_bad_filter(text, TOPIC_MAX) == NULL);
+	CHECK(same(topic_bad_name(text, TOPIC_MAX + 1),
+	    "has more than 256 bytes"));
+	CHECK(same(topic_bad_filter(text, TOPIC_MAX + 1),
+	    "has more than 256 bytes"));
+	CHECK(same(topic_bad_name("a\0b", 3), "has a NUL"));
+	CHECK(same(topic_bad_filter("a\0b", 3), "has a NUL"));
+}
+
+static void
+shared_subscriptions_come_apart(void)
+{
+	static const struct {
+		const char *text;
+		int rc;
+		const char *group, *filter;
+	} table[] = {
+		{ "a/b", 0, "", "a/b" },
+		{ "$shared/a/b", 0, "", "$shared/a/b" },
+		{ "$share", 0, "", "$share" },
+		{ "$SHARE/a/b", 0, "", "$SHARE/a/b" },
+		{ "$share/g/a", 1, "g", "a" },
+		{ "$share/g/a/+/#", 1, "g", "a/+/#" },
+		{ "$share/g//a", 1, "g", "/a" },
+		{ "$share/g/$share/g/a", 1, "g", "$share/g/a" },
+		{ "$share/", -1, NULL, NULL },
+		{ "$share/g", -1, NULL, NULL },
+		{ "$share/g/", -1, NULL, NULL },
+		{ "$share//a", -1, NULL, NULL },
+		{ "$share/+/a", -1, NULL, NULL },
+		{ "$share/g#/a", -1, NULL, NULL },
+	};
+	struct topic_share s;
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		const char *text = table[i].text;
+		int rc = topic_share(text, strlen(text), &s);
+		bool ok = rc == table[i].rc;
+
+		if (rc != -1)
+			ok = ok && s.len == strlen(table[i].filter) &&
+			    memcmp(s.filter, table[i].filter, s.len) == 0 &&
+			    s.group_len == strlen(table[i].group) &&
+			    (s.group_len == 0 || memcmp(s.group,
+			    table[i].group, s.group_len) == 0);
+		if (!ok)
+			printf("# '%s': %d\n", text, rc);
+		CHECK(ok);
+	}
+}
+
+static void
+filters_match_names(void)
+{
+	static const struct {
+		const char *filter, *name;
+		bool want;
+	} table[] = {
+		{ "a", "a", true }, { "a", "b", false }, { "a", "A", false },
+		{ "a", "a/", false }, { "a/", "a", false },
+		{ "a/", "a/", true }, { "/a", "a", false },
+		{ "ab", "a", false }, { "a", "ab", false },
+		{ "a/b", "a/b", true }, { "a/b", "a/b/c", false },
+		{ "a/b/c", "a/b", false },
+		{ "+", "a", true }, { "+", "a/b", false }, { "+", "/a", false },
+		{ "+/+", "/a", true }, { "/+", "/a", true },
+		{ "+/", "a/", true }, { "+/", "a", false },
+		{ "a/+", "a", false }, { "a/+", "a/", true },
+		{ "a/+/c", "a/b/c", true }, { "a/+/c", "a//c", true },
+		{ "a/+/c", "a/b/d", false }, { "a/+/c", "a/b/c/d", false },
+		{ "a/+/c", "a/c", false },
+		{ "#", "a", true }, { "#", "a/b/c", true }, { "#", "/", true },
+		{ "a/#", "a", true }, { "a/#", "a/", true },
+		{ "a/#", "a/b/c", true }, { "a/#", "ab", false },
+		{ "a/#", "b/a", false }, { "a/b/#", "a", false },
+		{ "a/b/#", "a/b", true }, { "+/#", "a", true },
+		{ "+/b/#", "a/b", true }, { "+/b/#", "a/c", false },
+		{ "/#", "/", true }, { "/#", "a", false },
+		{ "#", "$SYS/a", false }, { "+/a", "$SYS/a", false },
+		{ "+", "$SYS", false }, { "+/#", "$SYS/a", false },
+		{ "$SYS/#", "$SYS/a", true }, { "$SYS/#", "$SYS", true },
+		{ "$SYS/+", "$SYS/a", true }, { "a/+", "a/$b", true },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		const char *f = table[i].filter, *n = table[i].name;
+		bool ok = topic_matches(f, strlen(f), n, strlen(n)) ==
+		    table[i].want;
+
+		if (!ok)
+			printf("# '%s' '%s'\n", f, n);
+		CHECK(ok);
+	}
+}
+
+static void
+filters_cover_filters(void)
+{
+	static const struct {
+		const char *t, *f;
+		bool want;
+	} table[] = {
+		{ "a/#", "a", true }, { "a/#", "a/+", true },
+		{ "a/#", "a/#", true }, { "a/#", "a/b/#", true },
+		{ "a/+", "a/+", true }, { "a/+", "a/b", true },
+		{ "a/+", "a/#", false }, { "a/+/#", "a/#", false },
+		{ "a/+/#", "a/+", true }, { "a/+/#", "a/b", true },
+		{ "a/+/#", "a", false }, { "a/+/#", "a/+/#", true },
+		{ "m/x/t", "m/x/t", true }, { "m/x/t", "m/+/t", false },
+		{ "m/x/t", "m/y/t", false }, { "m/x/t", "m/x", false },
+		{ "m/x", "m/x/t", false }, { "m/x", "m/x/#", false },
+		{ "#", "#", true }, { "#", "+", true }, { "#", "a/b", true },
+		{ "+", "#", false }, { "+", "+", true }, { "+/#", "#", false },
+		{ "a/b/#", "a/#", false }, { "a/b/#", "a/+", false },
+		{ "#", "$SYS/a", false }, { "+/a", "$SYS/a", false },
+		{ "#", "$SYS/#", false }, { "$SYS/#", "$SYS/a", true },
+		{ "a/#", "ab", false }, { "a/#", "+/#", false },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		const char *t = table[i].t, *f = table[i].f;
+		bool ok = topic_covers(t, strlen(t), f, strlen(f)) ==
+		    table[i].want;
+
+		if (!ok)
+			printf("# '%s' '%s'\n", t, f);
+		CHECK(ok);
+	}
+}
+
+static void
+agreement_ends_with_a_level(void)
+{
+	static const struct {
+		const char *filter, *text;
+		size_t want;
+	} table[] = {
+		{ "plant/+/status", "plant/x", 7 },
+		{ "plant/+/status", "plant/x/stat", 7 },
+		{ "plant/+/status", "plant/x/status", 14 },
+		{ "plant/+/status", "plant/x/status/y", 14 },
+		{ "plant/ab", "plant/ac", 5 },
+		{ "plant/#", "plant/a/b", 9 },
+		{ "plant/#", "plan", 0 },
+		{ "plant/+", "plant/#", 5 },
+		{ "plant/x", "plant/+", 5 },
+		{ "+/x", "$SYS/x", 0 },
+		{ "a", "b/c", 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		const char *f = table[i].filter, *s = table[i].text;
+		size_t n = topic_agrees(f, strlen(f), s, strlen(s));
+
+		if (n != table[i].want)
+			printf("# '%s' '%s': %zu\n", f, s, n);
+		CHECK(n == table[i].want);
+	}
 }
 
 int
 main(void)
 {
-	RUN(filters_are_those_of_mqtt);
-	RUN(variables_are_levels_or_parts_of_them);
-	RUN(what_is_no_variable_is_refused);
-	RUN(the_services_topics_are_its_own);
-	RUN(there_are_limits);
+	RUN(names_and_filters_have_rules);
+	RUN(shared_subscriptions_come_apart);
+	RUN(filters_match_names);
+	RUN(filters_cover_filters);
+	RUN(agreement_ends_with_a_level);
 	DONE();
 }

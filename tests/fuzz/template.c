@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "topic.h"
+#include "template.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static void
-check(const struct topic_template *t, const char *text)
+check(const struct template *t, const char *text)
 {
 	const char *at = text, *end = text + strlen(text);
 	size_t pieces = 0;
@@ -19,21 +19,21 @@ check(const struct topic_template *t, const char *text)
 	if (t->nlevels == 0 || t->nlevels > TOPIC_LEVELS)
 		abort();
 	for (size_t i = 0; i < t->nlevels; i++) {
-		const struct topic_level *l = &t->levels[i];
+		const struct template_level *l = &t->levels[i];
 
 		if (l->piece != pieces ||
-		    (l->type != TOPIC_PIECED && l->npieces != 0) ||
-		    (l->type == TOPIC_REST && i != t->nlevels - 1))
+		    (l->type != TEMPLATE_PIECED && l->npieces != 0) ||
+		    (l->type == TEMPLATE_REST && i != t->nlevels - 1))
 			abort();
 		pieces += l->npieces;
 	}
-	if (pieces != t->npieces || pieces > TOPIC_PIECES)
+	if (pieces != t->npieces || pieces > TEMPLATE_PIECES)
 		abort();
 	for (size_t i = 0; i < pieces; i++) {
-		const struct topic_piece *p = &t->pieces[i];
+		const struct template_piece *p = &t->pieces[i];
 
 		if (p->text < at || p->len > (size_t)(end - p->text) ||
-		    (p->len == 0) != (p->type == TOPIC_NAME))
+		    (p->len == 0) != (p->type == TEMPLATE_NAME))
 			abort();
 		for (size_t j = 0; j < p->len; j++)
 			if (strchr("/+#", p->text[j]) != NULL)
@@ -45,7 +45,7 @@ check(const struct topic_template *t, const char *text)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct topic_template t;
+	struct template t;
 	char *text = malloc(size + 1);
 
 	if (text == NULL)
@@ -53,7 +53,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 0)
 		memcpy(text, data, size);
 	text[size] = '\0';
-	if (topic_template_parse(&t, text, NULL) == 0)
+	if (template_parse(&t, text, NULL) == 0)
 		check(&t, text);
 	free(text);
 	return 0;
