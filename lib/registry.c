@@ -16,6 +16,7 @@
 #include "changes.h"
 #include "clock.h"
 #include "file.h"
+#include "json.h"
 #include "spool.h"
 
 #define DIR_NAME "namespace"
@@ -23,8 +24,17 @@
 #define INDEX_NAME "index.tcb"
 #define NEW_NAME "index.tcb.new"
 
-/* Sorts before all paths; holds a struct changes_mark as text. */
+/*
+ * Keys of our own begin with '!' and sort before all paths. The mark is a struct
+ * changes_mark as text, behind the version of what is in the index; a name is
+ * that of a client in lower case, and its value the client's path.
+ */
 #define MARK_KEY "!applied"
+#define NAME_KEY "!name/"
+#define FIRST_PATH "\""
+#define VERSION "v2"
+
+#define CLIENTS "clients/"
 
 /* From so many changes on an index is copied, so that readers do not wait. */
 #define BIG_TRANSACTION 4096
@@ -55,6 +65,8 @@ struct registry {
 	size_t npending, cap;
 	TCMAP *by_path; /* path -> index in pending */
 	jv namespace;   /* the resource that is asked for all the time */
+	struct json json; /* of the client that is looked at */
+	struct buf key, old_key; /* of clients' names */
 };
 
 struct pending {
@@ -130,8 +142,8 @@ index_mark(struct registry *r)
 
 	if ((text = tcbdbget2(r->index, MARK_KEY)) == NULL)
 		return false;
-	ok = sscanf(text, "%ju %ju %ju %8[0-9a-f]", &offset, &transaction,
-	    &line, m.crc) == 4;
+	ok = sscanf(text, VERSION " %ju %ju %ju %8[0-9a-f]", &offset,
+	    &transaction, &line, m.crc) == 4;
 	free(text);
 	if (!ok || fstat(r->log, &st) == -1 ||
 	    offset > (uintmax_t)st.st_size || line > offset)
@@ -247,7 +259,7 @@ index_end(struct registry *r, struct fault *f)
 {
 	char text[128];
 
-	snprintf(text, sizeof(text), "%ju %ju %ju %.8s",
+	snprintf(text, sizeof(text), VERSION " %ju %ju %ju %.8s",
 	    (uintmax_t)r->mark.offset, (uintmax_t)r->mark.transaction,
 	    (uintmax_t)r->mark.line,
 	    r->mark.offset == 0 ? "00000000" : r->mark.crc);
@@ -261,12 +273,99 @@ index_end(struct registry *r, struct fault *f)
 	return 0;
 }
 
+/* ---- names of clients ---- */
+
+/* The key of a name: without case, where it is ASCII. */
+static bool
+name_key(struct buf *key, const char *name, size_t len)
+{
+	char *room;
+
+	buf_reset(key, 4096);
+	buf_str(key, NAME_KEY);
+	if ((room = buf_room(key, len)) == NULL)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		room[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ?
+		    name[i] - 'A' + 'a' : name[i]);
+	buf_grew(key, len);
+	return true;
+}
+
+/* The key of the name that a client's text tells; false: it tells none. */
+static bool
+client_key(struct registry *r, struct buf *key, const char *text, size_t len)
+{
+	static const char member[] = "authenticationName";
+	struct buf name = { 0 };
+	uint32_t i;
+	bool ok;
+
+	if (text == NULL || json_scan(&r->json, text, len, NULL) == -1 ||
+	    (i = json_member(&r->json, 0, "properties", 10)) == 0 ||
+	    (i = json_member(&r->json, i, member, sizeof(member) - 1)) == 0 ||
+	    r->json.tok[i].type != JSON_STRING)
+		return false;
+	if (!r->json.tok[i].escaped)
+		return name_key(key, text + r->json.tok[i].start + 1,
+		    r->json.tok[i].end - r->json.tok[i].start - 2);
+	json_string(&r->json, i, &name);
+	ok = !name.bad && name_key(key, buf_data(&name), name.len);
+	buf_free(&name);
+	return ok;
+}
+
+static bool
+is_client(const char *path, size_t len)
+{
+	return len > strlen(CLIENTS) &&
+	    memcmp(path, CLIENTS, strlen(CLIENTS)) == 0;
+}
+
+/* Take a name back, unless it has become another client's. */
+static bool
+name_out(struct registry *r, const struct change *c, const struct buf *key)
+{
+	int size;
+	const void *path = tcbdbget3(r->index, buf_data(key), (int)key->len,
+	    &size);
+
+	if (path == NULL || (size_t)size != c->path_len ||
+	    memcmp(path, c->path, c->path_len) != 0)
+		return true;
+	return tcbdbout(r->index, buf_data(key), (int)key->len);
+}
+
+/* Keep the names of clients as a change of one of them leaves them. */
+static bool
+name_apply(struct registry *r, const struct change *c)
+{
+	struct buf *key = &r->key, *old = &r->old_key;
+	const char *text;
+	int size;
+	bool had, has;
+
+	/* valid until the index is touched again */
+	text = tcbdbget3(r->index, c->path, (int)c->path_len, &size);
+	had = text != NULL && client_key(r, old, text, (size_t)size);
+	has = client_key(r, key, c->resource, c->resource_len);
+	if (had && has && old->len == key->len &&
+	    memcmp(buf_data(old), buf_data(key), key->len) == 0)
+		return true;
+	if (had && !name_out(r, c, old))
+		return false;
+	return !has || tcbdbput(r->index, buf_data(key), (int)key->len,
+	    c->path, (int)c->path_len);
+}
+
 static int
 index_apply(const struct change *c, void *arg)
 {
 	struct registry *r = arg;
 	bool ok;
 
+	if (is_client(c->path, c->path_len) && !name_apply(r, c))
+		return -1;
 	if (c->resource != NULL)
 		ok = tcbdbput(r->index, c->path, (int)c->path_len, c->resource,
 		    (int)c->resource_len);
@@ -416,6 +515,9 @@ registry_close(struct registry *r)
 	if (r->by_path != NULL)
 		tcmapdel(r->by_path);
 	index_close(r);
+	json_free(&r->json);
+	buf_free(&r->key);
+	buf_free(&r->old_key);
 	jv_free(r->namespace);
 	if (r->log != -1)
 		close(r->log);
@@ -475,6 +577,89 @@ registry_has(struct registry *r, const char *path)
 	return tcbdbvsiz(r->index, path, (int)strlen(path)) != -1;
 }
 
+/* Has the transaction a client with the name of this key? */
+static const struct pending *
+pending_client(struct registry *r, const struct buf *key)
+{
+	for (size_t i = 0; i < r->npending; i++) {
+		const struct pending *p = &r->pending[i];
+
+		if (is_client(p->path, strlen(p->path)) &&
+		    client_key(r, &r->old_key, p->text, p->len) &&
+		    r->old_key.len == key->len && memcmp(buf_data(&r->old_key),
+		    buf_data(key), key->len) == 0)
+			return p;
+	}
+	return NULL;
+}
+
+/* The client that the index has under the name of a key, unless it has changed
+ * since: its path, which the caller frees; NULL. */
+static char *
+index_client(const struct registry *r, const struct buf *key)
+{
+	int size;
+	char *path = tcbdbget(r->index, buf_data(key), (int)key->len, &size);
+
+	if (path == NULL || find_pending(r, path) == NULL)
+		return path;
+	free(path);
+	return NULL;
+}
+
+char *
+registry_client(struct registry *r, const char *name, size_t len,
+    size_t *text_len)
+{
+	const struct pending *p;
+	char *path, *text;
+	int size = 0;
+
+	if (!name_key(&r->key, name, len))
+		return NULL;
+	if ((p = pending_client(r, &r->key)) != NULL) {
+		*text_len = p->len;
+		return strdup(p->text);
+	}
+	if ((path = index_client(r, &r->key)) == NULL)
+		return NULL;
+	text = tcbdbget(r->index, path, (int)strlen(path), &size);
+	free(path);
+	*text_len = (size_t)size;
+	return text;
+}
+
+bool
+registry_twins(struct registry *r, jv *one, jv *other)
+{
+	TCMAP *names = tcmapnew(); /* of the transaction */
+	bool found = false;
+
+	for (size_t i = 0; !found && i < r->npending; i++) {
+		const struct pending *p = &r->pending[i];
+		const char *first;
+		char *path;
+		int size;
+
+		if (!is_client(p->path, strlen(p->path)) ||
+		    !client_key(r, &r->key, p->text, p->len))
+			continue;
+		path = index_client(r, &r->key);
+		first = tcmapget(names, buf_data(&r->key), (int)r->key.len,
+		    &size);
+		found = path != NULL || first != NULL;
+		if (found) {
+			*one = jv_string(first != NULL ? first : p->path);
+			*other = jv_string(first != NULL ? p->path : path);
+		}
+		free(path);
+		tcmapput(names, buf_data(&r->key), (int)r->key.len, p->path,
+		    (int)strlen(p->path));
+	}
+	tcmapdel(names);
+	return found;
+}
+
 static int
 by_path(const void *a, const void *b)
 {
@@ -512,9 +697,6 @@ walk_step(struct walk *w)
 {
 	bool more = tcbdbcurrec(w->cur, w->key, w->value);
 
-	if (more && strcmp(tcxstrptr(w->key), MARK_KEY) == 0)
-		more = tcbdbcurnext(w->cur) &&
-		    tcbdbcurrec(w->cur, w->key, w->value);
 	if (!more || strncmp(tcxstrptr(w->key), w->prefix, w->prefix_len) != 0)
 		tcxstrclear(w->key);
 	else
@@ -589,31 +771,13 @@ registry_each_text(struct registry *r, const char *prefix,
 	int rc = -1;
 
 	if (list != NULL) {
-		tcbdbcurjump2(w.cur, prefix);
+		tcbdbcurjump2(w.cur, *prefix == '\0' ? FIRST_PATH : prefix);
 		rc = walk_all(&w, fn, arg);
 	}
 	tcxstrdel(w.value);
 	tcxstrdel(w.key);
 	tcbdbcurdel(w.cur);
 	free(list);
-	return rc;
-}
-
-int
-registry_each_new(struct registry *r, const char *prefix,
-    int (*fn)(const char *path, const char *text, size_t, void *arg),
-    void *arg)
-{
-	size_t len = strlen(prefix);
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < r->npending; i++) {
-		const struct pending *p = &r->pending[i];
-
-		if (p->text != NULL && strncmp(p->path, prefix, len) == 0 &&
-		    tcbdbvsiz(r->index, p->path, (int)strlen(p->path)) == -1)
-			rc = fn(p->path, p->text, p->len, arg);
-	}
 	return rc;
 }
 

@@ -52,6 +52,12 @@ char *registry_client(struct registry *, const char *name, size_t,
     size_t *text_len);
 
 /*
+ * Has a client of the transaction the authentication name of another one? Their
+ * paths, if so; the first is of the transaction.
+ */
+bool registry_twins(struct registry *, jv *one, jv *other);
+
+/*
  * Call fn for each resource whose path begins with prefix, in path order, until
  * it returns non-zero, which is returned. fn consumes the resource and changes
  * nothing.
@@ -59,14 +65,8 @@ char *registry_client(struct registry *, const char *name, size_t,
 int registry_each(struct registry *, const char *prefix,
     int (*fn)(const char *path, jv resource, void *arg), void *arg);
 
-/*
- * The same with the resource's text, for who wants little of many; and of those
- * only that the transaction creates, in the order in which they were put.
- */
+/* The same with the resource's text, for who wants little of many. */
 int registry_each_text(struct registry *, const char *prefix,
-    int (*fn)(const char *path, const char *text, size_t, void *arg),
-    void *arg);
-int registry_each_new(struct registry *, const char *prefix,
     int (*fn)(const char *path, const char *text, size_t, void *arg),
     void *arg);
 

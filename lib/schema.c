@@ -7,7 +7,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
-#include <tcutil.h>
 
 #include "base64.h"
 #include "cert.h"
@@ -15,7 +14,6 @@
 #include "enrich.h"
 #include "filter.h"
 #include "jq.h"
-#include "json.h"
 #include "quote.h"
 #include "uuid.h"
 
@@ -1589,78 +1587,19 @@ count_topics(const char *path, jv resource, void *arg)
 	return 0;
 }
 
-/* The authentication names that new clients bring. */
-struct names {
-	struct json json;
-	struct buf name;
-	TCMAP *paths; /* of the clients, by name */
-	struct fault *fault;
-};
-
-/* A client's name without case; what is not ASCII counts as it is. */
-static int
-fold_name(struct names *n, const char *text, size_t len)
-{
-	static const char member[] = "authenticationName";
-	const struct json_token *t;
-	char *room;
-	uint32_t i;
-
-	if (json_scan(&n->json, text, len, n->fault) == -1)
-		return -1;
-	i = json_member(&n->json, 0, "properties", 10);
-	t = &n->json.tok[json_member(&n->json, i, member, sizeof(member) - 1)];
-	len = t->end - t->start;
-	buf_reset(&n->name, 4096);
-	if ((room = buf_room(&n->name, len)) == NULL)
-		return fault_set(n->fault, FAULT_INTERNAL, "out of memory");
-	for (const char *p = text + t->start; p < text + t->end; p++)
-		*room++ = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
-	buf_grew(&n->name, len);
-	return 0;
-}
-
-static int
-find_name(const char *path, const char *text, size_t len, void *arg)
-{
-	struct names *n = arg;
-	const char *other;
-	int size;
-
-	if (fold_name(n, text, len) == -1)
-		return -1;
-	other = tcmapget(n->paths, buf_data(&n->name), (int)n->name.len, &size);
-	if (other == NULL || strcmp(other, path) == 0)
-		return 0;
-	return fault_set(n->fault, FAULT_CONFLICT, "%s: authenticationName: "
-	    "%s has it; case does not count", other, path);
-}
-
-static int
-add_name(const char *path, const char *text, size_t len, void *arg)
-{
-	struct names *n = arg;
-
-	if (find_name(path, text, len, arg) == -1)
-		return -1;
-	tcmapput(n->paths, buf_data(&n->name), (int)n->name.len, path,
-	    (int)strlen(path));
-	return 0;
-}
-
-/* A name never changes, so only a new client can bring one that is taken. */
+/* No two clients have the same authentication name. */
 static int
 unique_names(struct registry *r, struct fault *f)
 {
-	struct names n = { .paths = tcmapnew(), .fault = f };
-	int rc = registry_each_new(r, "clients/", add_name, &n);
+	jv one, other;
 
-	if (rc == 0 && tcmaprnum(n.paths) != 0)
-		rc = registry_each_text(r, "clients/", find_name, &n);
-	tcmapdel(n.paths);
-	json_free(&n.json);
-	buf_free(&n.name);
-	return rc;
+	if (!registry_twins(r, &one, &other))
+		return 0;
+	fault_set(f, FAULT_CONFLICT, "%s: authenticationName: %s has it; case "
+	    "does not count", jv_string_value(one), jv_string_value(other));
+	jv_free(one);
+	jv_free(other);
+	return -1;
 }
 
 int

@@ -303,10 +303,10 @@ a_big_transaction_is_one_step(void)
 }
 
 static void
-what_a_transaction_creates_can_be_told(void)
+texts_are_told_as_they_will_be(void)
 {
 	struct registry *r;
-	char all[256] = "", new[256] = "";
+	char all[256] = "";
 
 	fresh();
 	one_change("clients/b", 1);
@@ -320,13 +320,184 @@ what_a_transaction_creates_can_be_told(void)
 	registry_each_text(r, "clients/", note_text, all);
 	CHECK(strcmp(all, "clients/a {\"n\":4} clients/b {\"n\":3} "
 	    "clients/z {\"n\":2} ") == 0);
-	registry_each_new(r, "clients/", note_text, new);
-	CHECK(strcmp(new, "clients/z {\"n\":2} clients/a {\"n\":4} ") == 0);
-	commit(r);
-	new[0] = '\0';
-	registry_each_new(r, "", note_text, new);
-	CHECK(new[0] == '\0');
 	registry_close(r);
+}
+
+/* ---- clients by their authentication names ---- */
+
+static void
+client(struct registry *r, const char *path, const char *name)
+{
+	CHECK(registry_put(r, path, JV_OBJECT(jv_string("name"),
+	    jv_string(path), jv_string("properties"),
+	    JV_OBJECT(jv_string("authenticationName"), jv_string(name))),
+	    NULL) == 0);
+}
+
+/* Is it this client (NULL: none) that has the name? */
+static bool
+has_name(struct registry *r, const char *name, const char *path)
+{
+	size_t len = 0;
+	char *text = registry_client(r, name, strlen(name), &len);
+	jv v;
+	bool same;
+
+	if (text == NULL || path == NULL)
+		same = text == NULL && path == NULL;
+	else {
+		v = jv_object_get(jv_parse_sized(text, (int)len),
+		    jv_string("name"));
+		same = strcmp(jv_string_value(v), path) == 0;
+		jv_free(v);
+	}
+	free(text);
+	return same;
+}
+
+static bool
+named(const char *name, const char *path)
+{
+	struct registry *r = open_it(false);
+	bool same = has_name(r, name, path);
+
+	registry_close(r);
+	return same;
+}
+
+static void
+clients_are_found_by_name_in_any_case(void)
+{
+	struct registry *r;
+
+	fresh();
+	r = open_it(true);
+	client(r, "clients/a", "Press-07");
+	client(r, "clients/b", "quote \" \\ \xc3\x84");
+	CHECK(has_name(r, "PRESS-07", "clients/a"));
+	commit(r);
+	CHECK(has_name(r, "press-07", "clients/a"));
+	registry_close(r);
+	CHECK(named("QUOTE \" \\ \xc3\x84", "clients/b"));
+	CHECK(named("quote \" \\ \xc3\xa4", NULL)); /* not ASCII: another */
+	CHECK(named("press-0", NULL));
+	CHECK(named("press-077", NULL));
+	CHECK(named("", NULL));
+	unlinkat(spool.fd, "namespace/index.tcb", 0);
+	CHECK(named("press-07", "clients/a"));
+}
+
+static void
+names_follow_their_clients(void)
+{
+	struct registry *r;
+
+	fresh();
+	r = open_it(true);
+	client(r, "clients/a", "one");
+	client(r, "clients/b", "two");
+	client(r, "clients/c", "three");
+	commit(r);
+	/* made anew under each other's names */
+	client(r, "clients/a", "two");
+	client(r, "clients/b", "one");
+	CHECK(registry_delete(r, "clients/c", NULL) == 0);
+	CHECK(has_name(r, "two", "clients/a"));
+	CHECK(has_name(r, "three", NULL));
+	commit(r);
+	CHECK(has_name(r, "one", "clients/b"));
+	client(r, "clients/b", "four");
+	CHECK(has_name(r, "one", NULL));
+	commit(r);
+	registry_close(r);
+	CHECK(named("two", "clients/a"));
+	CHECK(named("four", "clients/b"));
+	CHECK(named("one", NULL));
+	CHECK(named("three", NULL));
+}
+
+static void
+names_are_no_resources(void)
+{
+	struct registry *r;
+	char paths[256] = "";
+
+	fresh();
+	r = open_it(true);
+	client(r, "clients/a", "one");
+	put(r, "caCertificates/x", 1);
+	commit(r);
+	registry_each(r, "", note, paths);
+	CHECK(strcmp(paths, "caCertificates/x clients/a ") == 0);
+	put(r, "aaa/new", 1);
+	paths[0] = '\0';
+	registry_each(r, "", note, paths);
+	CHECK(strcmp(paths, "aaa/new caCertificates/x clients/a ") == 0);
+	registry_close(r);
+}
+
+static bool
+twins(struct registry *r, const char *one, const char *other)
+{
+	jv a, b;
+	bool same;
+
+	if (!registry_twins(r, &a, &b))
+		return one == NULL;
+	same = one != NULL && strcmp(jv_string_value(a), one) == 0 &&
+	    strcmp(jv_string_value(b), other) == 0;
+	jv_free(a);
+	jv_free(b);
+	return same;
+}
+
+static void
+a_name_that_two_would_have_is_found(void)
+{
+	struct registry *r;
+
+	fresh();
+	r = open_it(true);
+	client(r, "clients/a", "one");
+	client(r, "clients/b", "two");
+	commit(r);
+	client(r, "clients/a", "one"); /* its own */
+	CHECK(twins(r, NULL, NULL));
+	client(r, "clients/new", "Two");
+	CHECK(twins(r, "clients/new", "clients/b"));
+	CHECK(registry_delete(r, "clients/b", NULL) == 0);
+	CHECK(twins(r, NULL, NULL));
+	client(r, "clients/newer", "tWo");
+	CHECK(twins(r, "clients/new", "clients/newer"));
+	registry_close(r);
+}
+
+/* An index of before names were kept in it. */
+static void
+an_old_index_is_made_again(void)
+{
+	struct registry *r;
+	char *index, *mark;
+	size_t len;
+
+	fresh();
+	r = open_it(true);
+	client(r, "clients/a", "one");
+	commit(r);
+	registry_close(r);
+	index = slurp("namespace/index.tcb", &len);
+	mark = memmem(index, len, "!name/one", 9);
+	CHECK(mark != NULL);
+	memcpy(mark, "!name/xxx", 9);
+	spit("namespace/index.tcb", index, len);
+	CHECK(named("one", NULL));
+	mark = memmem(index, len, "!appliedv", 9);
+	CHECK(mark != NULL);
+	if (mark != NULL)
+		mark[9] = '1';
+	spit("namespace/index.tcb", index, len);
+	CHECK(named("one", "clients/a"));
+	free(index);
 }
 
 static void
@@ -363,7 +534,12 @@ main(int argc, char *argv[])
 	RUN(a_damaged_line_is_refused_and_kept);
 	RUN(a_reader_does_not_wait_for_a_writer);
 	RUN(a_big_transaction_is_one_step);
-	RUN(what_a_transaction_creates_can_be_told);
+	RUN(texts_are_told_as_they_will_be);
+	RUN(clients_are_found_by_name_in_any_case);
+	RUN(names_follow_their_clients);
+	RUN(names_are_no_resources);
+	RUN(a_name_that_two_would_have_is_found);
+	RUN(an_old_index_is_made_again);
 	RUN(nobody_else_can_read_what_holds_keys);
 	spool_remove(spool.fd, "namespace");
 	rmdir(dir);
