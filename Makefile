@@ -17,7 +17,8 @@ TEST_DEPS = bats jq python3 procps socat parallel
 LINT_DEPS = clang-tidy cppcheck shellcheck mandoc
 FMT_DEPS = clang-format git
 FUZZ_DEPS = clang libclang-rt-14-dev
-BENCH_DEPS = redis-server nats-server libhiredis-dev libnats-dev
+BENCH_DEPS = redis-server nats-server libhiredis-dev libnats-dev mosquitto \
+	libssl-dev openssl
 
 WARN = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wformat=2 -Wvla -Wwrite-strings -Wundef
@@ -75,6 +76,7 @@ FUZZERS = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*.c))
 LOADS = $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 LIBS_bench-redis = -lhiredis
 LIBS_bench-nats = -lnats
+LIBS_bench-mqtt = -lssl -lcrypto
 
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZ_MAIN:-%=) $(B)/lib.a
 	@echo ld $@
