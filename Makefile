@@ -11,7 +11,7 @@ FUZZ_SECONDS = 10
 
 # Debian packages, in the one place where they are named.
 BUILD_DEPS = gcc make libc6-dev libjq-dev libtokyocabinet-dev libev-dev \
-	libwolfssl-dev
+	libwolfssl-dev libwslay-dev libhttp-parser-dev libcurl4-openssl-dev
 DEMO_DEPS = jq
 TEST_DEPS = bats jq python3 procps socat parallel
 LINT_DEPS = clang-tidy cppcheck shellcheck mandoc
@@ -69,7 +69,8 @@ $(B)/lib.a: $(call objects,$(wildcard lib/*.c))
 
 # What tests build: unit/ (TAP), fuzz/ (a program that reads its corpus; under
 # `make fuzz` FUZZ_MAIN makes it a fuzzer), helpers of soak/, crash/ and bench/.
-ALL_LIBS = -ljq -ltokyocabinet -lwolfssl -lev -lpthread -lm
+ALL_LIBS = -ljq -ltokyocabinet -lwolfssl -lwslay -lhttp_parser -lcurl -lev \
+	-lpthread -lm
 FUZZ_MAIN = $(B)/tests/corpus.o
 UNITS = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*.c))
 FUZZERS = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*.c))
