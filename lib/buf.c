@@ -139,11 +139,13 @@ escape(struct buf *b, unsigned char c)
 		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n',
 		['\f'] = 'f', ['\r'] = 'r',
 	};
+	static const char hex[] = "0123456789abcdef";
+	const char code[] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
 
 	if (c >= 0x80) {
 		buf_str(b, "\xef\xbf\xbd");
 	} else if (c < sizeof(letters) && letters[c] == 0) {
-		buf_printf(b, "\\u%04x", c);
+		buf_add(b, code, sizeof(code));
 	} else {
 		buf_add(b, "\\", 1);
 		buf_add(b, c < sizeof(letters) ? &letters[c] : (char *)&c, 1);
