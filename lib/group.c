@@ -343,3 +343,174 @@ group_free(struct group *g)
 	free(g->values);
 	free(g);
 }
+
+/* ---- for one client ---- */
+
+/*
+ * Results that wait for their AND or OR: one at each side of an OR and an AND
+ * in each pair of parentheses, and the one that was found last.
+ */
+#define WAITING (2 * (GROUP_DEPTH + 1) + 1)
+
+struct client {
+	const char *name;
+	size_t name_len;
+	const struct json *json;
+	uint32_t attributes;
+};
+
+static bool
+is_number(const struct json *js, uint32_t t, int64_t *n)
+{
+	return js->tok[t].type == JSON_NUMBER && json_int64(js, t, n);
+}
+
+static bool
+is_equal(const struct json *js, uint32_t t, const struct value *v)
+{
+	int64_t n;
+
+	if (v->text == NULL)
+		return is_number(js, t, &n) && n == v->number;
+	return js->tok[t].type == JSON_STRING &&
+	    json_is(js, t, v->text, v->len);
+}
+
+static bool
+has_equal(const struct json *js, uint32_t t, const struct value *v)
+{
+	if (js->tok[t].type != JSON_ARRAY)
+		return is_equal(js, t, v);
+	for (uint32_t i = t + 1; i < js->tok[t].next; i = js->tok[i].next)
+		if (v->text != NULL && is_equal(js, i, v))
+			return true;
+	return false;
+}
+
+static bool
+is_unequal(const struct json *js, uint32_t t, const struct value *v)
+{
+	int64_t n;
+
+	return (v->text == NULL ? is_number(js, t, &n) :
+	    js->tok[t].type == JSON_STRING) && !is_equal(js, t, v);
+}
+
+static bool
+is_ordered(enum operation op, int64_t a, int64_t b)
+{
+	return op == OP_LESS ? a < b : op == OP_GREATER ? a > b :
+	    op == OP_AT_MOST ? a <= b : a >= b;
+}
+
+static bool
+attribute_holds(const struct group *g, const struct step *s,
+    const struct json *js, uint32_t t)
+{
+	const struct value *v = &g->values[s->value];
+	int64_t n;
+
+	/* "!=" has one value, order has a number */
+	if (is_order(s->op))
+		return is_number(js, t, &n) && is_ordered(s->op, n, v->number);
+	if (s->op == OP_NOT_EQUAL)
+		return is_unequal(js, t, v);
+	for (size_t i = 0; i < s->nvalues; i++)
+		if (has_equal(js, t, &v[i]))
+			return true;
+	return false;
+}
+
+static bool
+name_holds(const struct group *g, const struct step *s,
+    const struct client *c)
+{
+	const struct value *v = &g->values[s->value];
+	bool equal = false;
+
+	for (size_t i = 0; !equal && i < s->nvalues; i++)
+		equal = v[i].len == c->name_len &&
+		    memcmp(v[i].text, c->name, c->name_len) == 0;
+	return equal != (s->op == OP_NOT_EQUAL);
+}
+
+/* What a comparison that failed saw. An operand is spoken of once. */
+static void
+explain(const struct step *s, const struct client *c, uint32_t t,
+    struct buf *why, size_t begin)
+{
+	size_t at = why->len, len = at - begin;
+	const char *mark = "'", *text = c->name;
+	size_t text_len = c->name_len;
+	char q[QUOTE_MAX];
+
+	if (s->key != NULL && t != 0) {
+		const struct json_token *tok = &c->json->tok[t];
+		bool string = tok->type == JSON_STRING;
+
+		mark = string ? "'" : "";
+		text = c->json->text + tok->start + string;
+		text_len = tok->end - tok->start - 2 * (size_t)string;
+	}
+	if (s->key == NULL)
+		buf_str(why, "authenticationName");
+	else
+		buf_printf(why, "attributes.%.*s", (int)s->key_len, s->key);
+	if (s->key != NULL && t == 0)
+		buf_str(why, " is absent");
+	else
+		buf_printf(why, " is %s%s%s", mark, quote(q, text, text_len),
+		    mark);
+	buf_str(why, ", ");
+	if (!why->bad && memmem(buf_data(why) + begin, len,
+	    buf_data(why) + at, why->len - at) != NULL)
+		why->len = at;
+}
+
+static bool
+step_holds(const struct group *g, const struct step *s,
+    const struct client *c, struct buf *why, size_t begin)
+{
+	uint32_t t = 0;
+	bool holds;
+
+	if (s->key != NULL && c->attributes != 0)
+		t = json_member(c->json, c->attributes, s->key, s->key_len);
+	holds = s->key == NULL ? name_holds(g, s, c) :
+	    t != 0 && attribute_holds(g, s, c->json, t);
+	if (!holds && why != NULL)
+		explain(s, c, t, why, begin);
+	return holds;
+}
+
+bool
+group_holds(const struct group *g, const char *name, size_t name_len,
+    const struct json *js, uint32_t attributes, struct buf *why)
+{
+	const struct client c = { name, name_len, js, attributes };
+	struct {
+		bool holds;
+		size_t words; /* where those begin that say why not */
+	} waiting[WAITING] = { { false, 0 } }, *top = waiting;
+	size_t begin = why != NULL ? why->len : 0;
+
+	for (size_t i = 0; i < g->nsteps; i++) {
+		const struct step *s = &g->steps[i];
+
+		if (s->op == OP_AND || s->op == OP_OR) {
+			top--;
+			top[-1].holds = s->op == OP_AND ?
+			    top[-1].holds && top[0].holds :
+			    top[-1].holds || top[0].holds;
+		} else {
+			top->words = why != NULL ? why->len : 0;
+			top->holds = step_holds(g, s, &c, why, begin);
+			top++;
+		}
+		if (top[-1].holds && why != NULL)
+			why->len = top[-1].words;
+	}
+	if (!waiting[0].holds && why != NULL && !why->bad)
+		why->len -= strlen(", ");
+	return waiting[0].holds;
+}

@@ -30,7 +30,8 @@ void tree_drop(struct tree *, const char *, size_t);
 void tree_match(struct tree *, const char *name, size_t,
     void (*found)(void *thing, void *arg), void *arg);
 
-/* Places whose text is a name that a filter matches, until found returns false. */
+/* Places whose text is a name that a filter matches, until found returns
+ * false. */
 void tree_walk(struct tree *, const char *filter, size_t,
     bool (*found)(void *thing, void *arg), void *arg);
 
