@@ -112,7 +112,7 @@ soak: test-deps
 
 bench: bench-deps
 	@$(MAKE) -j2 --no-print-directory all $(LOADS)
-	@B=$(B) tests/bench/bench
+	@B=$(B) tests/bench/bench $(BENCH)
 
 demo: demo-deps
 	@$(MAKE) -j2 --no-print-directory all
