@@ -1,0 +1,309 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "clock.h"
+#include "credential.h"
+#include "jq.h"
+#include "quote.h"
+#include "spool.h"
+
+struct credential {
+	struct ev_loop *loop;
+	int dir;
+	char *file, *command; /* one of them */
+	void (*ready)(const char *, const struct fault *, void *);
+	void *arg;
+	char *token;
+	int64_t until; /* clock_mono(): the token is good */
+	struct fault fault; /* of the command */
+	pid_t pid;     /* of the command; 0: none runs */
+	int fd;        /* what it prints */
+	struct buf said;
+	ev_child ended;
+	ev_io output;
+	ev_timer limit;
+};
+
+/* Text without the white space around it, as the token; a header's value. */
+static int
+take_token(struct credential *c, const char *text, size_t n, const char *whose,
+    struct fault *f)
+{
+	while (n > 0 && strchr(" \t\r\n", text[n - 1]) != NULL)
+		n--;
+	while (n > 0 && strchr(" \t\r\n", text[0]) != NULL)
+		text++, n--;
+	if (n == 0)
+		return fault_set(f, FAULT_UNAVAILABLE,
+		    "the credential's %s has no token", whose);
+	if (n > CREDENTIAL_MAX)
+		return fault_set(f, FAULT_UNAVAILABLE,
+		    "the credential's %s has more than %d bytes", whose,
+		    CREDENTIAL_MAX);
+	for (size_t i = 0; i < n; i++)
+		if (text[i] <= ' ' || text[i] > '~')
+			return fault_set(f, FAULT_UNAVAILABLE,
+			    "the credential's %s is not one token", whose);
+	credential_forget(c);
+	if ((c->token = strndup(text, n)) == NULL)
+		return fault_set(f, FAULT_INTERNAL, "out of memory");
+	return 0;
+}
+
+static int
+read_file(struct credential *c, struct fault *f)
+{
+	char path[QUOTE_MAX];
+	size_t len;
+	/* and some room for the white space */
+	char *text = spool_read(c->dir, c->file, CREDENTIAL_MAX + 1024, &len);
+	int rc;
+
+	if (text == NULL)
+		return fault_errno(f, FAULT_UNAVAILABLE,
+		    "the credential's file '%s'",
+		    quote(path, c->file, strlen(c->file)));
+	rc = take_token(c, text, len, "file", f);
+	free(text);
+	return rc;
+}
+
+/* ---- a command ---- */
+
+static void
+watch_none(struct credential *c)
+{
+	ev_child_stop(c->loop, &c->ended);
+	ev_io_stop(c->loop, &c->output);
+	ev_timer_stop(c->loop, &c->limit);
+	close(c->fd);
+	c->pid = 0;
+}
+
+/* The whole group: the shell may have started others. */
+static void
+stop_command(struct credential *c)
+{
+	kill(-c->pid, SIGKILL);
+}
+
+/* False: there is nothing more for now, or at all. */
+static bool
+read_output(struct credential *c)
+{
+	char piece[4096];
+	ssize_t n = read(c->fd, piece, sizeof(piece));
+
+	if (n > 0)
+		buf_add(&c->said, piece, (size_t)n);
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		ev_io_stop(c->loop, &c->output);
+	if (c->said.len > 2 * CREDENTIAL_MAX) {
+		stop_command(c);
+		return false;
+	}
+	return n > 0;
+}
+
+static void
+on_output(struct ev_loop *loop, ev_io *w, int events)
+{
+	(void)loop, (void)events;
+	read_output(w->data);
+}
+
+static void
+on_limit(struct ev_loop *loop, ev_timer *w, int events)
+{
+	struct credential *c = w->data;
+
+	(void)loop, (void)events;
+	fault_set(&c->fault, FAULT_UNAVAILABLE,
+	    "the credential's command took more than %g s", CREDENTIAL_LIMIT);
+	stop_command(c);
+}
+
+/* What it printed counts when it ended well. */
+static void
+take_output(struct credential *c, int status)
+{
+	if (c->fault.code != FAULT_NONE)
+		return;
+	if (c->said.bad) {
+		fault_set(&c->fault, FAULT_INTERNAL, "out of memory");
+	} else if (c->said.len <= 2 * CREDENTIAL_MAX && status != 0) {
+		fault_set(&c->fault, FAULT_UNAVAILABLE,
+		    "the credential's command ended with %s %d",
+		    WIFSIGNALED(status) ? "signal" : "status",
+		    WIFSIGNALED(status) ? WTERMSIG(status) :
+		    WEXITSTATUS(status));
+	} else if (take_token(c, buf_data(&c->said), c->said.len, "command",
+	    &c->fault) == 0) {
+		c->until = clock_mono() + CREDENTIAL_KEEP * CLOCK_SECOND;
+	}
+}
+
+static void
+on_ended(struct ev_loop *loop, ev_child *w, int events)
+{
+	struct credential *c = w->data;
+
+	(void)loop, (void)events;
+	while (read_output(c))
+		;
+	watch_none(c);
+	take_output(c, w->rstatus);
+	buf_free(&c->said);
+	c->ready(c->token, &c->fault, c->arg);
+}
+
+static int
+spawn(struct credential *c, int out)
+{
+	char sh[] = "sh", flag[] = "-c";
+	char *argv[] = { sh, flag, c->command, NULL };
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t how;
+	sigset_t none, dflt;
+	int error;
+
+	sigemptyset(&none);
+	sigemptyset(&dflt);
+	sigaddset(&dflt, SIGPIPE);
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null",
+	    O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
+	posix_spawnattr_init(&how);
+	posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP |
+	    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setsigmask(&how, &none);
+	posix_spawnattr_setsigdefault(&how, &dflt);
+	error = posix_spawn(&c->pid, "/bin/sh", &files, &how, argv, environ);
+	posix_spawnattr_destroy(&how);
+	posix_spawn_file_actions_destroy(&files);
+	return error;
+}
+
+static int
+run_command(struct credential *c, struct fault *f)
+{
+	int fds[2], error;
+
+	if (pipe2(fds, O_CLOEXEC) == -1)
+		return fault_errno(f, FAULT_UNAVAILABLE, "pipe");
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	error = spawn(c, fds[1]);
+	close(fds[1]);
+	if (error != 0) {
+		close(fds[0]);
+		c->pid = 0;
+		return fault_set(f, FAULT_UNAVAILABLE,
+		    "the credential's command: %s", strerror(error));
+	}
+	c->fd = fds[0];
+	c->fault.code = FAULT_NONE;
+	credential_forget(c);
+	ev_child_set(&c->ended, c->pid, 0);
+	ev_io_set(&c->output, c->fd, EV_READ);
+	ev_timer_set(&c->limit, CREDENTIAL_LIMIT, 0);
+	ev_child_start(c->loop, &c->ended);
+	ev_io_start(c->loop, &c->output);
+	ev_timer_start(c->loop, &c->limit);
+	return 0;
+}
+
+/* ---- */
+
+static int
+copy_settings(struct credential *c, jv settings, struct fault *f)
+{
+	const char *file = jq_str(settings, "file");
+	const char *command = jq_str(settings, "command");
+
+	if ((file == NULL) == (command == NULL))
+		return fault_set(f, FAULT_BAD_REQUEST,
+		    "credential: {\"file\": PATH} or {\"command\": COMMAND} "
+		    "is wanted");
+	if (file != NULL)
+		c->file = strdup(file);
+	else
+		c->command = strdup(command);
+	if (c->file == NULL && c->command == NULL)
+		return fault_set(f, FAULT_INTERNAL, "out of memory");
+	return 0;
+}
+
+struct credential *
+credential_new(struct ev_loop *loop, int dir, jv settings,
+    void (*ready)(const char *, const struct fault *, void *), void *arg,
+    struct fault *f)
+{
+	struct credential *c = calloc(1, sizeof(*c));
+
+	if (c == NULL) {
+		fault_set(f, FAULT_INTERNAL, "out of memory");
+	} else {
+		c->loop = loop;
+		c->dir = dir;
+		c->ready = ready;
+		c->arg = arg;
+		ev_child_init(&c->ended, on_ended, 0, 0);
+		ev_io_init(&c->output, on_output, -1, EV_READ);
+		ev_timer_init(&c->limit, on_limit, 0, 0);
+		c->ended.data = c->output.data = c->limit.data = c;
+		if (copy_settings(c, settings, f) == -1) {
+			credential_free(c);
+			c = NULL;
+		}
+	}
+	jv_free(settings);
+	return c;
+}
+
+void
+credential_free(struct credential *c)
+{
+	if (c == NULL)
+		return;
+	if (c->pid != 0) {
+		stop_command(c);
+		watch_none(c);
+	}
+	credential_forget(c);
+	buf_free(&c->said);
+	free(c->file);
+	free(c->command);
+	free(c);
+}
+
+enum credential_state
+credential_token(struct credential *c, const char **token, struct fault *f)
+{
+	if (c->file != NULL) {
+		if (read_file(c, f) == -1)
+			return CREDENTIAL_NONE;
+	} else if (c->token == NULL || clock_mono() >= c->until) {
+		if (c->pid == 0 && run_command(c, f) == -1)
+			return CREDENTIAL_NONE;
+		return CREDENTIAL_LATER;
+	}
+	*token = c->token;
+	return CREDENTIAL_HERE;
+}
+
+void
+credential_forget(struct credential *c)
+{
+	if (c->token != NULL)
+		explicit_bzero(c->token, strlen(c->token));
+	free(c->token);
+	c->token = NULL;
+}
