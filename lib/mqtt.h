@@ -9,9 +9,10 @@
 
 /*
  * MQTT control packets, 3.1.1 and 5: bytes to structs and back. It knows bytes
- * only: what is malformed or a protocol error by the packet's own words is found
- * here, what depends on a session or a limit of ours is not. Structs point into
- * the packet's bytes; nothing is allocated but in the buffers written to.
+ * only: what is malformed or a protocol error by the packet's own words is
+ * found here, what depends on a session or a limit of ours is not. Structs
+ * point into the packet's bytes; nothing is allocated but in the buffers
+ * written to.
  */
 enum mqtt_type {
 	MQTT_CONNECT = 1,
@@ -151,6 +152,7 @@ struct mqtt_header {
 	uint8_t type, flags;
 	uint32_t remaining;
 	size_t bytes;
+	bool padded; /* a length longer than need be; MQTT 5: malformed */
 };
 int mqtt_header(struct mqtt_header *, const void *, size_t);
 
@@ -180,7 +182,8 @@ struct mqtt_publish {
 	struct mqtt_str payload;
 };
 
-/* PUBACK, PUBREC, PUBREL, PUBCOMP; DISCONNECT and AUTH without packet_id. */
+/* PUBACK, PUBREC, PUBREL, PUBCOMP; DISCONNECT and AUTH without packet_id;
+ * PINGREQ, which has nothing. */
 struct mqtt_ack {
 	uint16_t packet_id;
 	uint8_t reason;
@@ -211,7 +214,8 @@ bool mqtt_next_filter(const struct mqtt_subscribe *, bool unsubscribe,
  * what, with the clause: "MQTT-3.1.2-3: reserved connect flag is set". Strings
  * are checked: UTF-8, no U+0000 (MQTT-1.5.4). A topic name may have wildcards
  * still; payloads are not looked at. A CONNECT of another protocol or version
- * gives MQTT_UNSUPPORTED_VERSION.
+ * gives MQTT_UNSUPPORTED_VERSION. After any fault in a CONNECT its version says
+ * how the answer is to be written; 0: it was not read, and there is no answer.
  */
 enum mqtt_reason mqtt_read_connect(struct mqtt_connect *, const void *, size_t,
     const char **why);
