@@ -91,6 +91,13 @@ time_of(const WOLFSSL_ASN1_TIME *t, int64_t *us)
 	return 0;
 }
 
+static int
+not_one(struct fault *f)
+{
+	return fault_set(f, FAULT_BAD_REQUEST, "must be one X.509 "
+	    "certificate, in PEM or base64, and nothing else");
+}
+
 int
 cert_authority(const char *text, int64_t *issued, int64_t *expires,
     struct fault *f)
@@ -100,8 +107,7 @@ cert_authority(const char *text, int64_t *issued, int64_t *expires,
 	int rc = 0;
 
 	if (x == NULL)
-		return fault_set(f, FAULT_BAD_REQUEST, "must be one X.509 "
-		    "certificate, in PEM or base64, and nothing else");
+		return not_one(f);
 	usage = wolfSSL_X509_get_keyUsage(x);
 	if (!wolfSSL_X509_get_isCA(x))
 		rc = fault_set(f, FAULT_BAD_REQUEST, "is not the certificate "
@@ -116,6 +122,21 @@ cert_authority(const char *text, int64_t *issued, int64_t *expires,
 		    "has no times between which it is valid");
 	wolfSSL_X509_free(x);
 	return rc;
+}
+
+int
+cert_check_rsa(const char *text, struct fault *f)
+{
+	WOLFSSL_X509 *x = read_text(text);
+	int type;
+
+	if (x == NULL)
+		return not_one(f);
+	type = wolfSSL_X509_get_pubkey_type(x);
+	wolfSSL_X509_free(x);
+	return type == RSAk ? 0 : fault_set(f, FAULT_BAD_REQUEST,
+	    "must be the certificate of an RSA key: tokens are signed by "
+	    "RS256");
 }
 
 int

@@ -15,6 +15,9 @@
 int cert_authority(const char *text, int64_t *issued, int64_t *expires,
     struct fault *);
 
+/* Is it one certificate, as PEM or in base64, of an RSA key? 0, or -1. */
+int cert_check_rsa(const char *text, struct fault *);
+
 /* Is it a SHA-1 or SHA-256 in hex, with or without colons? 0, or -1. */
 int cert_check_thumbprint(const char *, struct fault *);
 

@@ -1,6 +1,9 @@
 /* The table of schema.h: every noun, every property. */
 #include "schema.h"
 
+#include <string.h>
+#include <strings.h>
+
 #include "cert.h"
 #include "enrich.h"
 #include "group.h"
@@ -39,6 +42,23 @@ check_expression(const char *s, struct fault *f)
 	struct enrich e;
 
 	return enrich_parse(&e, s, f);
+}
+
+static int
+check_https(const char *s, struct fault *f)
+{
+	static const char scheme[] = "https://";
+	const size_t len = sizeof(scheme) - 1;
+
+	/* what is no host, or cannot stand in a request */
+	if (strncasecmp(s, scheme, len) != 0 || strchr("/:?#", s[len]) != NULL)
+		return fault_set(f, FAULT_BAD_REQUEST,
+		    "must be https://HOST[:PORT]/...");
+	for (const unsigned char *p = (const unsigned char *)s; *p != '\0'; p++)
+		if (*p <= ' ' || *p >= 0x7f)
+			return fault_set(f, FAULT_BAD_REQUEST, "a URL has no "
+			    "blanks and is ASCII; others are written %%XX");
+	return 0;
 }
 
 /* ---- identities ---- */
@@ -175,7 +195,9 @@ static const struct schema issuer = {
 };
 static const struct schema encoded_issuer_members[] = {
 	{ "kid", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
-	{ "encodedCertificate", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
+	{ "encodedCertificate", SCHEMA_STRING, .flags = SCHEMA_REQUIRED,
+	    .min = 1, .max = 65536, .check = cert_check_rsa,
+	    .help = "PEM of one with an RSA key" },
 	END,
 };
 static const struct schema encoded_issuer = {
@@ -190,7 +212,8 @@ static const struct schema jwt[] = {
 };
 static const struct schema webhook_authentication[] = {
 	{ "identity", SCHEMA_OBJECT, .of = routing_identity },
-	{ "endpointUrl", SCHEMA_STRING, .flags = SCHEMA_SECRET },
+	{ "endpointUrl", SCHEMA_STRING, .flags = SCHEMA_SECRET,
+	    .check = check_https, .help = "https://HOST/..." },
 	{ "endpointBaseUrl", SCHEMA_STRING, .flags = SCHEMA_READONLY },
 	{ .name = "azureActiveDirectoryApplicationIdOrUri",
 	    .type = SCHEMA_STRING },
@@ -214,6 +237,12 @@ static const struct schema session_queue[] = {
 	END,
 };
 
+static const struct schema routing_spool[] = {
+	{ "maximumBytes", SCHEMA_INT, .dflt = "1073741824", .min = 1024,
+	    .max = INT64_C(1) << 50 },
+	END,
+};
+
 static const struct schema topic_spaces_configuration[] = {
 	{ "state", SCHEMA_ENUM, .dflt = "\"Disabled\"",
 	    .values = "Disabled|Enabled", .help = "the MQTT broker" },
@@ -230,6 +259,9 @@ static const struct schema topic_spaces_configuration[] = {
 	{ "customDomains", SCHEMA_ARRAY, .of = &domain },
 	{ "sessionQueue", SCHEMA_OBJECT, .dflt = "{}", .of = session_queue,
 	    .help = "of an offline or stalled session" },
+	{ "routingSpool", SCHEMA_OBJECT, .dflt = "{}", .of = routing_spool,
+	    .help = "what may wait for egns-route; then publishes are "
+	    "refused" },
 	END,
 };
 
@@ -288,6 +320,10 @@ static const struct schema namespace_members[] = {
 	    .help = "topic that gets the clients' life-cycle events" },
 	{ "trustedCertificates", SCHEMA_STRING,
 	    .help = "PEM of the authorities that endpoints are checked with" },
+	{ "profile", SCHEMA_ENUM, .dflt = "\"Default\"",
+	    .values = "Default|Azure",
+	    .help = "Azure: the broker keeps the service's limits and habits "
+	    "where ours are wider" },
 	{ "allowNoDeadLetter", SCHEMA_BOOL, .dflt = "true",
 	    .help = "may a subscription be without a dead-letter destination" },
 	END,

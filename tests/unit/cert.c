@@ -151,6 +151,18 @@ one_is_enough_and_a_key_too_much(void)
 	refused(text, "must be one X.509 certificate");
 }
 
+static void
+a_token_is_signed_by_an_rsa_key(void)
+{
+	struct fault f = { 0 };
+
+	CHECK(cert_check_rsa(pem("rsa"), NULL) == 0);
+	CHECK(cert_check_rsa(pem("ca"), &f) == -1);
+	CHECK(strstr(f.text, "of an RSA key") != NULL);
+	CHECK(cert_check_rsa("x", &f) == -1);
+	CHECK(strstr(f.text, "must be one X.509 certificate") != NULL);
+}
+
 #define SHA1 "da39a3ee5e6b4b0d3255bfef95601890afd80709"
 #define SHA256 "e3b0c44298fc1c149afbf4c8996fb924" \
 	"27ae41e4649b934ca495991b7852b855"
@@ -187,6 +199,7 @@ main(void)
 	RUN(text_around_it_does_no_harm);
 	RUN(what_is_no_certificate_is_refused);
 	RUN(one_is_enough_and_a_key_too_much);
+	RUN(a_token_is_signed_by_an_rsa_key);
 	RUN(thumbprints_have_a_form);
 	DONE();
 }

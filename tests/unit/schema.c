@@ -65,6 +65,9 @@ begin(void)
 
 #define SUB "topics/t01/eventSubscriptions/s01"
 
+#define TS "{\"topicSpacesConfiguration\":"
+#define AUTH "{\"clientAuthentication\":"
+
 /* What is refused, and the words that name the field. */
 static const struct {
 	const char *path, *text, *fault;
@@ -177,6 +180,21 @@ static const struct {
 	{ "namespace", "{\"listeners\":{\"mqtts\":\"localhost:65536\"}}",
 	    "listeners.mqtts: must be HOST:PORT" },
 	{ "namespace", "{\"sku\":{\"capacity\":41}}", "sku.capacity: 41" },
+	{ "namespace", "{\"profile\":\"aws\"}",
+	    "profile: 'aws' is none of Default, Azure" },
+	{ "namespace", TS "{\"routingSpool\":{\"maximumBytes\":1}}}",
+	    "routingSpool.maximumBytes: 1 is not in 1024.." },
+	{ "namespace", TS AUTH "{\"customJwtAuthentication\":{"
+	    "\"encodedIssuerCertificates\":[{\"kid\":\"k\","
+	    "\"encodedCertificate\":\"x\"}]}}}}",
+	    "encodedIssuerCertificates[0].encodedCertificate: must be one" },
+	{ "namespace", TS AUTH "{\"webhookAuthentication\":{"
+	    "\"endpointUrl\":\"http://h/x\"}}}}",
+	    "webhookAuthentication.endpointUrl: must be https://" },
+	{ "namespace", TS AUTH "{\"webhookAuthentication\":{"
+	    "\"endpointUrl\":\"https:///x\"}}}}", "must be https://HOST" },
+	{ "namespace", TS AUTH "{\"webhookAuthentication\":{"
+	    "\"endpointUrl\":\"https://h/a b\"}}}}", "has no blanks" },
 	{ "namespace", "{\"location\":\"elsewhere\"}",
 	    "location: cannot be changed after creation" },
 	{ "namespace", "{\"tags\":{\"a\":1}}", "tags.a: must be a string" },
@@ -226,6 +244,9 @@ what_is_left_out_is_filled_in(void)
 	CHECK(holds(SUB, "properties.provisioningState", "\"Succeeded\""));
 	CHECK(holds(SUB, "id", "\"/subscriptions/s/resourceGroups/g/providers/"
 	    "Microsoft.EventGrid/namespaces/ns/" SUB "\""));
+	CHECK(holds("namespace", "properties.topicSpacesConfiguration."
+	    "routingSpool.maximumBytes", "1073741824"));
+	CHECK(holds("namespace", "properties.profile", "\"Default\""));
 	CHECK(put("clients/a.b", "{\"state\":\"disabled\"}", NULL) == 0);
 	CHECK(holds("clients/a.b", "properties.authenticationName",
 	    "\"a.b\""));
