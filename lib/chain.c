@@ -1,0 +1,283 @@
+#include "chain.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <wolfssl/options.h>
+#include <wolfssl/wolfcrypt/asn.h>
+#include <wolfssl/wolfcrypt/coding.h>
+#include <wolfssl/wolfcrypt/sha.h>
+#include <wolfssl/wolfcrypt/sha256.h>
+
+#include "cert.h"
+#include "clock.h"
+
+/* A certificate, read. Points into its DER. */
+struct link {
+	struct DecodedCert cert;
+	const uint8_t *der;
+	word32 len;
+	int64_t begins, ends;
+	bool read;
+};
+
+struct authority {
+	struct link link;
+	uint8_t sha256[WC_SHA256_DIGEST_SIZE];
+	uint8_t der[];
+};
+
+static int
+time_of(const byte *raw, int len, int64_t *us)
+{
+	const byte *text;
+	byte format;
+	struct tm tm = { .tm_sec = 0 };
+	int n;
+
+	if (raw == NULL || wc_GetDateInfo(raw, len, &text, &format, &n) != 0 ||
+	    wc_GetDateAsCalendarTime(text, n, format, &tm) != 0)
+		return -1;
+	*us = (int64_t)timegm(&tm) * CLOCK_SECOND;
+	return 0;
+}
+
+static int
+link_read(struct link *l, const uint8_t *der, size_t len)
+{
+	struct DecodedCert *c = &l->cert;
+
+	l->der = der;
+	l->len = (word32)len;
+	l->read = true;
+	wc_InitDecodedCert(c, der, l->len, NULL);
+	return wc_ParseCert(c, CERT_TYPE, NO_VERIFY, NULL) == 0 &&
+	    time_of(c->beforeDate, c->beforeDateLen, &l->begins) == 0 &&
+	    time_of(c->afterDate, c->afterDateLen, &l->ends) == 0 ? 0 : -1;
+}
+
+static void
+link_free(struct link *l)
+{
+	if (l->read)
+		wc_FreeDecodedCert(&l->cert);
+	l->read = false;
+}
+
+static bool
+signature_is_strong(word32 oid)
+{
+	switch (oid) {
+	case CTC_SHA256wRSA:
+	case CTC_SHA384wRSA:
+	case CTC_SHA512wRSA:
+	case CTC_RSASSAPSS:
+	case CTC_SHA256wECDSA:
+	case CTC_SHA384wECDSA:
+	case CTC_SHA512wECDSA:
+	case CTC_ED25519:
+	case CTC_ED448:
+		return true;
+	default: /* MD5, SHA-1 and what nobody uses */
+		return false;
+	}
+}
+
+static bool
+names_as_issuer(const struct link *lower, const struct link *upper)
+{
+	const struct DecodedCert *l = &lower->cert, *u = &upper->cert;
+
+	return l->issuerRawLen > 0 && l->issuerRawLen == u->subjectRawLen &&
+	    memcmp(l->issuerRaw, u->subjectRaw, (size_t)l->issuerRawLen) == 0;
+}
+
+static bool
+is_signed_by(const struct link *lower, const struct link *upper)
+{
+	return names_as_issuer(lower, upper) &&
+	    signature_is_strong(lower->cert.signatureOID) &&
+	    wc_CheckCertSigPubKey(lower->der, lower->len, NULL,
+	    upper->cert.publicKey, upper->cert.pubKeySize,
+	    (int)upper->cert.keyOID) == 0;
+}
+
+static const char *
+date_fault(const struct link *l, int64_t now)
+{
+	if (now < l->begins)
+		return "a certificate is not valid yet";
+	if (now > l->ends)
+		return "a certificate has expired";
+	return NULL;
+}
+
+/* May a TLS client show it? An issuer that lists uses limits what it has signed
+ * to these. */
+static const char *
+use_fault(const struct link *l, bool leaf)
+{
+	const struct DecodedCert *c = &l->cert;
+
+	if (c->extExtKeyUsageSet && (c->extExtKeyUsage &
+	    (EXTKEYUSE_CLIENT_AUTH | EXTKEYUSE_ANY)) == 0)
+		return "extendedKeyUsage lacks clientAuth";
+	if (leaf && c->extKeyUsageSet && (c->extKeyUsage &
+	    (KEYUSE_DIGITAL_SIG | KEYUSE_KEY_AGREE)) == 0)
+		return "keyUsage lacks digitalSignature";
+	return NULL;
+}
+
+/* May it sign a certificate below which are `below` more issuers? */
+static const char *
+issuer_fault(const struct link *l, size_t below)
+{
+	const struct DecodedCert *c = &l->cert;
+
+	if (!c->isCA)
+		return "an issuer is no authority: basicConstraints lacks "
+		    "CA:TRUE";
+	if (c->extKeyUsageSet && (c->extKeyUsage & KEYUSE_KEY_CERT_SIGN) == 0)
+		return "an issuer may not sign: keyUsage lacks keyCertSign";
+	if (c->pathLengthSet && c->pathLength < below)
+		return "the chain is longer than an issuer allows";
+	/* nobody here compares names with them: better none than any */
+	if (c->extNameConstraintSet)
+		return "an issuer has nameConstraints, which are not supported";
+	return NULL;
+}
+
+/* An authority that has signed this one, and what is wrong with that: NULL when
+ * there is one with which nothing is. */
+static const struct authority *
+find_authority(const struct link *l, struct authority *const *a, size_t n,
+    size_t below, int64_t now, const char **why)
+{
+	const struct authority *found = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!is_signed_by(l, &a[i]->link))
+			continue;
+		found = a[i];
+		if ((*why = date_fault(&found->link, now)) == NULL &&
+		    (*why = issuer_fault(&found->link, below)) == NULL)
+			break;
+	}
+	return found;
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* From the leaf, which pair[0] is, up to an authority. What is wrong, or NULL. */
+static const char *
+climb(struct tls_certificate *c, struct authority *const *a, size_t n,
+    struct link pair[2])
+{
+	static const char unknown[] = "no registered authority has signed it";
+	const struct authority *anchor;
+	const char *why = NULL;
+	int64_t now = clock_now();
+
+	c->trusted_until = INT64_MAX;
+	for (size_t i = 0; why == NULL; i++) {
+		struct link *at = &pair[i % 2], *up = &pair[(i + 1) % 2];
+
+		c->trusted_until = earlier(c->trusted_until, at->ends);
+		if ((why = date_fault(at, now)) != NULL ||
+		    (why = use_fault(at, i == 0)) != NULL)
+			break;
+		anchor = find_authority(at, a, n, i, now, &why);
+		if (anchor != NULL) {
+			memcpy(c->anchor, anchor->sha256, sizeof(c->anchor));
+			c->trusted_until = earlier(c->trusted_until,
+			    anchor->link.ends);
+			break;
+		}
+		link_free(up);
+		if (i + 1 == c->n || link_read(up, c->der[i + 1],
+		    c->len[i + 1]) == -1 || !is_signed_by(at, up))
+			why = unknown;
+		else
+			why = issuer_fault(up, i);
+	}
+	return why;
+}
+
+void
+chain_judge(struct tls_certificate *c, struct authority *const *a, size_t n)
+{
+	struct link pair[2] = { { .read = false } };
+
+	wc_ShaHash(c->der[0], (word32)c->len[0], c->sha1);
+	wc_Sha256Hash(c->der[0], (word32)c->len[0], c->sha256);
+	if (link_read(&pair[0], c->der[0], c->len[0]) == 0) {
+		c->begins = pair[0].begins;
+		c->ends = pair[0].ends;
+		c->why = climb(c, a, n, pair);
+	} else {
+		c->begins = INT64_MAX; /* never valid */
+		c->why = "it makes no sense";
+	}
+	c->trusted = c->why == NULL;
+	link_free(&pair[0]);
+	link_free(&pair[1]);
+}
+
+/* The DER of a text that cert_authority() has read: its length, or -1. `out` has
+ * room for the text. */
+static int
+decode(uint8_t *out, const char *text, size_t len)
+{
+	word32 n = (word32)len;
+
+	if (strstr(text, "-----BEGIN ") != NULL)
+		return wc_CertPemToDer((const byte *)text, (int)len, out,
+		    (int)len, CERT_TYPE);
+	return Base64_Decode((const byte *)text, (word32)len, out, &n) == 0 ?
+	    (int)n : -1;
+}
+
+struct authority *
+authority_new(const char *text, struct fault *f)
+{
+	size_t len = strlen(text);
+	struct authority *a;
+	int64_t issued, expires;
+	int n;
+
+	if (cert_authority(text, &issued, &expires, f) == -1)
+		return NULL;
+	if ((a = calloc(1, sizeof(*a) + len)) == NULL) {
+		fault_errno(f, FAULT_INTERNAL, "authority");
+		return NULL;
+	}
+	n = decode(a->der, text, len);
+	if (n <= 0 || link_read(&a->link, a->der, (size_t)n) == -1) {
+		authority_free(a);
+		fault_set(f, FAULT_BAD_REQUEST, "is a certificate that cannot "
+		    "be used to check others");
+		return NULL;
+	}
+	wc_Sha256Hash(a->der, (word32)n, a->sha256);
+	return a;
+}
+
+void
+authority_free(struct authority *a)
+{
+	if (a == NULL)
+		return;
+	link_free(&a->link);
+	free(a);
+}
+
+const uint8_t *
+authority_sha256(const struct authority *a)
+{
+	return a->sha256;
+}

@@ -1,0 +1,462 @@
+#include "tls.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <wolfssl/options.h>
+#include <wolfssl/ssl.h>
+
+#include "chain.h"
+
+#define RECORD_MAX 16384 /* bytes of plain text in one record */
+
+/*
+ * In our order of preference, which is what counts. AES-GCM of Debian's wolfSSL
+ * works without the processor's help and costs more than twice as much as
+ * ChaCha20-Poly1305.
+ */
+static const char ciphers[] =
+    "TLS13-CHACHA20-POLY1305-SHA256:"
+    "TLS13-AES128-GCM-SHA256:"
+    "TLS13-AES256-GCM-SHA384:"
+    "ECDHE-ECDSA-CHACHA20-POLY1305:"
+    "ECDHE-RSA-CHACHA20-POLY1305:"
+    "ECDHE-ECDSA-AES128-GCM-SHA256:"
+    "ECDHE-RSA-AES128-GCM-SHA256:"
+    "ECDHE-ECDSA-AES256-GCM-SHA384:"
+    "ECDHE-RSA-AES256-GCM-SHA384";
+
+static const char signatures[] =
+    "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ED25519:"
+    "RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:"
+    "RSA+SHA256:RSA+SHA384:RSA+SHA512";
+
+struct tls_server {
+	WOLFSSL_CTX *ctx;
+	struct authority **authorities;
+	size_t n;
+	unsigned users; /* its connections, and whoever made it */
+};
+
+/* What the client has shown, with the bytes behind it. */
+struct shown {
+	struct tls_certificate certificate;
+	bool judged;
+	uint8_t der[];
+};
+
+struct tls {
+	WOLFSSL *ssl;
+	struct tls_server *server;
+	struct shown *shown;
+	const char *error;
+	enum tls_result result;
+	bool established;
+	bool spoken; /* something has been sent */
+	size_t handshake; /* bytes taken before it was established */
+	/* of the call under way */
+	const uint8_t *in;
+	size_t in_len;
+	struct buf *out;
+};
+
+static int
+receive(WOLFSSL *ssl, char *to, int n, void *arg)
+{
+	struct tls *t = arg;
+	size_t len = (size_t)n < t->in_len ? (size_t)n : t->in_len;
+
+	(void)ssl;
+	if (len == 0)
+		return WOLFSSL_CBIO_ERR_WANT_READ;
+	if (!t->established) {
+		if (len > TLS_HANDSHAKE_MAX - t->handshake) {
+			t->error = "its handshake is too long";
+			return WOLFSSL_CBIO_ERR_GENERAL;
+		}
+		t->handshake += len;
+	}
+	memcpy(to, t->in, len);
+	t->in += len;
+	t->in_len -= len;
+	return (int)len;
+}
+
+static int
+transmit(WOLFSSL *ssl, char *from, int n, void *arg)
+{
+	struct tls *t = arg;
+
+	(void)ssl;
+	t->spoken = true;
+	buf_add(t->out, from, (size_t)n);
+	return t->out->bad ? WOLFSSL_CBIO_ERR_GENERAL : n;
+}
+
+/* Copy the chain of a client, as it was sent. */
+static struct shown *
+copy_chain(const WOLFSSL_BUFFER_INFO *certs, size_t n)
+{
+	struct shown *s;
+	size_t i, size = 0;
+	uint8_t *p;
+
+	for (i = 0; i < n; i++)
+		size += certs[i].length;
+	if ((s = calloc(1, sizeof(*s) + size)) == NULL)
+		return NULL;
+	for (i = 0, p = s->der; i < n; p += certs[i].length, i++) {
+		memcpy(p, certs[i].buffer, certs[i].length);
+		s->certificate.der[i] = p;
+		s->certificate.len[i] = certs[i].length;
+	}
+	s->certificate.n = n;
+	return s;
+}
+
+/*
+ * wolfSSL has no authorities here, so it trusts no certificate, and what it
+ * thinks of dates is not asked: tls_certificate() judges the chain once the
+ * client has proved that it has the key. One that cannot even be read is refused.
+ */
+static int
+take_chain(int ok, WOLFSSL_X509_STORE_CTX *store)
+{
+	struct tls *t = store->userCtx;
+
+	if (store->totalCerts == 0) /* it has none */
+		return 1;
+	switch (store->error) {
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+	case X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD:
+	case X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD:
+	case KEYUSE_SIGNATURE_E:
+	case EXTKEYUSE_AUTH_E:
+		break;
+	default:
+		if (!ok)
+			return 0;
+	}
+	/* called for each of them, and shown all every time */
+	if (t->shown == NULL && store->totalCerts <= TLS_CHAIN_MAX)
+		t->shown = copy_chain(store->certs, (size_t)store->totalCerts);
+	return t->shown != NULL;
+}
+
+static void
+release(struct tls_server *s)
+{
+	if (--s->users > 0)
+		return;
+	for (size_t i = 0; i < s->n; i++)
+		authority_free(s->authorities[i]);
+	free(s->authorities);
+	wolfSSL_CTX_free(s->ctx);
+	wolfSSL_Cleanup();
+	free(s);
+}
+
+static int
+read_authorities(struct tls_server *s, const char *const *texts, size_t n,
+    struct fault *f)
+{
+	if (n == 0)
+		return 0;
+	if ((s->authorities = calloc(n, sizeof(*s->authorities))) == NULL)
+		return fault_errno(f, FAULT_INTERNAL, "authorities");
+	for (; s->n < n; s->n++) {
+		struct fault why;
+
+		s->authorities[s->n] = authority_new(texts[s->n], &why);
+		if (s->authorities[s->n] == NULL)
+			return fault_set(f, why.code, "authority %zu %s",
+			    s->n + 1, why.text);
+	}
+	return 0;
+}
+
+static int
+use_key(WOLFSSL_CTX *ctx, const char *certificates, const char *key,
+    struct fault *f)
+{
+	if (wolfSSL_CTX_use_certificate_chain_buffer(ctx,
+	    (const unsigned char *)certificates,
+	    (long)strlen(certificates)) != WOLFSSL_SUCCESS)
+		return fault_set(f, FAULT_BAD_REQUEST, "the server's "
+		    "certificate is no certificate in PEM");
+	if (wolfSSL_CTX_use_PrivateKey_buffer(ctx, (const unsigned char *)key,
+	    (long)strlen(key), WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS)
+		return fault_set(f, FAULT_BAD_REQUEST, "the server's key is "
+		    "no private key in PEM");
+	if (wolfSSL_CTX_check_private_key(ctx) != WOLFSSL_SUCCESS)
+		return fault_set(f, FAULT_BAD_REQUEST, "the server's key is "
+		    "not the one of its certificate");
+	return 0;
+}
+
+static int
+configure(WOLFSSL_CTX *ctx, struct fault *f)
+{
+	int groups[] = { WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1,
+	    WOLFSSL_ECC_SECP384R1 };
+
+	wolfSSL_CTX_SetIORecv(ctx, receive);
+	wolfSSL_CTX_SetIOSend(ctx, transmit);
+	wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_PEER, take_chain);
+	wolfSSL_CTX_set_session_cache_mode(ctx, WOLFSSL_SESS_CACHE_OFF);
+	if (wolfSSL_CTX_SetMinVersion(ctx, WOLFSSL_TLSV1_2) !=
+	    WOLFSSL_SUCCESS ||
+	    wolfSSL_CTX_set_cipher_list(ctx, ciphers) != WOLFSSL_SUCCESS ||
+	    wolfSSL_CTX_set1_sigalgs_list(ctx, signatures) !=
+	    WOLFSSL_SUCCESS ||
+	    wolfSSL_CTX_set_groups(ctx, groups,
+	    sizeof(groups) / sizeof(*groups)) != WOLFSSL_SUCCESS ||
+	    wolfSSL_CTX_SetMinRsaKey_Sz(ctx, 2048) != WOLFSSL_SUCCESS ||
+	    wolfSSL_CTX_no_ticket_TLSv13(ctx) != 0)
+		return fault_set(f, FAULT_INTERNAL, "wolfSSL lacks what TLS "
+		    "needs here");
+	return 0;
+}
+
+struct tls_server *
+tls_server_new(const char *certificates, const char *key,
+    const char *const *authorities, size_t n, struct fault *f)
+{
+	struct tls_server *s = calloc(1, sizeof(*s));
+
+	if (s == NULL) {
+		fault_errno(f, FAULT_INTERNAL, "TLS");
+		return NULL;
+	}
+	wolfSSL_Init();
+	s->users = 1;
+	s->ctx = wolfSSL_CTX_new(wolfSSLv23_server_method());
+	if (s->ctx == NULL)
+		fault_set(f, FAULT_INTERNAL, "TLS: no memory");
+	else if (configure(s->ctx, f) == 0 &&
+	    use_key(s->ctx, certificates, key, f) == 0 &&
+	    read_authorities(s, authorities, n, f) == 0)
+		return s;
+	release(s);
+	return NULL;
+}
+
+void
+tls_server_free(struct tls_server *s)
+{
+	if (s != NULL)
+		release(s);
+}
+
+struct tls *
+tls_new(struct tls_server *s)
+{
+	struct tls *t = calloc(1, sizeof(*t));
+
+	if (t == NULL || (t->ssl = wolfSSL_new(s->ctx)) == NULL) {
+		free(t);
+		return NULL;
+	}
+	t->server = s;
+	s->users++;
+	wolfSSL_SetIOReadCtx(t->ssl, t);
+	wolfSSL_SetIOWriteCtx(t->ssl, t);
+	wolfSSL_SetCertCbCtx(t->ssl, t);
+	return t;
+}
+
+void
+tls_free(struct tls *t)
+{
+	if (t == NULL)
+		return;
+	wolfSSL_free(t->ssl);
+	free(t->shown);
+	release(t->server);
+	free(t);
+}
+
+/* For a peer whose first bytes are no TLS at all wolfSSL has no answer. */
+static void
+send_first_alert(struct tls *t)
+{
+	static const char alert[] = { 21, 3, 3, 0, 2, alert_fatal,
+		decode_error };
+
+	if (!t->spoken)
+		buf_add(t->out, alert, sizeof(alert));
+	t->spoken = true;
+}
+
+/* Remember why it has failed. */
+static enum tls_result
+fail(struct tls *t, int code)
+{
+	WOLFSSL_ALERT_HISTORY alerts;
+	int error = wolfSSL_get_error(t->ssl, code);
+
+	t->result = TLS_FAILED;
+	send_first_alert(t);
+	if (t->error != NULL)
+		return t->result;
+	if (error == FATAL_ERROR && wolfSSL_get_alert_history(t->ssl,
+	    &alerts) == WOLFSSL_SUCCESS && alerts.last_rx.code >= 0)
+		t->error = wolfSSL_alert_desc_string_long(alerts.last_rx.code);
+	else
+		t->error = wolfSSL_ERR_reason_error_string(
+		    (unsigned long)error);
+	wolfSSL_ERR_clear_error();
+	return t->result;
+}
+
+static enum tls_result
+shake_hands(struct tls *t)
+{
+	int rc = wolfSSL_accept(t->ssl);
+
+	if (rc == WOLFSSL_SUCCESS) {
+		t->established = true;
+		return TLS_OK;
+	}
+	if (wolfSSL_get_error(t->ssl, rc) == WOLFSSL_ERROR_WANT_READ)
+		return TLS_OK;
+	return fail(t, rc);
+}
+
+static size_t
+room_for(const struct tls *t)
+{
+	size_t pending = (size_t)wolfSSL_pending(t->ssl);
+	size_t n = pending != 0 ? pending : t->in_len;
+
+	return n < RECORD_MAX ? n : RECORD_MAX;
+}
+
+/* Read all records that are there. wolfSSL takes no byte that it does not need,
+ * so when none is left nothing more is in it than part of a record. */
+static enum tls_result
+read_records(struct tls *t, struct buf *plain)
+{
+	size_t want;
+
+	while ((want = room_for(t)) > 0) {
+		char *room = buf_room(plain, want);
+		int n, error;
+
+		if (room == NULL) {
+			t->error = "out of memory";
+			return t->result = TLS_FAILED;
+		}
+		n = wolfSSL_read(t->ssl, room, (int)want);
+		if (n > 0) {
+			buf_grew(plain, (size_t)n);
+			continue;
+		}
+		error = wolfSSL_get_error(t->ssl, n);
+		if (error == WOLFSSL_ERROR_WANT_READ)
+			continue;
+		if (error == WOLFSSL_ERROR_ZERO_RETURN)
+			return t->result = TLS_CLOSED;
+		return fail(t, n);
+	}
+	return TLS_OK;
+}
+
+enum tls_result
+tls_feed(struct tls *t, const void *data, size_t len, struct buf *plain,
+    struct buf *out)
+{
+	enum tls_result result = t->result;
+
+	t->in = data;
+	t->in_len = len;
+	t->out = out;
+	if (result == TLS_OK && !t->established)
+		result = shake_hands(t);
+	if (result == TLS_OK && t->established)
+		result = read_records(t, plain);
+	t->in_len = 0;
+	t->out = NULL;
+	return result;
+}
+
+enum tls_result
+tls_write(struct tls *t, const void *data, size_t len, struct buf *out)
+{
+	int n;
+
+	if (t->result == TLS_FAILED || len == 0)
+		return t->result;
+	t->out = out;
+	n = wolfSSL_write(t->ssl, data, (int)len);
+	if (n != (int)len)
+		fail(t, n);
+	t->out = NULL;
+	return t->result;
+}
+
+void
+tls_goodbye(struct tls *t, struct buf *out)
+{
+	if (t->result == TLS_FAILED)
+		return;
+	t->out = out;
+	wolfSSL_shutdown(t->ssl);
+	t->out = NULL;
+}
+
+bool
+tls_established(const struct tls *t)
+{
+	return t->established;
+}
+
+const char *
+tls_error(const struct tls *t)
+{
+	return t->error != NULL ? t->error : "no error";
+}
+
+const char *
+tls_version(const struct tls *t)
+{
+	return wolfSSL_get_version(t->ssl);
+}
+
+const char *
+tls_cipher(const struct tls *t)
+{
+	return wolfSSL_get_cipher_name(t->ssl);
+}
+
+const struct tls_certificate *
+tls_certificate(struct tls *t)
+{
+	struct shown *s = t->shown;
+
+	if (s == NULL || !t->established)
+		return NULL;
+	if (!s->judged)
+		chain_judge(&s->certificate, t->server->authorities,
+		    t->server->n);
+	s->judged = true;
+	return &s->certificate;
+}
+
+void
+tls_forget(struct tls *t)
+{
+	free(t->shown);
+	t->shown = NULL;
+	wolfSSL_FreeArrays(t->ssl);
+}
+
+bool
+tls_has_authority(const struct tls_server *s, const uint8_t anchor[32])
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (memcmp(authority_sha256(s->authorities[i]), anchor,
+		    32) == 0)
+			return true;
+	return false;
+}
