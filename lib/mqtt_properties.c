@@ -226,7 +226,7 @@ mqtt_next_user(const struct mqtt_properties *props, struct mqtt_user *u)
 	struct value v = { 0 };
 	struct mqtt_reader r;
 
-	if (props->nuser == 0 || u->at >= props->raw_len)
+	if (props->nuser == 0)
 		return false;
 	r = begin(props->raw + u->at, props->raw_len - u->at);
 	while (next_property(&r, &v)) {

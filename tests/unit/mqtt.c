@@ -645,6 +645,33 @@ all_that_a_connect_says(void)
 	free(data);
 }
 
+static void
+all_that_a_publish_says(void)
+{
+	struct mqtt_publish p;
+	unsigned flags;
+	size_t n;
+	char *data;
+
+	data = bytes("'t' 0102 {02 00000009 23 000a} (payload)", &n);
+	for (flags = 0; flags < 16; flags++) {
+		if ((flags & 6) == 0 || (flags & 6) == 6)
+			continue;
+		CHECK(mqtt_read_publish(&p, MQTT_5, (uint8_t)flags, data, n,
+		    NULL) == OK);
+		CHECK(p.dup == (flags >= 8) && p.retain == (flags % 2 == 1));
+		CHECK(p.qos == (flags >> 1 & 3) && p.packet_id == 0x102);
+		CHECK(equal(p.topic, "t") && equal(p.payload, "payload"));
+		CHECK(p.props.message_expiry == 9 && p.props.topic_alias == 10);
+	}
+	free(data);
+
+	data = bytes("'t'", &n);
+	CHECK(mqtt_read_publish(&p, MQTT_3, 0, data, n, NULL) == OK);
+	CHECK(p.packet_id == 0 && p.payload.len == 0 && p.props.has == 0);
+	free(data);
+}
+
 /* The version in which a CONNECT that is refused is answered. */
 static void
 answers_have_a_version(void)
@@ -803,6 +830,7 @@ small_packets(void)
 {
 	static const uint8_t codes[] = { 0x00, 0x01, 0x87, 0x8f };
 	struct buf b = { 0 };
+	char *words;
 
 	mqtt_write_puback(&b, MQTT_3, 0x102, MQTT_SUCCESS);
 	wrote(&b, "40 02 0102");
@@ -824,6 +852,15 @@ small_packets(void)
 	wrote(&b, "e0 01 8e");
 	mqtt_write_disconnect(&b, MQTT_QUOTA, "full");
 	wrote(&b, "e0 09 97 {1f 'full'}");
+	words = calloc(1, 65537);
+	memset(words, 'x', 65536);
+	mqtt_write_disconnect(&b, MQTT_QUOTA, words); /* MQTT 5, 1.5.4 */
+	wrote(&b, "e0 01 97");
+	words[65535] = '\0';
+	mqtt_write_disconnect(&b, MQTT_QUOTA, words);
+	CHECK(b.len == 4 + 1 + 3 + 3 + 65535);
+	buf_reset(&b, 0);
+	free(words);
 	mqtt_write_auth(&b, MQTT_SUCCESS, (struct mqtt_str){ "m", 1 });
 	wrote(&b, "f0 06 00 {15 'm'}");
 	buf_free(&b);
@@ -942,6 +979,7 @@ main(void)
 	RUN(disconnect);
 	RUN(auth);
 	RUN(all_that_a_connect_says);
+	RUN(all_that_a_publish_says);
 	RUN(answers_have_a_version);
 	RUN(filters_are_walked);
 	RUN(user_properties_are_walked_in_order);
