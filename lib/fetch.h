@@ -24,7 +24,7 @@ void fetcher_free(struct fetcher *);
 struct fetch_request {
 	const char *method, *url;
 	const char *const *headers; /* "Name: value", NULL-terminated */
-	const void *body;           /* copied */
+	const void *body;           /* copied; NULL: none */
 	size_t body_len;
 	long timeout_ms;     /* for all of it */
 	size_t answer_max;   /* bytes of body kept; more fails the request */
@@ -32,7 +32,7 @@ struct fetch_request {
 
 struct fetch_answer {
 	long status;     /* 0: no answer; `error` says why */
-	const char *error;
+	const char *error; /* for people; has the host, no more of the URL */
 	const char *body;
 	size_t body_len;
 	const char *content_type; /* or NULL */
@@ -40,7 +40,8 @@ struct fetch_answer {
 
 struct fetch;
 /* NULL and a fault when the request cannot even be made. `done` is called once,
- * from the loop, unless the request is dropped before. */
+ * from the loop, unless the request is dropped before; the fetch is gone then. It
+ * may start and drop other requests, but not free the fetcher. */
 struct fetch *fetch_start(struct fetcher *, const struct fetch_request *,
     void (*done)(const struct fetch_answer *, void *arg), void *arg,
     struct fault *);

@@ -1,0 +1,448 @@
+#include "fetch.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <wolfssl/options.h>
+#include <wolfssl/ssl.h>
+#include <wolfssl/wolfcrypt/ecc.h>
+
+#include "check.h"
+
+/*
+ * A server of the answers below: http on one port, https with a certificate
+ * that no system knows on another. A thread for each connection.
+ */
+struct server {
+	int fd;
+	unsigned port;
+	WOLFSSL_CTX *tls;
+	int connections;
+};
+
+struct connection {
+	struct server *server;
+	int fd, number;
+	WOLFSSL *tls;
+};
+
+static ssize_t
+get(struct connection *c, char *data, size_t n)
+{
+	return c->tls == NULL ? read(c->fd, data, n) :
+	    wolfSSL_read(c->tls, data, (int)n);
+}
+
+static void
+put(struct connection *c, const struct buf *b)
+{
+	if (c->tls != NULL)
+		wolfSSL_write(c->tls, buf_data(b), (int)b->len);
+	else if (send(c->fd, buf_data(b), b->len, MSG_NOSIGNAL) == -1)
+		printf("# send: %s\n", strerror(errno));
+}
+
+#define TLS_HANDSHAKE 22 /* the first byte of TLS */
+
+/* A request with its body, or false at the end. */
+static bool
+get_request(struct connection *c, struct buf *in)
+{
+	struct buf no = { 0 };
+	const char *end = NULL, *length;
+	size_t body = 0;
+	ssize_t n;
+
+	buf_reset(in, 1 << 20);
+	while (end == NULL || strlen(end + 4) < body) {
+		if ((n = get(c, buf_room(in, 65536), 65535)) <= 0)
+			return false;
+		buf_grew(in, (size_t)n);
+		buf_data(in)[in->len] = '\0';
+		if (buf_data(in)[0] == TLS_HANDSHAKE) {
+			buf_str(&no, "HTTP/1.1 400 Bad Request\r\n\r\n");
+			put(c, &no);
+			buf_free(&no);
+			return false;
+		}
+		end = strstr(buf_data(in), "\r\n\r\n");
+		length = strstr(buf_data(in), "Content-Length: ");
+		if (length != NULL)
+			body = strtoul(length + 16, NULL, 10);
+	}
+	return true;
+}
+
+static void
+answer(struct connection *c, const struct buf *in)
+{
+	struct buf body = { 0 }, out = { 0 };
+	const char *status = "200 OK", *path;
+
+	path = strchr(buf_data(in), ' ') + 1;
+	if (strncmp(path, "/number", 7) == 0)
+		buf_printf(&body, "%d", c->number);
+	else if (strncmp(path, "/echo", 5) == 0)
+		buf_str(&body, buf_data(in));
+	else if (strncmp(path, "/big", 4) == 0)
+		buf_printf(&body, "%0100000d", 0);
+	else if (strncmp(path, "/redirect", 9) == 0)
+		status = "302 Found\r\nLocation: /number";
+	buf_printf(&out, "HTTP/1.1 %s\r\nContent-Type: text/plain\r\n"
+	    "Content-Length: %zu\r\n\r\n", status, body.len);
+	if (strncmp(buf_data(in), "HEAD", 4) != 0)
+		buf_add(&out, buf_data(&body), body.len);
+	put(c, &out);
+	buf_free(&body);
+	buf_free(&out);
+}
+
+static void *
+serve_connection(void *arg)
+{
+	struct connection *c = arg;
+	struct buf in = { 0 };
+
+	if (c->server->tls != NULL) {
+		c->tls = wolfSSL_new(c->server->tls);
+		wolfSSL_set_fd(c->tls, c->fd);
+		if (wolfSSL_accept(c->tls) != WOLFSSL_SUCCESS)
+			goto out;
+	}
+	while (get_request(c, &in)) {
+		if (strstr(buf_data(&in), " /gone") != NULL)
+			break;
+		if (strstr(buf_data(&in), " /silent") == NULL)
+			answer(c, &in);
+	}
+out:
+	wolfSSL_free(c->tls);
+	wc_ecc_fp_free(); /* of this thread */
+	close(c->fd);
+	buf_free(&in);
+	free(c);
+	return NULL;
+}
+
+static void *
+serve(void *arg)
+{
+	struct server *s = arg;
+	struct connection *c;
+	pthread_t t;
+	int fd;
+
+	while ((fd = accept(s->fd, NULL, NULL)) != -1) {
+		c = calloc(1, sizeof(*c));
+		c->server = s;
+		c->fd = fd;
+		c->number = ++s->connections;
+		pthread_create(&t, NULL, serve_connection, c);
+		pthread_detach(t);
+	}
+	return NULL;
+}
+
+static int
+listen_anywhere(unsigned *port)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(in);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (fd == -1 || bind(fd, (struct sockaddr *)&in, len) == -1 ||
+	    listen(fd, 16) == -1 ||
+	    getsockname(fd, (struct sockaddr *)&in, &len) == -1)
+		abort();
+	*port = ntohs(in.sin_port);
+	return fd;
+}
+
+static struct server plain, secure;
+
+static void
+start(struct server *s)
+{
+	pthread_t t;
+
+	s->fd = listen_anywhere(&s->port);
+	pthread_create(&t, NULL, serve, s);
+	pthread_detach(t);
+}
+
+/* The answer to one request, copied. */
+struct got {
+	long status;
+	char error[512], body[4096], type[64];
+	size_t body_len;
+	int calls;
+};
+
+static void
+on_done(const struct fetch_answer *a, void *arg)
+{
+	struct got *g = arg;
+
+	g->calls++;
+	g->status = a->status;
+	g->body_len = a->body_len;
+	snprintf(g->error, sizeof(g->error), "%s", a->error ? a->error : "");
+	snprintf(g->type, sizeof(g->type), "%s",
+	    a->content_type ? a->content_type : "");
+	snprintf(g->body, sizeof(g->body), "%.*s", (int)a->body_len, a->body);
+}
+
+/* A host, a port and what follows. */
+static const char *
+url(const char *host, unsigned port, const char *path)
+{
+	static char text[128];
+
+	snprintf(text, sizeof(text), "%s:%u%s", host, port, path);
+	return text;
+}
+
+#define HTTP "http://127.0.0.1"
+#define HERE(path) url(HTTP, plain.port, path)
+
+static struct ev_loop *loop;
+
+static struct fetch_request
+request(const char *method, const char *where)
+{
+	return (struct fetch_request){ .method = method, .url = where,
+		.timeout_ms = 10000, .answer_max = 4000 };
+}
+
+static struct got
+fetch(struct fetcher *r, const struct fetch_request *q)
+{
+	struct got g = { 0 };
+	struct fault f = { 0 };
+
+	CHECK(fetch_start(r, q, on_done, &g, &f) != NULL);
+	CHECK(g.calls == 0);
+	while (f.code == FAULT_NONE && g.calls == 0)
+		ev_run(loop, EVRUN_ONCE);
+	return g;
+}
+
+static void
+answers_arrive(void)
+{
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q = request("GET", HERE("/number"));
+	struct got g = fetch(r, &q);
+
+	CHECK(g.status == 200 && g.calls == 1 && g.error[0] == '\0');
+	CHECK(strcmp(g.type, "text/plain") == 0);
+	CHECK(g.body_len == strlen(g.body) && atoi(g.body) > 0);
+	q = request("HEAD", HERE("/number"));
+	g = fetch(r, &q);
+	CHECK(g.status == 200 && g.body_len == 0);
+	fetcher_free(r);
+}
+
+static void
+requests_are_sent_as_given(void)
+{
+	static const char *const headers[] = { "Content-Type: text/x", "X-A: b",
+		NULL };
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q = request("PUT", HERE("/echo?x=y"));
+	struct got g;
+
+	q.headers = headers;
+	q.body = "a\nb";
+	q.body_len = 3;
+	g = fetch(r, &q);
+	CHECK(strncmp(g.body, "PUT /echo?x=y HTTP/1.1\r\n", 24) == 0);
+	CHECK(strstr(g.body, "\r\nContent-Type: text/x\r\n") != NULL);
+	CHECK(strstr(g.body, "\r\nX-A: b\r\n") != NULL);
+	CHECK(strstr(g.body, "\r\nContent-Length: 3\r\n") != NULL);
+	CHECK(strstr(g.body, "\r\n\r\na\nb") != NULL);
+
+	q = request("POST", HERE("/echo"));
+	q.body = "";
+	g = fetch(r, &q);
+	CHECK(strncmp(g.body, "POST /echo HTTP/1.1\r\n", 21) == 0);
+	CHECK(strstr(g.body, "\r\nContent-Length: 0\r\n") != NULL);
+	fetcher_free(r);
+}
+
+static void
+connections_are_kept(void)
+{
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q = request("GET", HERE("/number"));
+	struct got first = fetch(r, &q), second = fetch(r, &q);
+
+	CHECK(first.status == 200 && strcmp(first.body, second.body) == 0);
+	fetcher_free(r);
+}
+
+static void
+many_go_on_at_a_time(void)
+{
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q = request("GET", HERE("/silent"));
+	struct got silent = { 0 }, g[8] = { 0 };
+	struct fetch *f = fetch_start(r, &q, on_done, &silent, NULL);
+	int done = 0;
+
+	q = request("GET", HERE("/number"));
+	for (int i = 0; i < 8; i++)
+		CHECK(fetch_start(r, &q, on_done, &g[i], NULL) != NULL);
+	while (done < 8) {
+		ev_run(loop, EVRUN_ONCE);
+		done = 0;
+		for (int i = 0; i < 8; i++)
+			done += g[i].calls;
+	}
+	for (int i = 0; i < 8; i++)
+		CHECK(g[i].status == 200 && g[i].calls == 1);
+	fetch_drop(f);
+	CHECK(silent.calls == 0);
+
+	/* with one under way */
+	q = request("GET", HERE("/silent"));
+	CHECK(fetch_start(r, &q, on_done, &silent, NULL) != NULL);
+	ev_run(loop, EVRUN_ONCE);
+	fetcher_free(r);
+	CHECK(silent.calls == 0);
+	CHECK(!ev_run(loop, EVRUN_NOWAIT)); /* no watcher is left */
+}
+
+static void
+fails(const char *where, long timeout_ms, const char *words)
+{
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q = request("GET", where);
+	struct got g;
+
+	q.timeout_ms = timeout_ms;
+	g = fetch(r, &q);
+	if (g.status != 0 || strstr(g.error, words) == NULL)
+		printf("# %ld %s\n", g.status, g.error);
+	CHECK(g.status == 0 && strstr(g.error, words) != NULL);
+	CHECK(strstr(g.error, "secret") == NULL);
+	CHECK(g.body_len == 0);
+	fetcher_free(r);
+}
+
+static void
+failures_have_words(void)
+{
+	unsigned unused;
+	int fd = listen_anywhere(&unused);
+
+	close(fd);
+	fails("https://nobody.invalid/?secret", 10000,
+	    "Could not resolve host: nobody.invalid");
+	fails(url(HTTP, unused, "/?secret"), 10000,
+	    "Failed to connect to 127.0.0.1 port ");
+	fails(HERE("/silent?secret"), 100, "127.0.0.1: Operation timed out");
+	fails(HERE("/gone?secret"), 10000,
+	    "127.0.0.1: Empty reply from server");
+	fails(HERE("/big?secret"), 10000,
+	    "127.0.0.1: the answer has more than 4000 bytes");
+	fails(url("https://127.0.0.1", plain.port, "/?secret"), 10000,
+	    "wrong version number");
+	fails(url("https://localhost", secure.port, "/?secret"), 10000,
+	    "localhost: SSL certificate problem");
+}
+
+static void
+redirects_are_answers(void)
+{
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q = request("GET", HERE("/redirect"));
+
+	CHECK(fetch(r, &q).status == 302);
+	fetcher_free(r);
+}
+
+static void
+given_authorities_are_trusted(void)
+{
+	char pem[4096] = "";
+	FILE *f = fopen("tests/certs/localhost.pem", "r");
+	struct fetch_request q;
+	struct fetcher *r;
+	struct got g;
+
+	CHECK(f != NULL && fread(pem, 1, sizeof(pem) - 1, f) > 0);
+	fclose(f);
+	r = fetcher_new(loop, pem, NULL);
+	memset(pem, 0, sizeof(pem)); /* it has its own */
+	q = request("GET", url("https://localhost", secure.port, "/number"));
+	g = fetch(r, &q);
+	if (g.status != 200)
+		printf("# %s\n", g.error);
+	CHECK(g.status == 200);
+	q = request("GET", url("https://127.0.0.1", secure.port, "/number"));
+	g = fetch(r, &q);
+	CHECK(g.status == 0 && strstr(g.error, "subject name") != NULL);
+	fetcher_free(r);
+}
+
+static void
+refused(const char *where, const char *header, const char *words)
+{
+	const char *const headers[] = { "X-Good: yes", header, NULL };
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q = request("GET", where);
+	struct fault f = { 0 };
+
+	q.headers = headers;
+	CHECK(fetch_start(r, &q, on_done, NULL, &f) == NULL);
+	if (strstr(f.text, words) == NULL)
+		printf("# %s\n", f.text);
+	CHECK(f.code == FAULT_BAD_REQUEST && strstr(f.text, words) != NULL);
+	CHECK(strstr(f.text, "secret") == NULL);
+	fetcher_free(r);
+}
+
+static void
+some_requests_cannot_be_made(void)
+{
+	refused("http:///?secret", NULL, "not a URL: ");
+	refused("127.0.0.1/?secret", NULL, "not a URL: ");
+	refused("http://a b/?secret", NULL, "not a URL: ");
+	refused("", NULL, "not a URL: ");
+	refused("file:///etc/secret", NULL, "file");
+	refused("ftp://h/?secret", NULL, "ftp is neither https nor http");
+	refused(HERE("/"), "X-B: secret\r\nX-C: d", "'X-B' has a line end");
+	refused(HERE("/"), "X-B: secret\n", "'X-B' has a line end");
+}
+
+int
+main(void)
+{
+	loop = ev_default_loop(0);
+	wolfSSL_Init();
+	secure.tls = wolfSSL_CTX_new(wolfTLS_server_method());
+	if (wolfSSL_CTX_use_certificate_file(secure.tls,
+	    "tests/certs/localhost.pem", WOLFSSL_FILETYPE_PEM) !=
+	    WOLFSSL_SUCCESS || wolfSSL_CTX_use_PrivateKey_file(secure.tls,
+	    "tests/certs/localhost.key", WOLFSSL_FILETYPE_PEM) !=
+	    WOLFSSL_SUCCESS)
+		abort();
+	start(&plain);
+	start(&secure);
+	RUN(answers_arrive);
+	RUN(requests_are_sent_as_given);
+	RUN(connections_are_kept);
+	RUN(many_go_on_at_a_time);
+	RUN(failures_have_words);
+	RUN(redirects_are_answers);
+	RUN(given_authorities_are_trusted);
+	RUN(some_requests_cannot_be_made);
+	DONE();
+}
