@@ -2,12 +2,13 @@
 # up, down and status: the daemons of a namespace under the small supervisor.
 load lib
 
-# fake TEXT - a directory with egns-ctl and an egns-topicd that is this script.
+# fake TEXT [NAME] - a directory with egns-ctl and an egns-NAME, topicd by
+# default, that is this script.
 fake() {
 	mkdir -p fake
 	cp "$B/egns-ctl" fake/
-	printf '#!/bin/sh\n%s\n' "$1" >fake/egns-topicd
-	chmod +x fake/egns-topicd
+	printf '#!/bin/sh\n%s\n' "$1" >"fake/egns-${2:-topicd}"
+	chmod +x "fake/egns-${2:-topicd}"
 }
 
 pid() {
@@ -201,6 +202,68 @@ while :; do wait; done'
 	kill -HUP "$(pid up)"
 	reread() { grep -q 'Z reread$' spool/run/topicd.log; }
 	wait_for reread
+	egns-ctl down
+}
+
+@test "a daemon that a change makes necessary is started while up runs" {
+	ns topic
+	fake 'trap : HUP; trap "kill \$!; exit 0" TERM
+sleep 1000 3>&- &
+echo >&3; exec 3>&-
+while :; do wait; done'
+	fake 'trap : HUP; trap "kill \$!; exit 0" TERM
+echo "$@" >broker; mv broker started
+sleep 1000 3>&- &
+echo >&3; exec 3>&-
+while :; do wait; done' brokerd
+	fake/egns-ctl up -d
+	fake/egns-ctl namespace update --set sku.capacity=2 -o none
+	[ ! -e started ]
+	fake/egns-ctl namespace update -o none \
+		--set topicSpacesConfiguration.state=Enabled
+	wait_for test -s started
+	grep -q -- "-C .*spool -r 3" started
+	egns-ctl down
+}
+
+@test "status shows where the broker really listens, and what it counts" {
+	ns topic
+	fake 'exec python3 "$0.py" 3>&3' brokerd
+	cat >fake/egns-brokerd.py <<-'EOF'
+	import fcntl, os, socket
+	lock = os.open("spool/run/brokerd.lock", os.O_RDWR | os.O_CREAT, 0o600)
+	fcntl.lockf(lock, fcntl.LOCK_EX)
+	os.write(lock, b"%d\n" % os.getpid())
+	s = socket.socket(socket.AF_UNIX)
+	s.bind("spool/run/brokerd.sock")
+	s.listen()
+	os.write(3, b"\n")
+	os.close(3)
+	while True:
+	    c, _ = s.accept()
+	    f = c.makefile("rw")
+	    f.write('{"egns":"brokerd","version":1}\n')
+	    f.flush()
+	    for line in f:
+	        if "stats" in line:
+	            f.write('{"ok":true,"count":1}\n{"listeners":{"mqtts":'
+	                '"127.0.0.1:12345"},"connections":7}\n')
+	        else:
+	            f.write('{"ok":true}\n')
+	        f.flush()
+	EOF
+	cp "$B/egns-topicd" fake/
+	fake/egns-ctl namespace update -o none \
+		--set topicSpacesConfiguration.state=Enabled
+	fake/egns-ctl up -d
+	run -0 egns-ctl status -o json
+	jq -e '.healthy and .listeners == {mqtts: "127.0.0.1:12345"} and
+		(.daemons[1] | .name == "brokerd" and .ready and .connections == 7 and
+		(has("listeners") | not))' <<<"$output"
+	run -0 egns-ctl status -o table
+	[[ $output == *"mqtts 127.0.0.1:12345"* ]]
+	# it hears of changes, too
+	egns-ctl namespace update --set sku.capacity=2 -o none
 	egns-ctl down
 }
 

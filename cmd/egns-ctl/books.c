@@ -359,8 +359,8 @@ books_open(struct books *b, const char *spool, const char *topic,
 	b->running = b->lock == -1 && f->code == FAULT_CONFLICT;
 	if ((b->lock == -1 && !b->running) || list_all(b, topic, f) == -1)
 		goto fail;
-	if (b->running ? stats_each(&b->spool, NULL, NULL, take, b, f) == -1
-		       : read_files(b, f) == -1)
+	if (b->running ? stats_each(&b->spool, "topicd", NULL, NULL, take, b,
+	    f) == -1 : read_files(b, f) == -1)
 		goto fail;
 	return 0;
 fail:

@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "ctl.h"
 #include "daemons.h"
+#include "jq.h"
 #include "log.h"
 #include "num.h"
 #include "registry.h"
@@ -35,11 +36,23 @@ always(jv namespace)
 	return true;
 }
 
+static bool
+has_broker(jv namespace)
+{
+	const char *state = jq_str(namespace,
+	    "properties.topicSpacesConfiguration.state");
+	bool needed = state != NULL && strcmp(state, "Enabled") == 0;
+
+	jv_free(namespace);
+	return needed;
+}
+
 static const struct {
 	const char *name;
 	bool (*needed)(jv namespace); /* consumes it */
 } daemons[] = {
 	{ "topicd", always },
+	{ "brokerd", has_broker },
 };
 #define COUNT (sizeof(daemons) / sizeof(daemons[0]))
 _Static_assert(COUNT <= DAEMONS_MAX, "DAEMONS_MAX");
@@ -122,11 +135,45 @@ reload(const struct spool *spool, const char *name, struct fault *f)
 	return 0;
 }
 
+/* Does not every daemon run that the namespace needs? */
+static bool
+some_missing(const struct spool *spool)
+{
+	const char *names[DAEMONS_MAX];
+	int i, n = daemons_needed(spool, names, NULL);
+
+	for (i = 0; i < n; i++) {
+		if (spool_holder(spool, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A change may have made a daemon necessary: up looks again on HUP. */
+static int
+tell_up(const struct spool *spool, struct fault *f)
+{
+	pid_t pid = spool_holder(spool, "up");
+	int fd, rc = 0;
+
+	if (pid == 0 || !some_missing(spool) ||
+	    (fd = pidfd_open(pid, 0)) == -1)
+		return 0;
+	if (spool_holder(spool, "up") == pid &&
+	    pidfd_send_signal(fd, SIGHUP, NULL, 0) == -1 && errno != ESRCH)
+		rc = fault_errno(f, FAULT_FORBIDDEN, "the change is on disk, "
+		    "but up, pid %ld, cannot be told", (long)pid);
+	close(fd);
+	return rc;
+}
+
 int
 ctl_reload(const struct spool *spool, struct fault *f)
 {
 	size_t i;
 
+	if (tell_up(spool, f) == -1)
+		return -1;
 	for (i = 0; i < COUNT; i++) {
 		if (reload(spool, daemons[i].name, f) == -1)
 			return -1;
@@ -152,6 +199,8 @@ run(const struct ctl *ctl, const struct up *up)
 
 	if (spool_open(&spool, ctl->spool, &f) == -1)
 		return ctl_fault(&f);
+	/* whoever sees the lock may send one; what it says is seen anyway */
+	signal(SIGHUP, SIG_IGN);
 	/* the lock is held until the process ends */
 	if ((n = daemons_needed(&spool, names, &f)) == -1 ||
 	    spool_lock(&spool, "up", &f) == -1)

@@ -48,14 +48,14 @@ ask(struct client *c, const char *topic, const char *subscription)
 }
 
 int
-stats_each(const struct spool *spool, const char *topic,
+stats_each(const struct spool *spool, const char *daemon, const char *topic,
     const char *subscription, void (*fn)(jv, void *), void *arg,
     struct fault *f)
 {
 	struct client c;
 	int result = -1;
 
-	if (client_open(&c, spool, "topicd", f) == -1)
+	if (client_open(&c, spool, daemon, f) == -1)
 		return -1;
 	c.timeout_ms = TIMEOUT * 1000;
 	ask(&c, topic, subscription);

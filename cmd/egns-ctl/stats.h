@@ -9,12 +9,12 @@
 #include "spool.h"
 
 /*
- * What topicd counts, on disk when it answers, of all, of a topic, or of one
- * subscription of it (NULL: any): calls fn with each line (which it consumes),
- * egns-protocol(7). 0, or -1 and a fault: NotFound, or topicd cannot be reached,
- * or lets us wait.
+ * What a daemon counts, egns-protocol(7): calls fn with each line (which it
+ * consumes). topicd counts what is on disk when it answers, of all, of a topic,
+ * or of one subscription of it (NULL: any). 0, or -1 and a fault: NotFound, or
+ * the daemon cannot be reached, or lets us wait.
  */
-int stats_each(const struct spool *, const char *topic,
+int stats_each(const struct spool *, const char *daemon, const char *topic,
     const char *subscription, void (*fn)(jv line, void *), void *arg,
     struct fault *);
 

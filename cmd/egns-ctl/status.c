@@ -19,8 +19,9 @@
 
 struct status {
 	struct spool spool;
-	jv daemons, problems;
+	jv daemons, problems, listeners;
 	bool healthy;
+	bool rows; /* a table, or tsv */
 };
 
 /* ---- problems: they do not make a daemon ill ---- */
@@ -133,7 +134,7 @@ topicd_counts(struct status *s, jv row)
 	struct counts c = { 0 };
 	struct fault f;
 
-	if (stats_each(&s->spool, NULL, NULL, add_counts, &c, &f) == -1) {
+	if (stats_each(&s->spool, "topicd", NULL, NULL, add_counts, &c, &f) == -1) {
 		problem(s, f.text, "run/topicd.sock", 0);
 		return row;
 	}
@@ -144,6 +145,58 @@ topicd_counts(struct status *s, jv row)
 	row = jq_set_number(row, "inFlight", c.in_flight);
 	row = jq_set_number(row, "deadLettered", c.dead_lettered);
 	return jq_set_number(row, "dropped", c.dropped);
+}
+
+static void
+take_line(jv line, void *arg)
+{
+	jv *row = arg;
+
+	*row = jv_object_merge(*row, line);
+}
+
+/* "mqtts 127.0.0.1:8883, wss 127.0.0.1:8443" */
+static jv
+listeners_text(jv listeners)
+{
+	jv text = jv_string("");
+
+	jv_object_foreach(listeners, name, address) {
+		if (jv_string_length_bytes(jv_copy(text)) != 0)
+			text = jv_string_append_str(text, ", ");
+		text = jv_string_concat(text, name);
+		text = jv_string_append_str(text, " ");
+		text = jv_string_concat(text, jv_get_kind(address) ==
+		    JV_KIND_STRING ? address : jv_dump_string(address, 0));
+	}
+	jv_free(listeners);
+	return text;
+}
+
+/* What brokerd counts is in its row; where it listens concerns everybody. */
+static jv
+brokerd_counts(struct status *s, jv row)
+{
+	jv listeners;
+	struct fault f;
+
+	if (stats_each(&s->spool, "brokerd", NULL, NULL, take_line, &row, &f)
+	    == -1) {
+		problem(s, f.text, "run/brokerd.sock", 0);
+		return row;
+	}
+	listeners = jq_get(row, "listeners");
+	row = jv_object_delete(row, jv_string("listeners"));
+	if (jv_get_kind(listeners) != JV_KIND_OBJECT) {
+		jv_free(listeners);
+		return row;
+	}
+	s->listeners = jv_object_merge(s->listeners, jv_copy(listeners));
+	if (s->rows)
+		row = jv_object_set(row, jv_string("listeners"),
+		    listeners_text(jv_copy(listeners)));
+	jv_free(listeners);
+	return row;
 }
 
 /* A daemon writes its pid into its lock when it starts. */
@@ -194,6 +247,8 @@ look_at(struct status *s, const char *name)
 		problem(s, f.text, path, 0);
 	} else if (strcmp(name, "topicd") == 0) {
 		row = topicd_counts(s, row);
+	} else if (strcmp(name, "brokerd") == 0) {
+		row = brokerd_counts(s, row);
 	}
 	s->daemons = jv_array_append(s->daemons, row);
 }
@@ -225,7 +280,7 @@ print(struct ctl *ctl, const struct status *s)
 {
 	jv all;
 
-	if (ctl_as_rows(ctl)) {
+	if (s->rows) {
 		tell_problems(s->problems);
 		return ctl_print(ctl, jv_copy(s->daemons));
 	}
@@ -234,6 +289,7 @@ print(struct ctl *ctl, const struct status *s)
 	all = jv_object_set(all, jv_string("supervisor"),
 	    process(s, "up"));
 	all = jv_object_set(all, jv_string("daemons"), jv_copy(s->daemons));
+	all = jv_object_set(all, jv_string("listeners"), jv_copy(s->listeners));
 	all = jv_object_set(all, jv_string("problems"), jv_copy(s->problems));
 	return ctl_print(ctl, all);
 }
@@ -241,7 +297,7 @@ print(struct ctl *ctl, const struct status *s)
 int
 verb_status(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
 {
-	struct status s = { .healthy = true };
+	struct status s = { .healthy = true, .rows = ctl_as_rows(ctl) };
 	const char *names[DAEMONS_MAX];
 	int i, n, status;
 	struct fault f;
@@ -257,6 +313,7 @@ verb_status(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
 	}
 	s.daemons = jv_array();
 	s.problems = jv_array();
+	s.listeners = jv_object();
 	for (i = 0; i < n; i++)
 		look_at(&s, names[i]);
 	find_problems(&s);
@@ -265,6 +322,7 @@ verb_status(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
 		status = EX_UNAVAILABLE;
 	jv_free(s.daemons);
 	jv_free(s.problems);
+	jv_free(s.listeners);
 	spool_close(&s.spool);
 	return status;
 }

@@ -141,8 +141,8 @@ status(const struct request *r, struct session *s)
 	registry_close(s->registry);
 	s->registry = NULL;
 	/* one that it has not, be it expired, is a row without counts */
-	if (rc == 0 && stats_each(&s->spool, r->topic, r->name, take, &rows,
-	    &f) == -1 && f.code != FAULT_NOT_FOUND)
+	if (rc == 0 && stats_each(&s->spool, "topicd", r->topic, r->name, take,
+	    &rows, &f) == -1 && f.code != FAULT_NOT_FOUND)
 		rc = ctl_fault(&f);
 	if (rc == 0)
 		rc = print(r, &rows);

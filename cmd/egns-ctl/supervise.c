@@ -15,6 +15,7 @@
 #include <ev.h>
 
 #include "clock.h"
+#include "daemons.h"
 #include "log.h"
 #include "logpipe.h"
 #include "supervise.h"
@@ -43,7 +44,8 @@ struct child {
 struct state {
 	const struct supervise *how;
 	struct ev_loop *loop;
-	struct child *child;
+	struct child child[DAEMONS_MAX];
+	size_t count;
 	size_t asked; /* children that were told to start so far */
 	bool up;      /* all were ready once */
 	bool stopping;
@@ -54,6 +56,7 @@ struct state {
 };
 
 static void child_start(struct child *);
+static int child_init(struct child *, struct state *, const char *name);
 
 /* Beside this program, where a build and an install have them, else in PATH. */
 static void
@@ -179,6 +182,40 @@ on_stop(struct ev_loop *loop, ev_signal *sig, int events)
 	stop(sig->data, 0);
 }
 
+static bool
+has_child(const struct state *s, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < s->count; i++) {
+		if (strcmp(s->child[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Start what the namespace has come to need. */
+static void
+start_new(struct state *s)
+{
+	const char *names[DAEMONS_MAX];
+	struct fault f;
+	int i, n = daemons_needed(s->how->spool, names, &f);
+
+	if (n == -1)
+		log_warn("%s", f.text);
+	for (i = 0; i < n; i++) {
+		if (has_child(s, names[i]))
+			continue;
+		if (child_init(&s->child[s->count], s, names[i]) == -1) {
+			log_warn("%s: %s", names[i], strerror(errno));
+			continue;
+		}
+		s->count++;
+		child_start(&s->child[s->asked++]);
+	}
+}
+
 static void
 on_hup(struct ev_loop *loop, ev_signal *sig, int events)
 {
@@ -190,6 +227,8 @@ on_hup(struct ev_loop *loop, ev_signal *sig, int events)
 		if (s->child[i].ready)
 			kill(s->child[i].pid, SIGHUP);
 	}
+	if (s->up && !s->stopping)
+		start_new(s);
 }
 
 /* From here on our words are for a file, and whoever waits may go. */
@@ -214,12 +253,13 @@ all_ready(struct state *s)
 			log_warn("readiness: %s", strerror(errno));
 		close(s->how->ready);
 	}
+	start_new(s); /* a HUP may have come too early */
 }
 
 static void
 start_next(struct state *s)
 {
-	if (s->asked == s->how->count)
+	if (s->asked == s->count)
 		all_ready(s);
 	else
 		child_start(&s->child[s->asked++]);
@@ -402,8 +442,7 @@ state_init(struct state *s, const struct supervise *how)
 
 	s->how = how;
 	s->loop = ev_default_loop(0);
-	s->child = calloc(how->count, sizeof(*s->child));
-	if (s->loop == NULL || s->child == NULL)
+	if (s->loop == NULL)
 		return -1;
 	if (how->detached &&
 	    logpipe_open(&s->log, s->loop, how->spool->fd, "up") == -1)
@@ -411,6 +450,7 @@ state_init(struct state *s, const struct supervise *how)
 	for (i = 0; i < how->count; i++) {
 		if (child_init(&s->child[i], s, how->names[i]) == -1)
 			return -1;
+		s->count++;
 	}
 	signal(SIGPIPE, SIG_IGN);
 	watch_signal(s, &s->term, SIGTERM, on_stop);
@@ -424,21 +464,19 @@ state_init(struct state *s, const struct supervise *how)
 int
 supervise(const struct supervise *how)
 {
-	struct state s = { 0 };
+	static struct state s; /* the children hold a path each */
 	size_t i;
 
 	if (state_init(&s, how) == -1) {
 		log_warn("%s: %s", how->spool->path, strerror(errno));
-		free(s.child);
 		return EX_OSERR;
 	}
 	start_next(&s);
 	ev_run(s.loop, 0);
 	if (how->detached) {
-		for (i = 0; i < how->count; i++)
+		for (i = 0; i < s.count; i++)
 			logpipe_close(&s.child[i].log);
 		logpipe_close(&s.log);
 	}
-	free(s.child);
 	return s.status;
 }

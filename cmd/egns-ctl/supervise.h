@@ -9,7 +9,8 @@
 /*
  * A small supervisor: starts daemons one behind the other, each when the one
  * before is ready, starts those again that end, and stops them in reverse order
- * on TERM or INT. HUP goes on to them. They do not outlive it.
+ * on TERM or INT. HUP goes on to them, and those that have become necessary are
+ * started. They do not outlive it.
  */
 struct supervise {
 	const struct spool *spool;
