@@ -30,8 +30,8 @@ Q = $(if $(V),,@)
 # What each program is made of; lib/ never needs cmd/.
 ground = buf file fault num clock quote spool
 ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
-	topic template group enrich cert uuid nouns schema shorthand query table line client \
-	segment journal deliveries maildir
+	topic template tree group grants access enrich cert uuid nouns schema \
+	shorthand query table line client segment journal deliveries maildir
 topicd = $(ground) log base64 crc32c json jq event filter changes registry \
 	role segment journal queue deliveries deadletter maildir commit daemon metrics
 pull = $(ground) json line client
@@ -83,6 +83,12 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZ_MAIN:-%=) $(B)/lib.a
 	@echo ld $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(FUZZ_MAIN) $(B)/lib.a \
 	    $(ALL_LIBS) $(LDLIBS)
+
+# Parts of a daemon that stand alone, too.
+parts = $(call objects,$(patsubst %,cmd/egns-brokerd/%.c,subs retain message))
+$(B)/tests/unit/broker-%: $(B)/tests/unit/broker-%.o $(parts) $(B)/lib.a
+	@echo ld $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(LDLIBS)
 
 $(B)/tests/%: $(B)/tests/%.o $(B)/lib.a
 	@echo ld $@

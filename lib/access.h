@@ -7,6 +7,7 @@
 
 #include "buf.h"
 #include "fault.h"
+#include "grants.h"
 #include "json.h"
 #include "registry.h"
 
@@ -20,9 +21,13 @@ struct access; /* of a namespace, as it was when it was read; never changes */
 struct access *access_load(struct registry *, struct fault *);
 void access_free(struct access *);
 
-/* Add a binding that is not in the registry, for what-if questions: resources as
- * the registry would hold them, consumed. 0, or -1 and a fault. */
+/*
+ * For what-if questions: add a group, a topic space or a binding that is not in
+ * the registry, consumed, as that would hold it; take a binding away. 0, or -1
+ * and a fault.
+ */
 int access_add(struct access *, const char *path, jv resource, struct fault *);
+int access_remove(struct access *, const char *binding, struct fault *);
 
 /* A client: authentication name in its registered spelling, and attributes as
  * the token of an object (0: none). */
@@ -38,31 +43,22 @@ enum access_right {
 	ACCESS_SUBSCRIBE,
 };
 
-/* All that a client may do: filters with its own values in them. Equal sets are
- * one in memory. NULL without memory. It outlives the access. */
-struct grants;
+/* What a client may do, from the groups that it is in and the templates bound
+ * to them, with its own values in these. NULL without memory. */
 struct grants *access_grants(struct access *, const struct access_client *);
-void grants_free(struct grants *);
-
-/* Is there any grant at all? */
-bool grants_some(const struct grants *);
-bool grants_publish(const struct grants *, const char *topic, size_t);
-/* The filter is one without $share/GROUP/. */
-bool grants_subscribe(const struct grants *, const char *filter, size_t);
-/* Do both allow the same? */
-bool grants_equal(const struct grants *, const struct grants *);
 
 /*
  * Why: allowed, with the names that allow it, or denied, with words that say
  * what is missing: in no group that has a binding of this permission (and which
  * attribute keeps it out), no binding of the group with this permission, or the
- * nearest template and where it stops matching. A topic of "" asks for any grant.
+ * nearest template and where it stops matching. A topic of "" asks for any
+ * grant; a filter is one without $share/GROUP/.
  */
 struct access_reason {
 	bool allowed;
 	char group[64], binding[64], space[64]; /* names; when allowed */
 	char template_[257];
-	struct buf words; /* one line for people, either way */
+	struct buf words; /* one line for people; a NUL behind, not counted */
 };
 void access_explain(struct access *, const struct access_client *,
     enum access_right, const char *topic, size_t, struct access_reason *);
