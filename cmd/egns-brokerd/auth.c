@@ -550,8 +550,8 @@ no_name(const struct rules *r, const struct tls_certificate *c,
 		return fault_set(f, FAULT_UNAUTHORIZED,
 		    "neither a User Name nor a certificate");
 	if (r->sources.n == 0)
-		return fault_set(f, FAULT_UNAUTHORIZED, "no User Name, and "
-		    "the namespace has no alternativeAuthenticationNameSources");
+		return fault_set(f, FAULT_UNAUTHORIZED, "no User Name, and the "
+		    "namespace has no alternativeAuthenticationNameSources");
 	return fault_set(f, FAULT_UNAUTHORIZED, "no User Name, and the "
 	    "certificate has none of the namespace's "
 	    "alternativeAuthenticationNameSources");
@@ -606,8 +606,8 @@ check_name(const char *name, struct fault *f)
 
 /*
  * The principal has got name, attributes and expiry. When the registry has a
- * client of the name, too, its spelling counts, and whether it is enabled. A new
- * login of a connection is for the same name.
+ * client of the name, too, its spelling counts, and whether it is enabled. A
+ * new login of a connection is for the same name.
  */
 static int
 check_named(struct auth *a, struct principal *p, const char *again,
@@ -752,8 +752,8 @@ same_way(const struct auth_request *q, enum auth_how how)
 /*
  * Where a login goes. The webhook is one of the ways to log in, not a second
  * opinion: clients of the registry whose certificate fits need none, and tokens
- * that the namespace can check itself do not go there. It gets all others, those
- * with a method that nobody else knows among them.
+ * that the namespace can check itself do not go there. It gets all others,
+ * those with a method that nobody else knows among them.
  */
 enum way { WAY_DONE, WAY_WEBHOOK };
 

@@ -11,8 +11,8 @@
 #include "spool.h"
 
 /*
- * The namespace's webhook: an HTTPS service of its owner's that says who a client
- * is (reference: custom webhook authentication).
+ * The namespace's webhook: an HTTPS service of its owner's that says who a
+ * client is (reference: custom webhook authentication).
  */
 #define WEBHOOK_TIME 5000       /* milliseconds for an answer */
 #define WEBHOOK_MAX 1000        /* questions under way */
