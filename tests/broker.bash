@@ -62,11 +62,11 @@ mport() {
 	echo "${address##*:}"
 }
 
-# as DEVICE - set `flags` to what connects a mosquitto client as that device: a
-# certificate's file name without .pem; "" shows none.
+# as DEVICE - set `flags` to what connects a mosquitto client as that device, by
+# its certificate and User Name. A -u behind them counts instead.
 as() {
-	flags=(-h localhost -p "$(mport mqtts)" --cafile ca.pem)
-	[ -z "$1" ] || flags+=(--cert "$1.pem" --key "$1.key")
+	flags=(-h localhost -p "$(mport mqtts)" --cafile ca.pem
+		--cert "$1.pem" --key "$1.key" -u "$1")
 }
 
 # mpub DEVICE ARG... - mosquitto_pub as that device.
