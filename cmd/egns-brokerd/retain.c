@@ -212,6 +212,14 @@ retain_set(struct retain *r, struct message *m, struct message **old)
 }
 
 struct message *
+retain_get(struct retain *r, const char *topic, size_t len)
+{
+	const struct entry *e = find(r, topic, len);
+
+	return e == NULL ? NULL : e->message;
+}
+
+struct message *
 retain_clear(struct retain *r, const char *topic, size_t len)
 {
 	struct entry *e = find(r, topic, len);

@@ -28,6 +28,8 @@ bool retain_room(const struct retain *, const char *topic, size_t,
 /* Put a message (a reference is taken) in place of the topic's last; *old gets
  * that one and its reference, or NULL. 0, or -1 without memory. */
 int retain_set(struct retain *, struct message *, struct message **old);
+/* A topic's, or NULL; no reference is taken. */
+struct message *retain_get(struct retain *, const char *topic, size_t);
 /* Forget a topic's: the message with its reference, or NULL. */
 struct message *retain_clear(struct retain *, const char *topic, size_t);
 

@@ -418,6 +418,16 @@ subs_find(const struct session *session, const char *filter, size_t len)
 	return i < session->nsubscriptions ? session->subscriptions[i] : NULL;
 }
 
+bool
+subscription_matches(const struct subscription *sub, const char *name,
+    size_t len)
+{
+	struct topic_share parts;
+
+	return topic_share(sub->filter, sub->filter_len, &parts) >= 0 &&
+	    topic_matches(parts.filter, parts.len, name, len);
+}
+
 /* ---- who gets a message ---- */
 
 struct look {

@@ -51,6 +51,10 @@ void subs_remove_all(struct subs *, struct session *);
 struct subscription *subs_find(const struct session *, const char *filter,
     size_t);
 
+/* Does it get what is published to this name? */
+bool subscription_matches(const struct subscription *, const char *name,
+    size_t);
+
 /* A delivery that a message makes. */
 struct target {
 	struct session *session;

@@ -149,6 +149,8 @@ the_last_one_is_kept(void)
 	CHECK(keep("a/b", 1, 0) == -1);
 	CHECK(keep("a/c", 10, 0) == -1);
 	CHECK(keep("a/b", 100, 0) == 1);
+	CHECK(retain_get(retain, "a/b", 3)->payload_len == 100);
+	CHECK(retain_get(retain, "a/d", 3) == NULL);
 	CHECK(retain_count(retain) == 2);
 	CHECK(retain_bytes(retain) == 110 + 2 * (3 + 2));
 	CHECK(look("a/+") == 2 && found_sum == 110);

@@ -129,6 +129,8 @@ a_second_time_it_is_changed(void)
 	CHECK(subs_find(&sessions[0], "a", 1) != NULL);
 	CHECK(subs_find(&sessions[0], "b", 1) == NULL);
 	CHECK(subs_find(&sessions[1], "a", 1) == NULL);
+	CHECK(subscription_matches(subs_find(&sessions[0], "a", 1), "a", 1));
+	CHECK(!subscription_matches(subs_find(&sessions[0], "a", 1), "b", 1));
 	CHECK(!subs_remove(subs, &sessions[0], "b", 1));
 	CHECK(!subs_remove(subs, &sessions[1], "a", 1));
 	CHECK(subs_remove(subs, &sessions[0], "a", 1));
@@ -271,6 +273,7 @@ another_member_is_chosen(void)
 		CHECK(add(i, "$share/g/a", qos(1)) == MQTT_SUCCESS);
 	share = share_find(subs, "$share/g/a", 10);
 	CHECK(share != NULL && strcmp(share_filter(share), "$share/g/a") == 0);
+	CHECK(subscription_matches(sessions[0].subscriptions[0], "a", 1));
 	CHECK(share_find(subs, "$share/h/a", 10) == NULL);
 	CHECK(share_find(subs, "$share/g/b", 10) == NULL);
 	CHECK(share_find(subs, "a", 1) == NULL);
