@@ -375,7 +375,8 @@ mqtt_read_subscribe(struct mqtt_subscribe *s, bool unsubscribe,
 	while (read_filter(&r, unsubscribe, version, &f))
 		s->count++;
 	if (s->count == 0)
-		fail(&r, MQTT_PROTOCOL_ERROR,
+		fail(&r, MQTT_PROTOCOL_ERROR, unsubscribe ?
+		    "MQTT-3.10.3-2: there is no topic filter" :
 		    "MQTT-3.8.3-2: there is no topic filter");
 	return finish(&r, why);
 }

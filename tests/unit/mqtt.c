@@ -530,12 +530,12 @@ unsubscribe(void)
 	static const struct row rows[] = {
 		{ MQTT_3, "a2 0001 'a'", OK, "3.10.3" },
 		{ MQTT_3, "a2 0001 'a' 'b'", OK, "3.10.3" },
-		{ MQTT_3, "a2 0001", WRONG, "MQTT-3.8.3-2" },
+		{ MQTT_3, "a2 0001", WRONG, "MQTT-3.10.3-2" },
 		{ MQTT_3, "a2 0000 'a'", WRONG, "MQTT-2.2.1-3" },
 		{ MQTT_3, "a2 0001 'a' 00", BAD, "4.13.1" },
 		{ MQTT_5, "a2 0001 {26 'a' 'b'} 'a'", OK, "3.10.2.1.2" },
 		{ MQTT_5, "a2 0001 {0b 01} 'a'", BAD, "2.2.2.2" },
-		{ MQTT_5, "a2 0001 {}", WRONG, "MQTT-3.8.3-2" },
+		{ MQTT_5, "a2 0001 {}", WRONG, "MQTT-3.10.3-2" },
 		{ MQTT_5, "a2 0001 {} ''", WRONG, "MQTT-4.7.3-1" },
 		{ MQTT_5, "a2 0001 {} 0001 ff", BAD, "MQTT-1.5.4-1" },
 	};
