@@ -15,6 +15,7 @@
 struct ctl {
 	const char *spool;  /* -C, or NULL: see spool_open() */
 	const char *output; /* json, jsonc, table, tsv, none */
+	bool output_given;  /* by -o; else it is json */
 	const char *query;  /* --query; NULL */
 	const char *jq;     /* --jq; NULL */
 	const char *group;  /* -g; NULL */
@@ -37,6 +38,9 @@ struct verb {
 
 /* Print a result as -o, --query and --jq ask (consumes it). 0, or a status. */
 int ctl_print(struct ctl *, jv);
+
+/* See that what was printed went out. 0, or a status and it has been said. */
+int ctl_flush(void);
 
 /* Is it to be printed whole, as rows: a table or tsv? Those have no room for
  * what is deeper. */
@@ -77,5 +81,6 @@ int verb_down(struct ctl *, const struct verb *, int, char *[]);
 int verb_status(struct ctl *, const struct verb *, int, char *[]);
 int verb_audit(struct ctl *, const struct verb *, int, char *[]);
 int verb_scrub(struct ctl *, const struct verb *, int, char *[]);
+int verb_explain(struct ctl *, const struct verb *, int, char *[]);
 
 #endif

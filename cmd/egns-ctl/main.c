@@ -103,6 +103,17 @@ static const struct verb verbs[] = {
 	    "verify all checksums\n\n"
 	    "  --topic-name, -t  those of this TOPIC\n\n"
 	    "Status 1 when one is wrong; its place is printed.\n" },
+	{ "explain", "explain --client NAME --connect|--publish TOPIC|"
+	    "--subscribe FILTER|--will TOPIC [--add-binding "
+	    "GROUP,SPACE,PERMISSION]... [--remove-binding NAME]... "
+	    "[--add-attribute KEY=VALUE]...", verb_explain,
+	    "tell whether a client may do something, and why\n\n"
+	    "  --client  NAME of the client, or its authentication name\n"
+	    "  --connect, --publish, --subscribe, --will  what it wants to "
+	    "do\n"
+	    "  --add-binding, --remove-binding, --add-attribute  what if; "
+	    "nothing is\n      changed\n\n"
+	    "Status 1 when it is denied.\n" },
 	{ "version", "version", verb_version, "print the version\n" },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -497,12 +508,15 @@ known_output(const char *name)
 int
 main(int argc, char *argv[])
 {
-	static struct line line = { .ctl = { .output = "json" } };
+	static struct line line;
 	const struct verb *verb;
 	int n, rc;
 
 	if ((rc = read_line(&line, argc, argv)) != 0)
 		return rc;
+	line.ctl.output_given = line.ctl.output != NULL;
+	if (!line.ctl.output_given)
+		line.ctl.output = "json";
 	if (!known_output(line.ctl.output)) {
 		fputs("egns-ctl: -o: json, jsonc, table, tsv or none\n",
 		    stderr);

@@ -80,6 +80,16 @@ ctl_as_rows(const struct ctl *ctl)
 }
 
 int
+ctl_flush(void)
+{
+	if (fflush(stdout) == EOF || ferror(stdout)) {
+		perror("egns-ctl: standard output");
+		return EX_IOERR;
+	}
+	return 0;
+}
+
+int
 ctl_print(struct ctl *ctl, jv v)
 {
 	struct printing p = { .ctl = ctl };
@@ -95,11 +105,5 @@ ctl_print(struct ctl *ctl, jv v)
 	if (p.out.len > 0 && !p.out.bad)
 		fwrite(buf_data(&p.out), 1, p.out.len, stdout);
 	buf_free(&p.out);
-	if (rc == -1)
-		return ctl_fault(&f);
-	if (fflush(stdout) == EOF || ferror(stdout)) {
-		perror("egns-ctl: standard output");
-		return EX_IOERR;
-	}
-	return 0;
+	return rc == -1 ? ctl_fault(&f) : ctl_flush();
 }
