@@ -7,6 +7,7 @@
 #include <wolfssl/options.h>
 #include <wolfssl/ssl.h>
 #include <wolfssl/wolfcrypt/asn.h>
+#include <wolfssl/wolfcrypt/rsa.h>
 
 #include "base64.h"
 #include "buf.h"
@@ -14,6 +15,7 @@
 #include "quote.h"
 
 #define BEGIN "-----BEGIN "
+#define CERT_KEY_MAX 1100 /* bytes of an RSA key of 8192 bits, and more */
 #define SHA1_DIGITS 40
 #define SHA256_DIGITS 64
 
@@ -124,19 +126,54 @@ cert_authority(const char *text, int64_t *issued, int64_t *expires,
 	return rc;
 }
 
+static int
+rsa_key(WOLFSSL_X509 *x, struct RsaKey *key, struct fault *f)
+{
+	unsigned char der[CERT_KEY_MAX];
+	int len = sizeof(der), bits;
+	word32 at = 0;
+
+	if (wolfSSL_X509_get_pubkey_type(x) != RSAk)
+		return fault_set(f, FAULT_BAD_REQUEST, "must be the "
+		    "certificate of an RSA key: tokens are signed by RS256");
+	if (wc_InitRsaKey(key, NULL) != 0)
+		return fault_set(f, FAULT_INTERNAL, "out of memory");
+	if (wolfSSL_X509_get_pubkey_buffer(x, der, &len) != WOLFSSL_SUCCESS ||
+	    wc_RsaPublicKeyDecode(der, &at, key, (word32)len) != 0) {
+		wc_FreeRsaKey(key);
+		return fault_set(f, FAULT_BAD_REQUEST,
+		    "its RSA key makes no sense");
+	}
+	bits = wc_RsaEncryptSize(key) * 8;
+	if (bits >= CERT_RSA_BITS)
+		return 0;
+	wc_FreeRsaKey(key);
+	return fault_set(f, FAULT_BAD_REQUEST, "its RSA key has %d bits, and "
+	    "%d are the least", bits, CERT_RSA_BITS);
+}
+
 int
-cert_check_rsa(const char *text, struct fault *f)
+cert_rsa_key(const char *text, struct RsaKey *key, struct fault *f)
 {
 	WOLFSSL_X509 *x = read_text(text);
-	int type;
+	int rc;
 
 	if (x == NULL)
 		return not_one(f);
-	type = wolfSSL_X509_get_pubkey_type(x);
+	rc = rsa_key(x, key, f);
 	wolfSSL_X509_free(x);
-	return type == RSAk ? 0 : fault_set(f, FAULT_BAD_REQUEST,
-	    "must be the certificate of an RSA key: tokens are signed by "
-	    "RS256");
+	return rc;
+}
+
+int
+cert_check_rsa(const char *text, struct fault *f)
+{
+	struct RsaKey key;
+
+	if (cert_rsa_key(text, &key, f) == -1)
+		return -1;
+	wc_FreeRsaKey(&key);
+	return 0;
 }
 
 int

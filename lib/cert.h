@@ -5,6 +5,8 @@
 
 #include "fault.h"
 
+struct RsaKey; /* of wolfCrypt */
+
 /* X.509 certificates as people hand them in. */
 
 /*
@@ -15,7 +17,14 @@
 int cert_authority(const char *text, int64_t *issued, int64_t *expires,
     struct fault *);
 
-/* Is it one certificate, as PEM or in base64, of an RSA key? 0, or -1. */
+/*
+ * The key of one certificate, as PEM or in base64, which must be RSA and of
+ * CERT_RSA_BITS at least; the caller frees it. 0, or -1 and a fault.
+ */
+#define CERT_RSA_BITS 2048
+int cert_rsa_key(const char *text, struct RsaKey *, struct fault *);
+
+/* Would cert_rsa_key take it? 0, or -1. */
 int cert_check_rsa(const char *text, struct fault *);
 
 /* Is it a SHA-1 or SHA-256 in hex, with or without colons? 0, or -1. */

@@ -159,6 +159,8 @@ a_token_is_signed_by_an_rsa_key(void)
 	CHECK(cert_check_rsa(pem("rsa"), NULL) == 0);
 	CHECK(cert_check_rsa(pem("ca"), &f) == -1);
 	CHECK(strstr(f.text, "of an RSA key") != NULL);
+	CHECK(cert_check_rsa(pem("issuer-small"), &f) == -1);
+	CHECK(strstr(f.text, "1024 bits") != NULL);
 	CHECK(cert_check_rsa("x", &f) == -1);
 	CHECK(strstr(f.text, "must be one X.509 certificate") != NULL);
 }
