@@ -176,6 +176,62 @@ cert_check_rsa(const char *text, struct fault *f)
 	return 0;
 }
 
+/* The first, whatever follows. */
+static WOLFSSL_X509 *
+read_first(const char *pem)
+{
+	return wolfSSL_X509_load_certificate_buffer(
+	    (const unsigned char *)pem, (int)strlen(pem),
+	    WOLFSSL_FILETYPE_PEM);
+}
+
+int
+cert_times(const char *pem, int64_t *begins, int64_t *ends, struct fault *f)
+{
+	WOLFSSL_X509 *x = read_first(pem);
+	int rc = -1;
+
+	if (x != NULL && time_of(wolfSSL_X509_get_notBefore(x), begins) == 0)
+		rc = time_of(wolfSSL_X509_get_notAfter(x), ends);
+	wolfSSL_X509_free(x);
+	return rc == 0 ? 0 : fault_set(f, FAULT_BAD_REQUEST,
+	    "is no X.509 certificate in PEM");
+}
+
+bool
+cert_same_key(const char *pem, const char *other)
+{
+	WOLFSSL_X509 *a = read_text(pem), *b = read_text(other);
+	unsigned char key[2][4096];
+	int len[2] = { sizeof(key[0]), sizeof(key[1]) };
+	bool same;
+
+	same = a != NULL && b != NULL &&
+	    wolfSSL_X509_get_pubkey_buffer(a, key[0], &len[0])
+	    == WOLFSSL_SUCCESS &&
+	    wolfSSL_X509_get_pubkey_buffer(b, key[1], &len[1])
+	    == WOLFSSL_SUCCESS && len[0] == len[1] &&
+	    memcmp(key[0], key[1], (size_t)len[0]) == 0;
+	wolfSSL_X509_free(a);
+	wolfSSL_X509_free(b);
+	return same;
+}
+
+bool
+cert_signed_by(const char *pem, const char *authority)
+{
+	WOLFSSL_X509 *x = read_first(pem), *ca = read_first(authority);
+	WOLFSSL_EVP_PKEY *key = ca == NULL ? NULL :
+	    wolfSSL_X509_get_pubkey(ca);
+	bool is = x != NULL && key != NULL &&
+	    wolfSSL_X509_verify(x, key) == WOLFSSL_SUCCESS;
+
+	wolfSSL_EVP_PKEY_free(key);
+	wolfSSL_X509_free(x);
+	wolfSSL_X509_free(ca);
+	return is;
+}
+
 int
 cert_check_thumbprint(const char *text, struct fault *f)
 {

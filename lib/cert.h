@@ -1,6 +1,7 @@
 #ifndef CERT_H
 #define CERT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "fault.h"
@@ -26,6 +27,15 @@ int cert_rsa_key(const char *text, struct RsaKey *, struct fault *);
 
 /* Would cert_rsa_key take it? 0, or -1. */
 int cert_check_rsa(const char *text, struct fault *);
+
+/* From when to when is the first of these certificates valid? As PEM. 0, or -1
+ * and a fault. */
+int cert_times(const char *pem, int64_t *begins, int64_t *ends, struct fault *);
+
+/* Have both the same public key; was the first signed by the second's? What is
+ * no certificate is not. */
+bool cert_same_key(const char *pem, const char *other);
+bool cert_signed_by(const char *pem, const char *authority);
 
 /* Is it a SHA-1 or SHA-256 in hex, with or without colons? 0, or -1. */
 int cert_check_thumbprint(const char *, struct fault *);
