@@ -2,12 +2,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <wolfssl/options.h>
 #include <wolfssl/ssl.h>
 
 #include "chain.h"
 
-#define RECORD_MAX 16384 /* bytes of plain text in one record */
+#define RECORD_MAX 16384  /* bytes of plain text in one record */
+#define SESSION_MAX 65536 /* more than what wolfSSL's session takes */
 
 /*
  * In our order of preference, which is what counts. AES-GCM of Debian's wolfSSL
@@ -113,6 +116,17 @@ copy_chain(const WOLFSSL_BUFFER_INFO *certs, size_t n)
 	return s;
 }
 
+/* wolfSSL keeps a second copy of the peer's key for those who ask for it, which
+ * takes 17 KiB. */
+static void
+drop_key(WOLFSSL_X509 *x)
+{
+	WOLFSSL_X509_PUBKEY *key = wolfSSL_X509_get_X509_PUBKEY(x);
+
+	wolfSSL_EVP_PKEY_free(key->pkey);
+	key->pkey = NULL;
+}
+
 /*
  * wolfSSL has no authorities here, so it trusts no certificate, and what it
  * thinks of dates is not asked: tls_certificate() judges the chain once the
@@ -137,6 +151,8 @@ take_chain(int ok, WOLFSSL_X509_STORE_CTX *store)
 		if (!ok)
 			return 0;
 	}
+	if (store->error_depth == 0)
+		drop_key(store->current_cert);
 	/* called for each of them, and shown all every time */
 	if (t->shown == NULL && store->totalCerts <= TLS_CHAIN_MAX)
 		t->shown = copy_chain(store->certs, (size_t)store->totalCerts);
@@ -405,6 +421,26 @@ tls_goodbye(struct tls *t, struct buf *out)
 	t->out = NULL;
 }
 
+/*
+ * A session has room for two chains of nine certificates of 2 KiB each, used or
+ * not, and no call to be rid of them. Give whole pages in there back to the
+ * kernel; should anybody look, there are zeros.
+ */
+static void
+drop_chains(WOLFSSL *ssl)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = (uintptr_t)wolfSSL_get_chain_cert(
+	    wolfSSL_get_peer_chain(ssl), 0);
+	uintptr_t to = (uintptr_t)wolfSSL_get_chain_cert(
+	    wolfSSL_get_peer_alt_chain(ssl), TLS_CHAIN_MAX - 1);
+
+	from = (from + page - 1) / page * page;
+	to = to / page * page;
+	if (from < to && to - from < SESSION_MAX)
+		madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
 bool
 tls_established(const struct tls *t)
 {
@@ -449,6 +485,7 @@ tls_forget(struct tls *t)
 	free(t->shown);
 	t->shown = NULL;
 	wolfSSL_FreeArrays(t->ssl);
+	drop_chains(t->ssl);
 }
 
 bool
