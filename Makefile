@@ -13,7 +13,7 @@ FUZZ_SECONDS = 10
 BUILD_DEPS = gcc make libc6-dev libjq-dev libtokyocabinet-dev libev-dev \
 	libwolfssl-dev libwslay-dev libhttp-parser-dev libcurl4-openssl-dev
 DEMO_DEPS = jq
-TEST_DEPS = bats jq python3 procps socat parallel
+TEST_DEPS = bats jq python3 procps socat parallel openssl mosquitto-clients
 LINT_DEPS = clang-tidy cppcheck shellcheck mandoc
 FMT_DEPS = clang-format git
 FUZZ_DEPS = clang libclang-rt-14-dev
@@ -30,7 +30,7 @@ Q = $(if $(V),,@)
 # What each program is made of; lib/ never needs cmd/.
 ground = buf file fault num clock quote spool
 ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
-	topic template tree group grants access enrich cert uuid nouns schema \
+	topic template tree group grants access enrich cert uuid iprange nouns schema \
 	shorthand query table line client segment journal deliveries maildir
 topicd = $(ground) log base64 crc32c json jq event filter changes registry \
 	role segment journal queue deliveries deadletter maildir commit daemon metrics

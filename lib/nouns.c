@@ -7,6 +7,7 @@
 #include "cert.h"
 #include "enrich.h"
 #include "group.h"
+#include "iprange.h"
 #include "template.h"
 
 #define END { .name = NULL }
@@ -59,6 +60,14 @@ check_https(const char *s, struct fault *f)
 			return fault_set(f, FAULT_BAD_REQUEST, "a URL has no "
 			    "blanks and is ASCII; others are written %%XX");
 	return 0;
+}
+
+static int
+check_range(const char *s, struct fault *f)
+{
+	struct iprange r;
+
+	return iprange_parse(&r, s, f);
 }
 
 /* ---- identities ---- */
@@ -120,6 +129,7 @@ static const struct schema sku[] = {
 
 static const struct schema ip_rule_members[] = {
 	{ "ipMask", SCHEMA_STRING, .flags = SCHEMA_REQUIRED,
+	    .check = check_range,
 	    .help = "an address range, 192.0.2.0/24" },
 	{ "action", SCHEMA_ENUM, .dflt = "\"Allow\"", .values = "Allow" },
 	END,

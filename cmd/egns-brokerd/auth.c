@@ -1,15 +1,13 @@
 /* who connects, and who stays */
 #include "auth.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
+#include "iprange.h"
 #include "jq.h"
 #include "jwt.h"
-#include "num.h"
 #include "quote.h"
 #include "utf8.h"
 #include "webhook.h"
@@ -21,10 +19,6 @@
 #define AUTHENTICATION \
 	"properties.topicSpacesConfiguration.clientAuthentication."
 
-struct range {
-	uint32_t net, mask;
-};
-
 /* What the registry said when it was last read. */
 struct rules {
 	struct access *access;
@@ -33,7 +27,7 @@ struct rules {
 	struct webhook *webhook;   /* NULL: none */
 	bool azure;                /* profile */
 	bool private;              /* no public network access */
-	struct range ranges[RANGES];
+	struct iprange ranges[RANGES];
 	size_t nranges;
 };
 
@@ -78,31 +72,6 @@ principal_free(struct principal *p)
 
 /* ---- settings ---- */
 
-/* "192.0.2.0/24", or an address alone. */
-static int
-read_range(struct range *r, const char *text, struct fault *f)
-{
-	char address[INET_ADDRSTRLEN], q[QUOTE_MAX];
-	size_t len = strcspn(text, "/");
-	int64_t bits = 32;
-	struct in_addr in;
-
-	if (len < sizeof(address)) {
-		memcpy(address, text, len);
-		address[len] = '\0';
-		if (inet_pton(AF_INET, address, &in) == 1 &&
-		    (text[len] == '\0' || num_parse("prefix", text + len + 1,
-		    0, 32, &bits, NULL) == 0)) {
-			r->mask = bits == 0 ? 0 : UINT32_MAX << (32 - bits);
-			r->net = ntohl(in.s_addr) & r->mask;
-			return 0;
-		}
-	}
-	return fault_set(f, FAULT_BAD_REQUEST,
-	    "inboundIpRules: '%s' is no range of IPv4 addresses",
-	    quote(q, text, strlen(text)));
-}
-
 static int
 read_ranges(struct rules *r, jv ns, struct fault *f)
 {
@@ -118,7 +87,7 @@ read_ranges(struct rules *r, jv ns, struct fault *f)
 		jv rule = jv_array_get(jv_copy(list), i);
 		const char *mask = jq_str(rule, "ipMask");
 
-		rc = read_range(&r->ranges[r->nranges++],
+		rc = iprange_parse(&r->ranges[r->nranges++],
 		    mask == NULL ? "" : mask, f);
 		jv_free(rule);
 	}
@@ -157,19 +126,18 @@ read_issuer(struct rules *r, jv ns, struct fault *f)
 	jv domains = jq_get(ns,
 	    "properties.topicSpacesConfiguration.customDomains");
 	const char **hosts = NULL;
+	struct fault why;
 	size_t n;
 	int rc = 0;
 
 	if (jv_get_kind(settings) == JV_KIND_OBJECT &&
 	    jv_object_length(jv_copy(settings)) > 0) {
-		hosts = host_names(ns, domains, &n);
-		if (hosts == NULL)
+		if ((hosts = host_names(ns, domains, &n)) == NULL)
 			rc = no_memory(f);
-		else
-			r->issuer = jwt_issuer_new(jv_copy(settings), hosts, n,
-			    f);
-		if (r->issuer == NULL)
-			rc = -1;
+		else if ((r->issuer = jwt_issuer_new(jv_copy(settings), hosts,
+		    n, &why)) == NULL)
+			rc = fault_set(f, why.code,
+			    "customJwtAuthentication: %s", why.text);
 	}
 	free(hosts);
 	jv_free(settings);
@@ -429,30 +397,6 @@ reply(struct auth *a, struct auth_answer *answer,
 
 /* ---- from where ---- */
 
-/* Its IPv4 address; false: it has none. This machine is 127.0.0.1. */
-static bool
-ipv4(const struct sockaddr *peer, uint32_t *address)
-{
-	const struct sockaddr_in6 *in6 = (const void *)peer;
-
-	if (peer->sa_family == AF_INET) {
-		*address = ntohl(((const struct sockaddr_in *)
-		    (const void *)peer)->sin_addr.s_addr);
-		return true;
-	}
-	if (peer->sa_family != AF_INET6)
-		return false;
-	if (IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr)) {
-		*address = INADDR_LOOPBACK;
-		return true;
-	}
-	if (!IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
-		return false;
-	memcpy(address, in6->sin6_addr.s6_addr + 12, sizeof(*address));
-	*address = ntohl(*address);
-	return true;
-}
-
 /*
  * Ranges are IPv4, and a list of what is allowed: when there is one, other
  * addresses are not. They count as long as there is public access; without it
@@ -461,17 +405,18 @@ ipv4(const struct sockaddr *peer, uint32_t *address)
 static int
 check_peer(const struct rules *r, const struct sockaddr *peer, struct fault *f)
 {
-	uint32_t address;
-	bool known = ipv4(peer, &address);
+	static const struct iprange machine = {
+		.net = INADDR_LOOPBACK & IN_CLASSA_NET, .mask = IN_CLASSA_NET
+	};
 
 	if (r->private) {
-		if (known && address >> 24 == 127)
+		if (iprange_has(&machine, peer))
 			return 0;
 		return fault_set(f, FAULT_FORBIDDEN,
 		    "IpForbidden: the namespace has no public network access");
 	}
-	for (size_t i = 0; known && i < r->nranges; i++)
-		if ((address & r->ranges[i].mask) == r->ranges[i].net)
+	for (size_t i = 0; i < r->nranges; i++)
+		if (iprange_has(&r->ranges[i], peer))
 			return 0;
 	if (r->nranges == 0)
 		return 0;
@@ -898,4 +843,34 @@ auth_recheck(struct auth *a, struct registry *r, const struct tls_server *tls,
 	grants_free(p->grants);
 	p->grants = grants;
 	return still;
+}
+
+struct grants *
+auth_grants(struct auth *a, struct registry *r, const char *name)
+{
+	struct identity id = { 0 };
+	struct grants *g = NULL;
+
+	if (identity_find(r, name, strlen(name), &id, NULL) == 0 &&
+	    !id.disabled)
+		g = make_grants(a, id.name, id.attributes);
+	identity_free(&id);
+	return g;
+}
+
+bool
+auth_may_publish(struct auth *a, const char *name, const char *topic,
+    size_t len)
+{
+	struct registry *r = registry_open(a->spool, false, NULL);
+	struct grants *g = NULL;
+	bool ok;
+
+	if (r != NULL) {
+		g = auth_grants(a, r, name);
+		registry_close(r);
+	}
+	ok = g != NULL && grants_publish(g, topic, len);
+	grants_free(g);
+	return ok;
 }
