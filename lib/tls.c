@@ -35,8 +35,7 @@ static const char signatures[] =
 
 struct tls_server {
 	WOLFSSL_CTX *ctx;
-	struct authority **authorities;
-	size_t n;
+	struct authorities *authorities;
 	unsigned users; /* its connections, and whoever made it */
 };
 
@@ -164,31 +163,10 @@ release(struct tls_server *s)
 {
 	if (--s->users > 0)
 		return;
-	for (size_t i = 0; i < s->n; i++)
-		authority_free(s->authorities[i]);
-	free(s->authorities);
+	authorities_free(s->authorities);
 	wolfSSL_CTX_free(s->ctx);
 	wolfSSL_Cleanup();
 	free(s);
-}
-
-static int
-read_authorities(struct tls_server *s, const char *const *texts, size_t n,
-    struct fault *f)
-{
-	if (n == 0)
-		return 0;
-	if ((s->authorities = calloc(n, sizeof(*s->authorities))) == NULL)
-		return fault_errno(f, FAULT_INTERNAL, "authorities");
-	for (; s->n < n; s->n++) {
-		struct fault why;
-
-		s->authorities[s->n] = authority_new(texts[s->n], &why);
-		if (s->authorities[s->n] == NULL)
-			return fault_set(f, why.code, "authority %zu %s",
-			    s->n + 1, why.text);
-	}
-	return 0;
 }
 
 static int
@@ -251,7 +229,7 @@ tls_server_new(const char *certificates, const char *key,
 		fault_set(f, FAULT_INTERNAL, "TLS: no memory");
 	else if (configure(s->ctx, f) == 0 &&
 	    use_key(s->ctx, certificates, key, f) == 0 &&
-	    read_authorities(s, authorities, n, f) == 0)
+	    (s->authorities = authorities_new(authorities, n, f)) != NULL)
 		return s;
 	release(s);
 	return NULL;
@@ -473,8 +451,7 @@ tls_certificate(struct tls *t)
 	if (s == NULL || !t->established)
 		return NULL;
 	if (!s->judged)
-		chain_judge(&s->certificate, t->server->authorities,
-		    t->server->n);
+		chain_judge(t->server->authorities, &s->certificate);
 	s->judged = true;
 	return &s->certificate;
 }
@@ -491,9 +468,5 @@ tls_forget(struct tls *t)
 bool
 tls_has_authority(const struct tls_server *s, const uint8_t anchor[32])
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (memcmp(authority_sha256(s->authorities[i]), anchor,
-		    32) == 0)
-			return true;
-	return false;
+	return authorities_have(s->authorities, anchor);
 }
