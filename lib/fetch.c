@@ -65,7 +65,7 @@ fetch_free(struct fetch *f)
 	free(f);
 }
 
-/* Words that say which host it was about, and nothing of the rest of the URL. */
+/* Words that say which host it was about, and nothing else of the URL. */
 static void
 explain(const struct fetch *f, CURLcode result, char *text, size_t len)
 {
@@ -229,33 +229,28 @@ fetcher_free(struct fetcher *r)
 	free(r);
 }
 
-static int
-bad_url(struct fault *fault, CURLUcode code)
-{
-	return fault_set(fault, FAULT_BAD_REQUEST, "not a URL: %s",
-	    curl_url_strerror(code));
-}
-
 /* http or https, and whose host it is. */
 static int
 check_url(struct fetch *f, const char *url, struct fault *fault)
 {
 	CURLU *u = curl_url();
+	CURLUcode code = CURLUE_OUT_OF_MEMORY;
 	char *scheme = NULL;
-	CURLUcode code;
 	int rc = 0;
 
-	if (u == NULL)
-		return fault_set(fault, FAULT_INTERNAL, "out of memory");
-	if ((code = curl_url_set(u, CURLUPART_URL, url, 0)) != CURLUE_OK ||
-	    (code = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0)) != CURLUE_OK)
-		rc = bad_url(fault, code);
-	else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
+	if (u != NULL)
+		code = curl_url_set(u, CURLUPART_URL, url, 0);
+	if (code == CURLUE_OK)
+		code = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
+	if (code == CURLUE_OK && strcmp(scheme, "http") != 0 &&
+	    strcmp(scheme, "https") != 0)
 		rc = fault_set(fault, FAULT_BAD_REQUEST, "a URL with %s is "
 		    "neither https nor http", scheme);
-	else if ((code = curl_url_get(u, CURLUPART_HOST, &f->host, 0)) !=
-	    CURLUE_OK)
-		rc = bad_url(fault, code);
+	else if (code == CURLUE_OK)
+		code = curl_url_get(u, CURLUPART_HOST, &f->host, 0);
+	if (code != CURLUE_OK)
+		rc = fault_set(fault, FAULT_BAD_REQUEST, "not a URL: %s",
+		    curl_url_strerror(code));
 	curl_free(scheme);
 	curl_url_cleanup(u);
 	return rc;

@@ -40,8 +40,8 @@ struct fetch_answer {
 
 struct fetch;
 /* NULL and a fault when the request cannot even be made. `done` is called once,
- * from the loop, unless the request is dropped before; the fetch is gone then. It
- * may start and drop other requests, but not free the fetcher. */
+ * from the loop, unless the request is dropped before; the fetch is gone then.
+ * It may start and drop other requests, but not free the fetcher. */
 struct fetch *fetch_start(struct fetcher *, const struct fetch_request *,
     void (*done)(const struct fetch_answer *, void *arg), void *arg,
     struct fault *);

@@ -429,7 +429,7 @@ get_time(const struct token *t, const char *name, int64_t *us, struct fault *f)
 static int
 check_times(const struct token *t, int64_t *expires, struct fault *f)
 {
-	int64_t now = clock_now(), begins;
+	int64_t now = clock_now(), begins = 0;
 	char text[CLOCK_TEXT + 1];
 
 	if (get_time(t, "exp", expires, f) == -1 ||

@@ -371,8 +371,8 @@ on_chunk(wslay_event_context_ptr frames,
 		buf_add(ws->plain, chunk->data, chunk->data_length);
 }
 
-/* The pong has been queued. As several pings are answered by the last one's
- * (RFC 6455, 5.5.3), a flood of them makes one pong of what was read at once. */
+/* The pong has been queued. As the last ping's will do for several (RFC 6455,
+ * 5.5.3), a flood of them makes one pong of what was read at once. */
 static void
 on_message(wslay_event_context_ptr frames,
     const struct wslay_event_on_msg_recv_arg *message, void *arg)

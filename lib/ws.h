@@ -25,9 +25,9 @@ void ws_free(struct ws *);
  * unmasked or malformed ones 1002; another path is HTTP 404, a missing
  * subprotocol 400, no upgrade 426, too long a request 431.
  *
- * One call adds one pong at most, however many pings have arrived: who feeds no
- * more while `out` waits has bounded it. Between messages a connection costs 100
- * bytes, within one 9 KiB.
+ * One call adds one pong at most, however many pings have arrived: who feeds
+ * no more while `out` waits has bounded it. Between messages a connection costs
+ * 100 bytes, within one 9 KiB.
  */
 bool ws_feed(struct ws *, const void *, size_t, struct buf *plain,
     struct buf *out);

@@ -1,7 +1,7 @@
 /*
- * Any text as a token; or, when its first byte is a brace, as the claims of one
- * whose signature was good. What comes out of these can be believed to be a name
- * and a line of JSON.
+ * Any text as a token; or, when its first byte is a brace, as the claims of
+ * one whose signature was good. What comes out of these can be believed to be
+ * a name and a line of JSON.
  */
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /*
- * Bytes of a client of the WebSocket. The first says in what steps they arrive:
- * whatever the steps are, the same comes out, but for pings that stood together.
+ * Bytes of a client of the WebSocket. The first says in what steps they come:
+ * whatever these are, the same comes out, but for pings that stood together.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -116,8 +116,8 @@ add_signature(struct buf *b, const char *key_name, int hash_oid, word32 more)
 	if (hash_oid != 0)
 		info_len = wc_EncodeSignature(info, digest, sizeof(digest),
 		    hash_oid);
-	n = wc_RsaSSL_Sign(info, info_len + more, signature, sizeof(signature), &key,
-	    &rng);
+	n = wc_RsaSSL_Sign(info, info_len + more, signature,
+	    sizeof(signature), &key, &rng);
 	CHECK(n > 0);
 	buf_add(b, ".", 1);
 	add_part(b, signature, (size_t)n);
