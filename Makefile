@@ -11,7 +11,8 @@ FUZZ_SECONDS = 10
 
 # Debian packages, in the one place where they are named.
 BUILD_DEPS = gcc make libc6-dev libjq-dev libtokyocabinet-dev libev-dev \
-	libwolfssl-dev libwslay-dev libhttp-parser-dev libcurl4-openssl-dev
+	libwolfssl-dev libwslay-dev libhttp-parser-dev libcurl4-openssl-dev \
+	libmosquitto-dev
 DEMO_DEPS = jq
 TEST_DEPS = bats jq python3 procps socat parallel openssl mosquitto-clients
 LINT_DEPS = clang-tidy cppcheck shellcheck mandoc
@@ -31,15 +32,22 @@ Q = $(if $(V),,@)
 ground = buf file fault num clock quote spool
 ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
 	topic template tree group grants access enrich cert uuid iprange nouns schema \
-	shorthand query table line client segment journal deliveries maildir
+	shorthand query table line client segment journal deliveries maildir \
+	record mqtt mqtt_properties
 topicd = $(ground) log base64 crc32c json jq event filter changes registry \
 	role segment journal queue deliveries deadletter maildir commit daemon metrics
 pull = $(ground) json line client
+brokerd = $(ground) log base64 crc32c json jq changes registry role topic \
+	template tree group grants access segment deadletter maildir commit daemon \
+	metrics control mqtt mqtt_properties mqtt_write record tls chain ws identity \
+	jwt fetch credential uuid cert iprange
 
-PROGRAMS = egns-ctl egns-topicd egns-pull
-LIBS_egns-ctl = -ljq -ltokyocabinet -lwolfssl -lev -lm
+PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd
+LIBS_egns-ctl = -ljq -ltokyocabinet -lwolfssl -lmosquitto -lev -lm
 LIBS_egns-topicd = -ljq -ltokyocabinet -lev -lpthread -lm
 LIBS_egns-pull = -lm
+LIBS_egns-brokerd = -ljq -ltokyocabinet -lwolfssl -lwslay -lhttp_parser -lcurl \
+	-lev -lpthread -lm
 
 all: $(PROGRAMS:%=$(B)/%)
 
@@ -54,6 +62,7 @@ endef
 $(eval $(call program,egns-ctl,$(ctl)))
 $(eval $(call program,egns-topicd,$(topicd)))
 $(eval $(call program,egns-pull,$(pull)))
+$(eval $(call program,egns-brokerd,$(brokerd)))
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)

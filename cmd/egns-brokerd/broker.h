@@ -1,0 +1,104 @@
+#ifndef BROKER_H
+#define BROKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ev.h>
+#include <tcutil.h>
+
+#include "auth.h"
+#include "buf.h"
+#include "json.h"
+#include "retain.h"
+#include "session.h"
+#include "spool.h"
+#include "stats.h"
+#include "subs.h"
+#include "tls.h"
+
+/*
+ * One broker: what its parts share. Each part has a file and a header of its
+ * own; the owner of a field is named beside it.
+ */
+struct client;
+struct control;
+struct store;
+struct window;
+
+/* Settings of the namespace, read at start and at each reload; settings.c. */
+struct settings {
+	char *name;          /* of the namespace */
+	bool azure;          /* profile */
+	uint32_t expiry_max; /* seconds that a session may outlive its client */
+	unsigned sessions_per_name;
+	uint64_t queue_messages, queue_bytes; /* of a session */
+	unsigned units;      /* throughput units */
+	bool route;          /* messages go to route/ */
+	uint64_t route_bytes; /* that may wait there */
+	char *mqtts, *wss;   /* addresses to listen on */
+	struct tls_server *tls;
+};
+
+/* An address that we listen on; listen.c. */
+struct listener {
+	ev_io watcher;
+	struct broker *broker;
+	int fd;
+	bool websocket;
+	char address[64]; /* with its real port */
+};
+
+struct broker {
+	struct ev_loop *loop;
+	const struct spool *spool;
+	struct settings settings;
+	struct auth *auth;
+	struct subs *subs;
+	struct retain *retain;
+	struct store *store;
+	struct window *window;
+	struct control *control;
+	struct stats stats;
+
+	struct listener mqtts, wss; /* listen.c */
+
+	TCMAP *by_id, *by_name;     /* session.c: id, name -> struct session * */
+	struct session *sessions;   /* session.c: all of them */
+	uint64_t nsessions;
+	uint64_t next_session;      /* number */
+	uint64_t queued_total;      /* entries of all queues */
+
+	struct client *clients;     /* client.c: all of them */
+	unsigned nclients, clients_max;
+	struct client *flush;       /* client.c: with something to send */
+	struct client *blocked;     /* client.c: whose input waits for us */
+	size_t in_total, out_total; /* client.c: bytes that wait */
+	unsigned handshakes;        /* client.c: left in this turn */
+	unsigned char *net;         /* client.c: NET_MAX bytes, for reads */
+	struct buf plain, frames, wire; /* client.c: scratch */
+
+	struct match match;         /* publish.c: scratch */
+	struct json json;           /* scratch */
+	struct buf text;            /* scratch */
+
+	ev_timer tick;
+	ev_prepare turn;
+	int64_t now; /* clock_now() at the beginning of this turn */
+	int64_t swept;
+	bool stopping;
+	int64_t stop_since; /* clock_mono() */
+};
+
+/* settings.c: read the registry; and bring what has changed into force. 0, or -1
+ * and a fault, when everything is as it was. */
+int settings_read(struct broker *, struct fault *);
+void settings_free(struct settings *);
+int broker_reload(struct broker *, struct fault *);
+
+/* listen.c */
+int listen_open(struct broker *, struct fault *);
+void listen_close(struct broker *);
+
+#endif

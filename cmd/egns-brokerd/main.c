@@ -1,0 +1,250 @@
+/* egns-brokerd: the MQTT broker of a namespace */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "client.h"
+#include "clock.h"
+#include "control.h"
+#include "daemon.h"
+#include "log.h"
+#include "num.h"
+#include "store.h"
+#include "window.h"
+
+#define TICK 0.1 /* seconds; sweeps are every second, or every tick */
+#define SWEEP_PERIOD CLOCK_SECOND
+#define METRICS_PERIOD (5 * CLOCK_SECOND)
+#define STOP_TIME (10 * CLOCK_SECOND) /* for clients to be told */
+
+struct options {
+	const char *spool;
+	int ready;
+	int verbose;
+};
+
+static void
+write_metrics(struct broker *b)
+{
+	struct buf text = { 0 };
+
+	stats_metrics(b, &text);
+	if (!text.bad && spool_replace(b->spool->fd, "metrics/brokerd.prom",
+	    buf_data(&text), text.len, false) == -1)
+		log_debug("metrics/brokerd.prom was not written");
+	buf_free(&text);
+}
+
+static void
+expired(struct message *m, void *arg)
+{
+	store_unretained(arg, m, false);
+	message_unref(m);
+}
+
+static void
+on_tick(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct broker *b = timer->data;
+	int64_t now = clock_mono();
+
+	(void)loop;
+	(void)events;
+	b->now = clock_now();
+	if (!clock_movable() && now - b->swept < SWEEP_PERIOD)
+		return;
+	if (now / METRICS_PERIOD != b->swept / METRICS_PERIOD)
+		write_metrics(b);
+	b->swept = now;
+	clients_sweep(b);
+	if (!b->stopping)
+		sessions_sweep(b, b->now);
+	retain_sweep(b->retain, b->now, expired, b);
+}
+
+static void
+on_turn(struct ev_loop *loop, ev_prepare *w, int events)
+{
+	struct broker *b = w->data;
+
+	(void)events;
+	b->now = clock_now();
+	b->handshakes = CLIENT_HANDSHAKES;
+	window_turn(b);
+	clients_flush(b);
+	/* what was sent made room for more, and that may be settled by now */
+	if (b->stopping && window_idle(b) && (b->clients == NULL ||
+	    clock_mono() - b->stop_since > STOP_TIME))
+		ev_break(loop, EVBREAK_ALL);
+}
+
+/* Everybody is told; what is owed is written; then the loop ends. */
+static void
+stop(void *arg)
+{
+	struct broker *b = arg;
+	struct client *c, *next;
+
+	b->stopping = true;
+	b->stop_since = clock_mono();
+	listen_close(b);
+	for (c = b->clients; c != NULL; c = next) {
+		next = c->next;
+		if (c->state == CLIENT_CONNECTED)
+			client_end(c, END_SERVER, MQTT_SHUTTING_DOWN,
+			    "the broker is stopped");
+		else if (c->state != CLIENT_CLOSING)
+			client_lost(c, END_SERVER, "the broker is stopped");
+	}
+}
+
+static void
+reload(void *arg)
+{
+	struct fault f;
+
+	broker_reload(arg, &f); /* logs */
+}
+
+static int
+serve(const char *op, struct buf *answer, void *arg, struct fault *f)
+{
+	struct broker *b = arg;
+
+	if (strcmp(op, "stats") == 0) {
+		buf_str(answer, "{\"ok\":true,\"count\":1}\n");
+		stats_line(b, answer);
+		return 0;
+	}
+	if (strcmp(op, "reload") != 0)
+		return fault_set(f, FAULT_BAD_REQUEST,
+		    "op: reload or stats expected");
+	if (broker_reload(b, f) == -1)
+		return -1;
+	buf_str(answer, "{\"ok\":true}\n");
+	return 0;
+}
+
+static int
+open_control(struct broker *b, struct fault *f)
+{
+	struct registry *r = registry_open(b->spool, false, f);
+
+	if (r == NULL)
+		return -1;
+	b->control = control_open(b->loop, b->spool, "brokerd", r, serve, b, f);
+	registry_close(r);
+	return b->control == NULL ? -1 : 0;
+}
+
+static int
+broker_open(struct broker *b, struct fault *f)
+{
+	b->by_id = tcmapnew();
+	b->by_name = tcmapnew();
+	b->subs = subs_new();
+	b->retain = retain_new();
+	b->now = clock_now();
+	if (b->subs == NULL || b->retain == NULL)
+		return fault_set(f, FAULT_INTERNAL, "out of memory");
+	if ((b->auth = auth_new(b->loop, b->spool, f)) == NULL ||
+	    settings_read(b, f) == -1)
+		return -1;
+	retain_limit(b->retain, b->settings.units);
+	if (window_open(b, f) == -1 || store_open(b, f) == -1 ||
+	    clients_open(b, f) == -1 || listen_open(b, f) == -1)
+		return -1;
+	return open_control(b, f);
+}
+
+static void
+broker_run(struct broker *b)
+{
+	ev_timer_init(&b->tick, on_tick, 0,
+	    clock_movable() ? TICK / 2 : TICK);
+	b->tick.data = b;
+	ev_timer_again(b->loop, &b->tick);
+	ev_prepare_init(&b->turn, on_turn);
+	b->turn.data = b;
+	ev_prepare_start(b->loop, &b->turn);
+	ev_run(b->loop, 0);
+	ev_prepare_stop(b->loop, &b->turn);
+	ev_timer_stop(b->loop, &b->tick);
+}
+
+static void
+broker_close(struct broker *b)
+{
+	write_metrics(b);
+	control_close(b->control);
+	clients_close(b);
+	window_close(b);
+	sessions_close(b);
+	store_close(b);
+	retain_free(b->retain);
+	subs_free(b->subs);
+	auth_free(b->auth);
+	settings_free(&b->settings);
+	match_free(&b->match);
+	json_free(&b->json);
+	buf_free(&b->text);
+	tcmapdel(b->by_id);
+	tcmapdel(b->by_name);
+}
+
+static int
+brokerd(const struct options *opt)
+{
+	struct ev_loop *loop = ev_default_loop(EVFLAG_NOSIGMASK);
+	struct broker broker = { .loop = loop };
+	struct daemon daemon;
+	struct spool spool;
+	struct fault fault;
+
+	if (loop == NULL)
+		log_fatal(EX_OSERR, "no event loop");
+	if (spool_open(&spool, opt->spool, &fault) == -1 ||
+	    spool_lock(&spool, "brokerd", &fault) == -1)
+		log_fatal(fault_exit(fault.code), "%s", fault.text);
+	broker.spool = &spool;
+	daemon_init(&daemon, loop, stop, reload, &broker);
+	if (broker_open(&broker, &fault) == -1)
+		log_fatal(fault_exit(fault.code), "%s", fault.text);
+	daemon_ready(opt->ready);
+	broker_run(&broker);
+	broker_close(&broker);
+	spool_close(&spool);
+	return EX_OK;
+}
+
+static void
+usage(void)
+{
+	fprintf(stderr, "usage: egns-brokerd [-v] [-C dir] [-r fd]\n");
+	exit(EX_USAGE);
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct options opt = { .ready = -1 };
+	int ch;
+
+	while ((ch = getopt(argc, argv, "C:r:v")) != -1) {
+		switch (ch) {
+		case 'C': opt.spool = optarg; break;
+		case 'r':
+			opt.ready = (int)num_option("-r", optarg, 0, 65535);
+			break;
+		case 'v': opt.verbose++; break;
+		default: usage();
+		}
+	}
+	if (optind != argc)
+		usage();
+	log_verbose(opt.verbose);
+	return brokerd(&opt);
+}

@@ -1,0 +1,237 @@
+/* what the namespace says about the broker, and its changes */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "broker.h"
+#include "client.h"
+#include "control.h"
+#include "jq.h"
+#include "log.h"
+#include "registry.h"
+
+#define PEM_MAX (256 * 1024)
+#define AUTHORITIES_MAX 64
+
+static double
+number(jv namespace, const char *path, double otherwise)
+{
+	jv v = jq_get(namespace, path);
+	double n = jv_get_kind(v) == JV_KIND_NUMBER ? jv_number_value(v) :
+	    otherwise;
+
+	jv_free(v);
+	return n;
+}
+
+static char *
+copy(jv namespace, const char *path, const char *otherwise)
+{
+	const char *s = jq_str(namespace, path);
+
+	return strdup(s == NULL ? otherwise : s);
+}
+
+#define SPACES "properties.topicSpacesConfiguration."
+
+static int
+read_namespace(struct settings *s, jv n, struct fault *f)
+{
+	const char *state = jq_str(n, SPACES "state");
+	const char *profile = jq_str(n, "properties.profile");
+	const char *route = jq_str(n, SPACES "routeTopicResourceId");
+
+	if (state == NULL || strcmp(state, "Enabled") != 0)
+		return fault_set(f, FAULT_CONFLICT, "the broker is not "
+		    "enabled: egns-ctl namespace update --set "
+		    "topicSpacesConfiguration.state=Enabled");
+	s->name = copy(n, "name", "");
+	s->azure = profile != NULL && strcasecmp(profile, "Azure") == 0;
+	s->expiry_max = 3600 * (uint32_t)number(n,
+	    SPACES "maximumSessionExpiryInHours", 1);
+	s->sessions_per_name = (unsigned)number(n,
+	    SPACES "maximumClientSessionsPerAuthenticationName", 1);
+	s->queue_messages = (uint64_t)number(n,
+	    SPACES "sessionQueue.maximumMessages", 100000);
+	s->queue_bytes = (uint64_t)number(n,
+	    SPACES "sessionQueue.maximumBytes", 67108864);
+	s->units = (unsigned)number(n, "sku.capacity", 1);
+	s->route = route != NULL && route[0] != '\0';
+	s->route_bytes = (uint64_t)number(n,
+	    SPACES "routingSpool.maximumBytes", 1073741824);
+	s->mqtts = copy(n, "properties.listeners.mqtts", "127.0.0.1:8883");
+	s->wss = copy(n, "properties.listeners.wss", "127.0.0.1:8443");
+	if (s->azure) {
+		s->queue_messages = 100;
+		s->queue_bytes = 1024 * 1024;
+	}
+	return s->name == NULL || s->mqtts == NULL || s->wss == NULL ?
+	    fault_set(f, FAULT_INTERNAL, "out of memory") : 0;
+}
+
+struct authorities {
+	char *pem[AUTHORITIES_MAX];
+	size_t n;
+};
+
+static int
+add_authority(const char *path, jv resource, void *arg)
+{
+	struct authorities *a = arg;
+	const char *pem = jq_str(resource, "properties.encodedCertificate");
+
+	(void)path;
+	if (pem != NULL && a->n < AUTHORITIES_MAX &&
+	    (a->pem[a->n] = strdup(pem)) != NULL)
+		a->n++;
+	jv_free(resource);
+	return 0;
+}
+
+static int
+read_tls(struct broker *b, struct settings *s, struct registry *r,
+    struct fault *f)
+{
+	struct authorities a = { .n = 0 };
+	size_t len;
+	char *pem = spool_read(b->spool->fd, "namespace/tls/server.pem",
+	    PEM_MAX, &len);
+	char *key = spool_read(b->spool->fd, "namespace/tls/server.key",
+	    PEM_MAX, &len);
+
+	if (pem == NULL || key == NULL)
+		fault_errno(f, FAULT_INTERNAL, "namespace/tls/server.pem, "
+		    "server.key");
+	else {
+		registry_each(r, "caCertificates/", add_authority, &a);
+		s->tls = tls_server_new(pem, key,
+		    (const char *const *)a.pem, a.n, f);
+	}
+	while (a.n > 0)
+		free(a.pem[--a.n]);
+	if (key != NULL)
+		explicit_bzero(key, len);
+	free(key);
+	free(pem);
+	return s->tls == NULL ? -1 : 0;
+}
+
+void
+settings_free(struct settings *s)
+{
+	free(s->name);
+	free(s->mqtts);
+	free(s->wss);
+	tls_server_free(s->tls);
+	*s = (struct settings){ 0 };
+}
+
+static int
+read_all(struct broker *b, struct registry *r, struct settings *s,
+    struct fault *f)
+{
+	jv n = registry_get(r, "namespace");
+	int rc = -1;
+
+	if (!jv_is_valid(n))
+		fault_set(f, FAULT_INTERNAL, "no namespace");
+	else
+		rc = read_namespace(s, n, f);
+	jv_free(n);
+	if (rc == 0)
+		rc = read_tls(b, s, r, f);
+	if (rc == -1)
+		settings_free(s);
+	return rc;
+}
+
+int
+settings_read(struct broker *b, struct fault *f)
+{
+	struct registry *r = registry_open(b->spool, false, f);
+	int rc;
+
+	if (r == NULL)
+		return -1;
+	rc = read_all(b, r, &b->settings, f);
+	if (rc == 0)
+		rc = auth_reload(b->auth, r, f);
+	registry_close(r);
+	return rc;
+}
+
+/* ---- what has changed ---- */
+
+static void
+recheck_client(struct broker *b, struct registry *r, struct client *c)
+{
+	struct fault f = { .code = FAULT_NONE };
+
+	switch (auth_recheck(b->auth, r, b->settings.tls, &c->who, &f)) {
+	case AUTH_SAME:
+		return;
+	case AUTH_CHANGED:
+		client_rights_changed(c);
+		return;
+	case AUTH_GONE:
+		client_end(c, END_AUTHENTICATION, MQTT_NOT_AUTHORIZED, f.text);
+		return;
+	}
+}
+
+/* Sessions without a client lose what it may not see any more. */
+static void
+recheck_session(struct broker *b, struct registry *r, struct session *s)
+{
+	struct grants *grants;
+
+	if (s->client != NULL || !s->registered || s->nsubscriptions == 0)
+		return;
+	grants = auth_grants(b->auth, r, s->name);
+	session_check_rights(s, grants);
+	grants_free(grants);
+}
+
+static void
+recheck(struct broker *b, struct registry *r)
+{
+	struct client *c, *next;
+	struct session *s, *following;
+
+	for (c = b->clients; c != NULL; c = next) {
+		next = c->next;
+		if (c->state == CLIENT_CONNECTED)
+			recheck_client(b, r, c);
+	}
+	for (s = b->sessions; s != NULL; s = following) {
+		following = s->next;
+		recheck_session(b, r, s);
+	}
+}
+
+int
+broker_reload(struct broker *b, struct fault *f)
+{
+	struct registry *r = registry_open(b->spool, false, f);
+	struct settings new = { 0 }, old;
+	int rc;
+
+	if (r == NULL)
+		return -1;
+	rc = read_all(b, r, &new, f);
+	if (rc == 0 && ((rc = auth_reload(b->auth, r, f)) == -1 ||
+	    (rc = control_reload(b->control, r, f)) == -1))
+		settings_free(&new);
+	if (rc == 0) {
+		old = b->settings;
+		b->settings = new;
+		settings_free(&old);
+		retain_limit(b->retain, b->settings.units);
+		recheck(b, r);
+	}
+	registry_close(r);
+	if (rc == -1)
+		log_warn("reload: %s", f->text);
+	return rc;
+}

@@ -1,0 +1,742 @@
+/* the session store: lines for the disk, and where messages are in it */
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "crc32c.h"
+#include "file.h"
+#include "journal.h"
+#include "local.h"
+#include "log.h"
+#include "record.h"
+#include "window.h"
+
+/* state.ndjson is written anew when it has grown to twice its content and this. */
+#define STATE_GARBAGE (1024 * 1024)
+
+/* Bytes of lines that a window cleans at most. */
+#define CLEAN_STEP (256 * 1024)
+
+/* ---- lines ---- */
+
+#define PREFIX "{\"crc32c\":\"00000000\","
+#define CRC_AT 11
+
+static size_t
+begin(struct buf *b)
+{
+	size_t at = b->len;
+
+	buf_add(b, PREFIX, sizeof(PREFIX) - 1);
+	return at;
+}
+
+/* The checksum is over what is behind it, without the newline. */
+static void
+end(struct buf *b, size_t at)
+{
+	char *line;
+
+	buf_add(b, "}\n", 2);
+	if (b->bad)
+		return;
+	line = buf_data(b) + at;
+	crc32c_format(line + CRC_AT, crc32c(0, line + sizeof(PREFIX) - 1,
+	    b->len - at - sizeof(PREFIX)));
+}
+
+bool
+store_line_whole(const char *line, size_t len)
+{
+	char crc[CRC32C_TEXT];
+
+	if (len < sizeof(PREFIX) || line[len - 1] != '\n' ||
+	    memcmp(line, PREFIX, CRC_AT) != 0)
+		return false;
+	crc32c_format(crc, crc32c(0, line + sizeof(PREFIX) - 1,
+	    len - sizeof(PREFIX)));
+	return memcmp(crc, line + CRC_AT, CRC32C_TEXT) == 0;
+}
+
+static void
+number(struct buf *b, const char *name, uint64_t n)
+{
+	buf_str(b, "\"");
+	buf_str(b, name);
+	buf_str(b, "\":");
+	buf_u64(b, n);
+}
+
+static void
+text(struct buf *b, const char *name, const char *value, size_t len)
+{
+	buf_str(b, ",\"");
+	buf_str(b, name);
+	buf_str(b, "\":");
+	buf_json(b, value, len);
+}
+
+static void
+instant(struct buf *b, const char *name, int64_t us)
+{
+	char t[CLOCK_TEXT + 1];
+
+	clock_format(t, us);
+	text(b, name, t, CLOCK_TEXT);
+}
+
+/* ---- sessions ---- */
+
+static void
+session_line(struct buf *b, const struct session *s)
+{
+	size_t at = begin(b);
+
+	number(b, "session", s->number);
+	text(b, "id", s->id, strlen(s->id));
+	text(b, "name", s->name, strlen(s->name));
+	buf_printf(b, ",\"registered\":%s,\"expiry\":%u,\"connections\":%ju",
+	    s->registered ? "true" : "false", s->expiry,
+	    (uintmax_t)s->connections);
+	if (s->client == NULL && s->offline_since != 0)
+		instant(b, "offline", s->offline_since);
+	if (s->will.message != NULL) {
+		buf_printf(b, ",\"will\":{\"delay\":%u,\"client\":%s,",
+		    s->will.delay, s->will.client);
+		buf_str(b, s->will.record);
+		buf_str(b, "}");
+	}
+	end(b, at);
+}
+
+void
+store_session(struct session *s)
+{
+	tcmapput(s->broker->store->by_number, &s->number, sizeof(s->number),
+	    &s, sizeof(s));
+	session_line(window_lines(s->broker, WINDOW_STATE), s);
+}
+
+void
+store_disconnected(struct session *s, bool will)
+{
+	struct buf *b = window_lines(s->broker, WINDOW_STATE_MUST);
+	size_t at = begin(b);
+
+	number(b, "session", s->number);
+	buf_printf(b, ",\"connections\":%ju,\"will\":%s",
+	    (uintmax_t)s->connections, will ? "true" : "false");
+	instant(b, "disconnected", s->offline_since);
+	end(b, at);
+}
+
+void
+store_ended(struct session *s)
+{
+	struct buf *b = window_lines(s->broker, WINDOW_STATE_MUST);
+	size_t at = begin(b);
+
+	tcmapout(s->broker->store->by_number, &s->number, sizeof(s->number));
+	number(b, "session", s->number);
+	buf_str(b, ",\"ended\":true");
+	end(b, at);
+}
+
+static void
+subscription_line(struct buf *b, const struct session *s, const char *filter,
+    size_t len, const struct subscription_options *o)
+{
+	size_t at = begin(b);
+
+	number(b, "session", s->number);
+	text(b, "subscribe", filter, len);
+	buf_printf(b, ",\"qos\":%u", o->qos);
+	if (o->no_local)
+		buf_str(b, ",\"noLocal\":true");
+	if (o->retain_as_published)
+		buf_str(b, ",\"retainAsPublished\":true");
+	if (o->id != 0)
+		buf_printf(b, ",\"identifier\":%u", o->id);
+	end(b, at);
+}
+
+void
+store_subscribed(struct session *s, const char *filter, size_t len,
+    const struct subscription_options *o)
+{
+	subscription_line(window_lines(s->broker, WINDOW_STATE), s, filter,
+	    len, o);
+}
+
+void
+store_unsubscribed(struct session *s, const char *filter, size_t len)
+{
+	struct buf *b = window_lines(s->broker, WINDOW_STATE);
+	size_t at = begin(b);
+
+	number(b, "session", s->number);
+	text(b, "unsubscribe", filter, len);
+	end(b, at);
+}
+
+/* All sessions as they are now; what is in the window follows. */
+static void
+snapshot(struct broker *b, struct buf *out)
+{
+	size_t at = begin(out);
+
+	number(out, "next", b->next_session);
+	end(out, at);
+	for (struct session *s = b->sessions; s != NULL; s = s->next) {
+		if (!s->stored)
+			continue;
+		session_line(out, s);
+		for (uint32_t i = 0; i < s->nsubscriptions; i++) {
+			struct subscription *sub = s->subscriptions[i];
+
+			subscription_line(out, s, sub->filter, sub->filter_len,
+			    &sub->options);
+		}
+	}
+}
+
+/* ---- messages ---- */
+
+static struct segment_info *
+segment_of(struct store *st, const struct message *m)
+{
+	for (size_t i = 0; i < st->nsegments; i++)
+		if (st->segments[i].number == m->segment)
+			return &st->segments[i];
+	return NULL;
+}
+
+/* Its line is garbage from now on. */
+static void
+leave_segment(struct store *st, struct message *m)
+{
+	struct segment_info *seg = segment_of(st, m);
+
+	if (m->segment == 0 || seg == NULL)
+		return;
+	if (m->prev != NULL)
+		m->prev->next = m->next;
+	else
+		seg->first = m->next;
+	if (m->next != NULL)
+		m->next->prev = m->prev;
+	else
+		seg->last = m->prev;
+	m->next = m->prev = NULL;
+	m->segment = 0;
+	seg->live -= m->length;
+	st->live -= m->length;
+}
+
+void
+store_enter(struct store *st, struct message *m, struct segment_info *seg,
+    uint64_t offset, uint32_t length)
+{
+	m->segment = seg->number;
+	m->offset = offset;
+	m->length = length;
+	m->next = NULL;
+	m->prev = seg->last;
+	if (seg->last != NULL)
+		seg->last->next = m;
+	else
+		seg->first = m;
+	seg->last = m;
+	seg->live += length;
+	st->live += length;
+}
+
+/* A holder of a message that came through the store: [session, sequence] and
+ * what else its delivery needs. */
+static void
+target(struct buf *b, const struct store_target *t)
+{
+	const struct deliver *d = &t->deliver;
+
+	buf_str(b, "[");
+	buf_u64(b, t->session->number);
+	buf_str(b, ",");
+	buf_u64(b, d->sequence);
+	if (d->retain || d->share != NULL || d->nids > 0) {
+		buf_printf(b, ",{\"retain\":%s", d->retain ? "true" : "false");
+		if (d->share != NULL)
+			text(b, "share", share_filter(d->share),
+			    strlen(share_filter(d->share)));
+		for (uint32_t i = 0; i < d->nids; i++)
+			buf_printf(b, "%s%u", i ? "," : ",\"identifiers\":[",
+			    d->ids[i]);
+		buf_str(b, d->nids > 0 ? "]}" : "}");
+	}
+	buf_str(b, "]");
+}
+
+/* The message is not in a segment yet: place() says where it comes to be. */
+static void
+gathered(struct store *st, struct message *m, size_t at, size_t length)
+{
+	struct placed *p;
+
+	if (st->nplaced == st->placed_cap) {
+		size_t cap = st->placed_cap ? 2 * st->placed_cap : 256;
+
+		if ((p = realloc(st->placed, cap * sizeof(*p))) == NULL)
+			log_fatal(71, "out of memory");
+		st->placed = p;
+		st->placed_cap = cap;
+	}
+	st->placed[st->nplaced++] = (struct placed){
+		.message = message_ref(m), .at = at,
+		.length = (uint32_t)length };
+}
+
+void
+store_message(struct broker *broker, struct message *m, const char *record,
+    size_t len, const struct store_target *to, size_t n, bool retained)
+{
+	struct buf *b = window_lines(broker, WINDOW_MESSAGES);
+	size_t at = begin(b), listed = 0;
+
+	m->number = broker->store->next_message++;
+	number(b, "message", m->number);
+	buf_str(b, ",\"to\":[");
+	for (size_t i = 0; i < n; i++) {
+		if (!to[i].deliver.held)
+			continue;
+		if (listed++ > 0)
+			buf_str(b, ",");
+		target(b, &to[i]);
+	}
+	buf_str(b, "]");
+	m->holders = (uint32_t)listed + retained;
+	m->retained = retained;
+	buf_str(b, retained ? ",\"retained\":true" : "");
+	if (m->expires != 0)
+		instant(b, "expires", m->expires);
+	if (m->from != 0) {
+		buf_str(b, ",");
+		number(b, "from", m->from);
+	}
+	buf_str(b, ",");
+	buf_add(b, record, len);
+	end(b, at);
+	gathered(broker->store, m, at, b->len - at);
+}
+
+void
+store_release(struct broker *b, struct message *m)
+{
+	if (m->holders > 0 && --m->holders == 0)
+		leave_segment(b->store, m);
+}
+
+void
+store_settled(struct session *s, struct message *m)
+{
+	struct store *st = s->broker->store;
+
+	if (s->settled.len > 0)
+		buf_str(&s->settled, ",");
+	buf_u64(&s->settled, m->number);
+	if (!s->settling) {
+		s->settling = true;
+		s->settled_next = st->settling;
+		st->settling = session_ref(s);
+	}
+	store_release(s->broker, m);
+}
+
+void
+store_unretained(struct broker *broker, struct message *m, bool asked)
+{
+	struct buf *b;
+	size_t at;
+
+	if (m->number == 0)
+		return;
+	b = window_lines(broker, asked ? WINDOW_MESSAGES :
+	    WINDOW_MESSAGES_MUST);
+	at = begin(b);
+	buf_printf(b, "\"session\":0,\"settled\":[%ju]", (uintmax_t)m->number);
+	end(b, at);
+	if (!asked) {
+		m->retained = false;
+		store_release(broker, m);
+	}
+}
+
+/* Settled messages of sessions, a line for each session. */
+static void
+settle_lines(struct broker *broker)
+{
+	struct store *st = broker->store;
+	struct session *s;
+
+	while ((s = st->settling) != NULL) {
+		st->settling = s->settled_next;
+		s->settling = false;
+		if (!s->ended && s->settled.len > 0) {
+			struct buf *b = window_lines(broker,
+			    WINDOW_MESSAGES_MUST);
+			size_t at = begin(b);
+
+			number(b, "session", s->number);
+			buf_str(b, ",\"settled\":[");
+			buf_add(b, buf_data(&s->settled), s->settled.len);
+			buf_str(b, "]");
+			b->bad |= s->settled.bad;
+			end(b, at);
+		}
+		buf_free(&s->settled);
+		session_unref(s);
+	}
+}
+
+/* ---- reading back ---- */
+
+static char *
+read_line(struct store *st, const struct message *m)
+{
+	char name[STORE_NAME];
+	char *line;
+	int fd;
+
+	if (m->segment == 0 || (line = malloc(m->length)) == NULL)
+		return NULL;
+	store_segment_name(name, m->segment);
+	fd = openat(st->dir, name, O_RDONLY | O_CLOEXEC);
+	if (fd == -1 || file_pread(fd, line, m->length, (off_t)m->offset) !=
+	    (ssize_t)m->length || !store_line_whole(line, m->length)) {
+		log_warn("sessions/%s: message %ju at %ju cannot be read", name,
+		    (uintmax_t)m->number, (uintmax_t)m->offset);
+		free(line);
+		line = NULL;
+	}
+	if (fd != -1)
+		close(fd);
+	return line;
+}
+
+int
+store_load(struct broker *b, struct message *m)
+{
+	struct record r = { 0 };
+	char *line;
+	int rc = -1;
+
+	if (m->body != NULL)
+		return 0;
+	if ((line = read_line(b->store, m)) != NULL &&
+	    json_scan(&b->json, line, m->length - 1, NULL) == 0 &&
+	    record_read(&r, &b->json, 0, NULL) == 0)
+		rc = message_remember(m, r.topic, (struct mqtt_str){
+		    buf_data(&r.forward), r.forward.len }, r.payload);
+	record_free(&r);
+	free(line);
+	return rc;
+}
+
+void
+store_may_forget(struct broker *b, struct message *m)
+{
+	(void)b;
+	if (m->segment != 0 && m->body != NULL &&
+	    message_total() > STORE_MEMORY)
+		message_forget(m);
+}
+
+/* ---- cleaning ---- */
+
+/* Is a target of an old line still waited for? */
+static bool
+still_held(struct store *st, const struct json *j, uint32_t t)
+{
+	int64_t number, sequence;
+	struct session *s;
+
+	return json_int64(j, t + 1, &number) && json_int64(j, t + 2, &sequence)
+	    && (s = store_session_of(st, (uint64_t)number)) != NULL &&
+	    session_holds(s, (uint64_t)sequence);
+}
+
+/* The line once more, with those holders that are left. */
+static bool
+write_again(struct broker *broker, struct message *m)
+{
+	struct buf *b = window_lines(broker, WINDOW_MESSAGES_MUST);
+	struct json *j = &broker->json;
+	char *line = read_line(broker->store, m);
+	size_t at = b->len, listed = 0;
+	uint32_t to, t;
+
+	if (line == NULL || json_scan(j, line, m->length - 1, NULL) == -1 ||
+	    (to = json_member(j, 0, "to", 2)) == 0) {
+		free(line);
+		return false;
+	}
+	begin(b);
+	number(b, "message", m->number);
+	buf_str(b, ",\"to\":[");
+	for (t = to + 1; t < j->tok[to].next; t = j->tok[t].next) {
+		if (!still_held(broker->store, j, t))
+			continue;
+		buf_str(b, listed++ > 0 ? "," : "");
+		buf_add(b, line + j->tok[t].start,
+		    j->tok[t].end - j->tok[t].start);
+	}
+	buf_str(b, "]");
+	/* from behind the list to the closing brace and its newline */
+	buf_add(b, line + j->tok[to].end, m->length - 2 - j->tok[to].end);
+	end(b, at);
+	free(line);
+	gathered(broker->store, m, at, b->len - at);
+	broker->store->placed[broker->store->nplaced - 1].again = true;
+	return true;
+}
+
+/*
+ * While more than half of the store is garbage, what is alive in its first
+ * segment moves behind the last, a step a window.
+ */
+static void
+clean(struct broker *b)
+{
+	struct store *st = b->store;
+	struct segment_info *first = &st->segments[0];
+	struct message *m, *next;
+	size_t done = 0;
+
+	if (st->nsegments < 2 || st->cleaning ||
+	    st->total < 2 * st->live + STORE_GARBAGE)
+		return;
+	for (m = first->first; m != NULL && done < CLEAN_STEP; m = next) {
+		next = m->next;
+		done += m->length;
+		if (!write_again(b, m))
+			leave_segment(st, m);
+		st->cleaning = true;
+	}
+}
+
+void
+store_turn(struct broker *b)
+{
+	settle_lines(b);
+	clean(b);
+}
+
+/* ---- the window's part ---- */
+
+/* Where the lines of this window come to be. */
+static void
+place(struct store *st, struct store_commit *c)
+{
+	for (size_t i = 0; i < st->nplaced; i++) {
+		struct placed *p = &st->placed[i];
+
+		if (p->again)
+			p->at += c->messages->len;
+		p->at += c->messages_at;
+	}
+}
+
+void
+store_seal(struct broker *b, struct store_commit *c)
+{
+	struct store *st = b->store;
+	struct segment_info *last = &st->segments[st->nsegments - 1];
+
+	c->begin = last->size >= STORE_SEGMENT;
+	c->segment = c->begin ? last->number + 1 : last->number;
+	c->messages_at = c->begin ? 0 : last->size;
+	c->state_at = st->state_size;
+	if (st->state_size > 2 * st->state_base + STATE_GARBAGE)
+		snapshot(b, &c->snapshot);
+	place(st, c);
+	/* what is gathered from now on belongs to the next window */
+	st->committing = st->placed;
+	st->ncommitting = st->nplaced;
+	st->placed = NULL;
+	st->nplaced = st->placed_cap = 0;
+}
+
+static int
+append(int fd, uint64_t at, const struct buf *first, const struct buf *second)
+{
+	if (first->len > 0 && file_pwrite(fd, buf_data(first), first->len,
+	    (off_t)at) == -1)
+		return errno;
+	if (second->len > 0 && file_pwrite(fd, buf_data(second), second->len,
+	    (off_t)(at + first->len)) == -1)
+		return errno;
+	return 0;
+}
+
+/* A snapshot that finds no room is for another time. */
+static bool
+replace_state(struct store *st, struct store_commit *c)
+{
+	buf_add(&c->snapshot, buf_data(c->state), c->state->len);
+	buf_add(&c->snapshot, buf_data(c->state_must), c->state_must->len);
+	if (c->snapshot.bad || spool_replace(st->dir, STORE_STATE,
+	    buf_data(&c->snapshot), c->snapshot.len, true) == -1)
+		return false;
+	close(st->state_fd);
+	st->state_fd = openat(st->dir, STORE_STATE, O_RDWR | O_CLOEXEC);
+	return true;
+}
+
+int
+store_write(struct broker *b, struct store_commit *c)
+{
+	struct store *st = b->store;
+	char name[STORE_NAME];
+	int error = 0;
+
+	if (c->begin) {
+		store_segment_name(name, c->segment);
+		c->fd = openat(st->dir, name, O_RDWR | O_CREAT | O_TRUNC |
+		    O_CLOEXEC, 0600);
+		if (c->fd == -1)
+			return errno;
+	} else
+		c->fd = st->segment_fd;
+	error = append(c->fd, c->messages_at, c->messages, c->messages_must);
+	if (error != 0)
+		store_undo(b, c);
+	return error;
+}
+
+void
+store_undo(struct broker *b, struct store_commit *c)
+{
+	struct store *st = b->store;
+	char name[STORE_NAME];
+
+	/* what cannot be cut off is overwritten by what comes next */
+	if (ftruncate(st->state_fd, (off_t)c->state_at) == -1)
+		log_warn("sessions/" STORE_STATE ": %s", strerror(errno));
+	if (!c->begin) {
+		if (ftruncate(c->fd, (off_t)c->messages_at) == -1)
+			log_warn("sessions: %s", strerror(errno));
+		return;
+	}
+	close(c->fd);
+	store_segment_name(name, c->segment);
+	unlinkat(st->dir, name, 0);
+}
+
+static int
+sync_failed(struct store_commit *c)
+{
+	c->fatal = true;
+	return errno;
+}
+
+int
+store_sync(struct broker *b, struct store_commit *c)
+{
+	struct store *st = b->store;
+	int error;
+
+	if (c->begin && fsync(st->dir) == -1)
+		return sync_failed(c);
+	if (c->messages->len + c->messages_must->len > 0 &&
+	    fdatasync(c->fd) == -1)
+		return sync_failed(c);
+	if (c->snapshot.len > 0 && replace_state(st, c)) {
+		c->replaced = true;
+		return 0;
+	}
+	if (c->state->len + c->state_must->len == 0)
+		return 0;
+	error = append(st->state_fd, c->state_at, c->state, c->state_must);
+	if (error != 0)
+		store_undo(b, c);
+	else if (fdatasync(st->state_fd) == -1)
+		return sync_failed(c);
+	return error;
+}
+
+/* Messages of this window are where they were to be, or nowhere. */
+static void
+settle_places(struct broker *b, struct store_commit *c, int error)
+{
+	struct store *st = b->store;
+	struct segment_info *last = &st->segments[st->nsegments - 1];
+
+	for (size_t i = 0; i < st->ncommitting; i++) {
+		struct placed *p = &st->committing[i];
+		struct message *m = p->message;
+
+		if (error == 0 && m->holders > 0) {
+			leave_segment(st, m);
+			store_enter(st, m, last, p->at, p->length);
+		} else if (error != 0 && !p->again)
+			m->number = 0;
+		message_unref(m);
+	}
+	free(st->committing);
+	st->committing = NULL;
+	st->ncommitting = 0;
+	if (error == 0)
+		return;
+	/* lines that must be written come in front of those gathered since */
+	for (size_t i = 0; i < st->nplaced; i++)
+		if (st->placed[i].again)
+			st->placed[i].at += c->messages_must->len;
+}
+
+static void
+drop_segments(struct store *st)
+{
+	char name[STORE_NAME];
+
+	while (st->nsegments > 1 && st->segments[0].first == NULL) {
+		store_segment_name(name, st->segments[0].number);
+		if (unlinkat(st->dir, name, 0) == -1 && errno != ENOENT)
+			log_warn("sessions/%s: %s", name, strerror(errno));
+		st->total -= st->segments[0].size;
+		memmove(st->segments, st->segments + 1,
+		    --st->nsegments * sizeof(*st->segments));
+	}
+}
+
+void
+store_committed(struct broker *b, struct store_commit *c, int error)
+{
+	struct store *st = b->store;
+	uint64_t messages = c->messages->len + c->messages_must->len;
+	struct segment_info *last;
+
+	st->cleaning = false;
+	if (error == 0) {
+		if (c->begin) {
+			close(st->segment_fd);
+			st->segment_fd = c->fd;
+			if (store_add_segment(st, c->segment) == NULL)
+				log_fatal(71, "out of memory");
+		}
+		last = &st->segments[st->nsegments - 1];
+		last->size += messages;
+		st->total += messages;
+		st->state_size += c->state->len + c->state_must->len;
+		if (c->replaced)
+			st->state_size = st->state_base = c->snapshot.len;
+		else if (c->snapshot.len > 0)
+			st->state_base = st->state_size; /* not again at once */
+	}
+	settle_places(b, c, error);
+	drop_segments(st);
+	buf_free(&c->snapshot);
+}
