@@ -214,6 +214,8 @@ take_connect(struct client *c, const unsigned char *body, size_t len)
 		return;
 	}
 	c->connecting->client = c;
+	request.client_id = (struct mqtt_str){ c->connecting->id,
+		c->connecting->id_len };
 	request.method = p.props.auth_method;
 	request.data = p.props.auth_data;
 	request.peer = (const struct sockaddr *)&c->address;
@@ -828,6 +830,8 @@ take_auth(struct client *c, const unsigned char *body, size_t len)
 	}
 	request.method = p.props.auth_method;
 	request.data = p.props.auth_data;
+	request.client_id = (struct mqtt_str){ c->session->id,
+		strlen(c->session->id) };
 	c->asked_again = true;
 	client_ref(c);
 	c->pending = auth_ask(c->broker->auth, &request, on_answer, c);
