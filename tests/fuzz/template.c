@@ -1,7 +1,7 @@
 /*
- * A text as a topic template, and behind NULs a name and attributes. Of one that
- * is taken, the pieces lie within the text, one behind the other, and none of
- * them reaches into another level. What it becomes for the client is a filter
+ * A text as a topic template, and behind NULs a name and attributes. Of one
+ * that is taken, the pieces lie within the text, one behind the other, and none
+ * of them reaches into another level. What it becomes for the client is a filter
  * that it covers with '+' for each level with a variable.
  */
 #include <stdbool.h>

@@ -175,7 +175,7 @@ holds(const char *query, const char *why)
 	buf_str(&b, "why: ");
 	in = group_holds(g, "press-07", 8, &js, attributes, &b);
 	buf_add(&b, "", 1);
-	good = in == (why == NULL) && strcmp(buf_data(&b) + 5,
+	good = in == (why == NULL) && strcmp(strstr(buf_data(&b), ": ") + 2,
 	    why != NULL ? why : "") == 0 &&
 	    in == group_holds(g, "press-07", 8, &js, attributes, NULL);
 	if (!good)
