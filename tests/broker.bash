@@ -59,7 +59,8 @@ start_broker() {
 mport() {
 	local address
 	address=$(egns-ctl status --jq ".listeners.$1") || :
-	echo "${address##*:}"
+	address=${address##*:}
+	echo "${address%\"}"
 }
 
 # as DEVICE - set `flags` to what connects a mosquitto client as that device, by
