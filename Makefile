@@ -31,8 +31,9 @@ Q = $(if $(V),,@)
 # What each program is made of; lib/ never needs cmd/.
 ground = buf file fault num clock quote spool
 ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
-	topic template tree group grants access enrich cert uuid iprange nouns schema \
-	shorthand query table line client segment journal deliveries maildir \
+	topic template tree group grants access enrich cert issue expiry uuid \
+	iprange nouns schema shorthand query table line client segment journal \
+	deliveries maildir \
 	record mqtt mqtt_properties
 topicd = $(ground) log base64 crc32c json jq event filter changes registry \
 	role segment journal queue deliveries deadletter maildir commit daemon metrics

@@ -14,7 +14,8 @@
  */
 struct ctl {
 	const char *spool;  /* -C, or NULL: see spool_open() */
-	const char *output; /* json, jsonc, table, tsv, none */
+	const char *output; /* json, jsonc, table, tsv, none; for cert issue a
+	                     * directory */
 	bool output_given;  /* by -o; else it is json */
 	const char *query;  /* --query; NULL */
 	const char *jq;     /* --jq; NULL */
@@ -76,6 +77,9 @@ int verb_regenerate_key(struct ctl *, const struct verb *, int, char *[]);
 int verb_export(struct ctl *, const struct verb *, int, char *[]);
 int verb_apply(struct ctl *, const struct verb *, int, char *[]);
 int verb_publish(struct ctl *, const struct verb *, int, char *[]);
+int verb_cert_issue(struct ctl *, const struct verb *, int, char *[]);
+int verb_cert_renew_server(struct ctl *, const struct verb *, int, char *[]);
+int verb_cert_renew_ca(struct ctl *, const struct verb *, int, char *[]);
 int verb_up(struct ctl *, const struct verb *, int, char *[]);
 int verb_down(struct ctl *, const struct verb *, int, char *[]);
 int verb_status(struct ctl *, const struct verb *, int, char *[]);

@@ -84,6 +84,21 @@ static const struct verb verbs[] = {
 	    "  --type, --source  attributes of these events, required\n"
 	    "  --subject, --id  jq expressions over the line\n"
 	    "  --data-content-type  TYPE (application/json)\n" },
+	{ "cert issue", "cert issue NAME [-o DIR] [--days N] "
+	    "[--subject-alternative-name NAME...] [--force]", verb_cert_issue,
+	    "make a certificate for a device: NAME.pem, NAME.key, ca.pem\n\n"
+	    "  --output, -o  DIR to write them into (.)\n"
+	    "  --days  for which it is good (365)\n"
+	    "  --subject-alternative-name  DNS:NAME, IP:ADDRESS, URI:..., "
+	    "email:...\n"
+	    "  --force  replace files that are there\n" },
+	{ "cert renew-server", "cert renew-server [--force]",
+	    verb_cert_renew_server,
+	    "make a new certificate for the server, and use it\n\n"
+	    "  --force  a new key, too, and though it was not issued here\n" },
+	{ "cert renew-ca", "cert renew-ca [--force]", verb_cert_renew_ca,
+	    "make new certificates for the local authority and the server\n\n"
+	    "  --force  replace the server's though it was not issued here\n" },
 	{ "up", "up [-d | -r FD] [--timeout SECONDS]", verb_up,
 	    "start the daemons and keep them running\n\n"
 	    "  -d  return when all are ready; they log to run/\n"
@@ -517,13 +532,13 @@ main(int argc, char *argv[])
 	line.ctl.output_given = line.ctl.output != NULL;
 	if (!line.ctl.output_given)
 		line.ctl.output = "json";
-	if (!known_output(line.ctl.output)) {
+	if ((verb = find_verb(&line, &n)) == NULL)
+		return no_verb(&line);
+	if (verb->run != verb_cert_issue && !known_output(line.ctl.output)) {
 		fputs("egns-ctl: -o: json, jsonc, table, tsv or none\n",
 		    stderr);
 		return EX_USAGE;
 	}
-	if ((verb = find_verb(&line, &n)) == NULL)
-		return no_verb(&line);
 	if (line.help)
 		return help_verb(verb);
 	return verb->run(&line.ctl, verb, line.n - n, line.words + n);

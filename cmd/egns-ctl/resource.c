@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "authority.h"
 #include "buf.h"
 #include "ctl.h"
 #include "daemons.h"
@@ -242,7 +243,7 @@ write_namespace(struct session *s, const char *dir, jv v, struct fault *f)
 			    "%s holds a namespace already", dir);
 		if (registry_put(s->registry, "namespace", jv_copy(v), f) == 0
 		    && schema_links(s->registry, f) == 0 &&
-		    grant_local(s, v, f) == 0)
+		    grant_local(s, v, f) == 0 && authority_make(s, v, f) == 0)
 			return registry_commit(s->registry, s->who, f);
 	}
 	return -1;

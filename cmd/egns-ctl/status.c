@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "ctl.h"
 #include "daemons.h"
+#include "expiry.h"
 #include "file.h"
 #include "jq.h"
 #include "maildir.h"
@@ -79,6 +80,22 @@ count_lines(const struct status *s, const char *path)
 }
 
 static void
+add_certificate(const char *where, const char *words, void *arg)
+{
+	problem(arg, words, where, 0);
+}
+
+static void
+find_expiring(struct status *s)
+{
+	struct registry *r = registry_open(&s->spool, false, NULL);
+
+	if (r != NULL)
+		expiry_each(&s->spool, r, add_certificate, s);
+	registry_close(r);
+}
+
+static void
 find_problems(struct status *s)
 {
 	static const char *const corrupt[] = { "deadletter/corrupt",
@@ -101,6 +118,7 @@ find_problems(struct status *s)
 	snprintf(path, sizeof(path), "dropped/%.10s.ndjson", now);
 	if ((lines = count_lines(s, path)) > 0)
 		problem(s, "events dropped today", path, lines);
+	find_expiring(s);
 }
 
 /* ---- daemons ---- */
