@@ -39,7 +39,7 @@ struct change {
 struct question {
 	const char *client;
 	int operation; /* -1: none yet */
-	const char *topic;
+	const char *topic; /* "" to connect */
 	struct change changes[CHANGES];
 	size_t nchanges;
 };
@@ -76,7 +76,7 @@ answer_object(const struct question *q, const struct access_reason *r)
 	v = jv_object_set(v, jv_string("operation"),
 	    jv_string(names[q->operation].name));
 	v = jv_object_set(v, jv_string("topic"),
-	    q->topic == NULL ? jv_null() : jv_string(q->topic));
+	    q->operation == CONNECT ? jv_null() : jv_string(q->topic));
 	v = jv_object_set(v, jv_string("group"), name_or_null(r->group));
 	v = jv_object_set(v, jv_string("binding"), name_or_null(r->binding));
 	v = jv_object_set(v, jv_string("topicSpace"), name_or_null(r->space));
@@ -393,11 +393,11 @@ explain(struct ctl *ctl, const struct question *q, struct session *s)
 
 /* 0, or a status. */
 static int
-set(struct question *q, int ch, const struct verb *v)
+set(struct question *q, int ch, const char *value, const struct verb *v)
 {
 	switch (ch) {
 	case CLIENT:
-		q->client = optarg;
+		q->client = value;
 		return 0;
 	case CONNECT:
 	case PUBLISH:
@@ -406,13 +406,13 @@ set(struct question *q, int ch, const struct verb *v)
 		if (q->operation != -1)
 			return ctl_bad_usage(v, "one operation at a time");
 		q->operation = ch;
-		q->topic = optarg;
+		q->topic = value;
 		return 0;
 	default:
 		if (q->nchanges == CHANGES)
 			return ctl_bad_usage(v, "more than %d changes",
 			    CHANGES);
-		q->changes[q->nchanges++] = (struct change){ ch, optarg };
+		q->changes[q->nchanges++] = (struct change){ ch, value };
 		return 0;
 	}
 }
@@ -432,23 +432,25 @@ read_options(struct question *q, const struct verb *v, int argc, char *argv[])
 			    argv[optind - 1]);
 		if (ch == '?')
 			return ctl_unknown_flag(v, argv[optind - 1]);
-		status = set(q, ch, v);
+		status = set(q, ch, optarg != NULL ? optarg : "", v);
 	}
 	if (status != 0)
 		return status;
-	if (optind < argc || q->client == NULL || q->operation == -1)
-		return ctl_usage(v);
-	return 0;
+	return optind < argc || q->operation == -1 ? ctl_usage(v) : 0;
 }
 
 int
 verb_explain(struct ctl *ctl, const struct verb *v, int argc, char *argv[])
 {
-	struct question q = { .operation = -1 };
+	struct question q = { .operation = -1, .topic = "" };
 	struct session s = { .registry = NULL };
 	int status = read_options(&q, v, argc, argv);
 
-	if (status == 0 && (status = session_open(&s, ctl, false)) == 0) {
+	if (status != 0)
+		return status;
+	if (q.client == NULL)
+		return ctl_usage(v);
+	if ((status = session_open(&s, ctl, false)) == 0) {
 		status = explain(ctl, &q, &s);
 		session_close(&s);
 	}
