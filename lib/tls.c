@@ -1,11 +1,14 @@
 #include "tls.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <wolfssl/options.h>
 #include <wolfssl/ssl.h>
+#include <wolfssl/wolfcrypt/asn_public.h>
+#include <wolfssl/wolfcrypt/ecc.h>
 
 #include "chain.h"
 
@@ -47,7 +50,7 @@ struct shown {
 };
 
 struct tls {
-	WOLFSSL *ssl;
+	WOLFSSL *ssl; /* from the first byte on */
 	struct tls_server *server;
 	struct shown *shown;
 	const char *error;
@@ -169,6 +172,32 @@ release(struct tls_server *s)
 	free(s);
 }
 
+/*
+ * Is the key, if it is one of an elliptic curve, that of the certificate?
+ * wolfSSL_CTX_check_private_key() of 5.5 says yes to any; for RSA it can tell.
+ */
+static bool
+is_key_of(const char *key, WOLFSSL_X509 *x)
+{
+	byte der[4096], point[2 * MAX_ECC_BYTES + 1];
+	word32 at = 0, len = sizeof(point);
+	int size, n = wc_KeyPemToDer((const byte *)key, (int)strlen(key), der,
+	    sizeof(der), NULL);
+	const unsigned char *certificate = wolfSSL_X509_get_der(x, &size);
+	bool is = true;
+	ecc_key ecc;
+
+	wc_ecc_init(&ecc);
+	if (n > 0 && certificate != NULL &&
+	    wc_EccPrivateKeyDecode(der, &at, &ecc, (word32)n) == 0)
+		is = wc_ecc_make_pub(&ecc, NULL) == 0 &&
+		    wc_ecc_export_x963(&ecc, point, &len) == 0 &&
+		    memmem(certificate, (size_t)size, point, len) != NULL;
+	wc_ecc_free(&ecc);
+	explicit_bzero(der, sizeof(der));
+	return is;
+}
+
 static int
 use_key(WOLFSSL_CTX *ctx, const char *certificates, const char *key,
     struct fault *f)
@@ -182,7 +211,8 @@ use_key(WOLFSSL_CTX *ctx, const char *certificates, const char *key,
 	    (long)strlen(key), WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS)
 		return fault_set(f, FAULT_BAD_REQUEST, "the server's key is "
 		    "no private key in PEM");
-	if (wolfSSL_CTX_check_private_key(ctx) != WOLFSSL_SUCCESS)
+	if (wolfSSL_CTX_check_private_key(ctx) != WOLFSSL_SUCCESS ||
+	    !is_key_of(key, wolfSSL_CTX_get0_certificate(ctx)))
 		return fault_set(f, FAULT_BAD_REQUEST, "the server's key is "
 		    "not the one of its certificate");
 	return 0;
@@ -247,15 +277,10 @@ tls_new(struct tls_server *s)
 {
 	struct tls *t = calloc(1, sizeof(*t));
 
-	if (t == NULL || (t->ssl = wolfSSL_new(s->ctx)) == NULL) {
-		free(t);
+	if (t == NULL)
 		return NULL;
-	}
 	t->server = s;
 	s->users++;
-	wolfSSL_SetIOReadCtx(t->ssl, t);
-	wolfSSL_SetIOWriteCtx(t->ssl, t);
-	wolfSSL_SetCertCbCtx(t->ssl, t);
 	return t;
 }
 
@@ -303,11 +328,49 @@ fail(struct tls *t, int code)
 	return t->result;
 }
 
+/*
+ * A session has room for two chains of nine certificates of 2 KiB each, used or
+ * not, and there is no call to be rid of them. Give whole pages in there back to
+ * the kernel; should anybody look, there are zeros.
+ */
+static void
+drop_chains(WOLFSSL *ssl)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = (uintptr_t)wolfSSL_get_chain_cert(
+	    wolfSSL_get_peer_chain(ssl), 0);
+	uintptr_t to = (uintptr_t)wolfSSL_get_chain_cert(
+	    wolfSSL_get_peer_alt_chain(ssl), TLS_CHAIN_MAX - 1);
+
+	from = (from + page - 1) / page * page;
+	to = to / page * page;
+	if (from < to && to - from < SESSION_MAX)
+		madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+/* Somebody has said something. */
+static int
+begin(struct tls *t)
+{
+	if ((t->ssl = wolfSSL_new(t->server->ctx)) == NULL)
+		return -1;
+	wolfSSL_SetIOReadCtx(t->ssl, t);
+	wolfSSL_SetIOWriteCtx(t->ssl, t);
+	wolfSSL_SetCertCbCtx(t->ssl, t);
+	drop_chains(t->ssl);
+	return 0;
+}
+
 static enum tls_result
 shake_hands(struct tls *t)
 {
-	int rc = wolfSSL_accept(t->ssl);
+	int rc;
 
+	if (t->ssl == NULL && begin(t) == -1) {
+		t->error = "out of memory";
+		return t->result = TLS_FAILED;
+	}
+	rc = wolfSSL_accept(t->ssl);
 	if (rc == WOLFSSL_SUCCESS) {
 		t->established = true;
 		return TLS_OK;
@@ -377,14 +440,18 @@ tls_feed(struct tls *t, const void *data, size_t len, struct buf *plain,
 enum tls_result
 tls_write(struct tls *t, const void *data, size_t len, struct buf *out)
 {
-	int n;
+	const uint8_t *p = data;
 
-	if (t->result == TLS_FAILED || len == 0)
-		return t->result;
 	t->out = out;
-	n = wolfSSL_write(t->ssl, data, (int)len);
-	if (n != (int)len)
-		fail(t, n);
+	while (len > 0 && t->result != TLS_FAILED) {
+		int n = len < INT_MAX ? (int)len : INT_MAX;
+		int rc = wolfSSL_write(t->ssl, p, n);
+
+		if (rc != n)
+			fail(t, rc);
+		p += n;
+		len -= (size_t)n;
+	}
 	t->out = NULL;
 	return t->result;
 }
@@ -392,31 +459,11 @@ tls_write(struct tls *t, const void *data, size_t len, struct buf *out)
 void
 tls_goodbye(struct tls *t, struct buf *out)
 {
-	if (t->result == TLS_FAILED)
+	if (t->ssl == NULL || t->result == TLS_FAILED)
 		return;
 	t->out = out;
 	wolfSSL_shutdown(t->ssl);
 	t->out = NULL;
-}
-
-/*
- * A session has room for two chains of nine certificates of 2 KiB each, used or
- * not, and no call to be rid of them. Give whole pages in there back to the
- * kernel; should anybody look, there are zeros.
- */
-static void
-drop_chains(WOLFSSL *ssl)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t from = (uintptr_t)wolfSSL_get_chain_cert(
-	    wolfSSL_get_peer_chain(ssl), 0);
-	uintptr_t to = (uintptr_t)wolfSSL_get_chain_cert(
-	    wolfSSL_get_peer_alt_chain(ssl), TLS_CHAIN_MAX - 1);
-
-	from = (from + page - 1) / page * page;
-	to = to / page * page;
-	if (from < to && to - from < SESSION_MAX)
-		madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
 bool
@@ -440,7 +487,7 @@ tls_version(const struct tls *t)
 const char *
 tls_cipher(const struct tls *t)
 {
-	return wolfSSL_get_cipher_name(t->ssl);
+	return t->established ? wolfSSL_get_cipher_name(t->ssl) : "none";
 }
 
 const struct tls_certificate *

@@ -4,9 +4,12 @@
 #include <unistd.h>
 #include <wolfssl/options.h>
 #include <wolfssl/ssl.h>
+#include <wolfssl/wolfcrypt/chacha20_poly1305.h>
 
 #include "check.h"
 #include "clock.h"
+
+static char clock_file[] = "/tmp/egns-clock-XXXXXX";
 
 /* tests/certs/tls/NAME; see `make` there. */
 static const char *
@@ -148,6 +151,15 @@ deliver(struct pair *p)
 		    &p->to_client);
 		free(copy);
 	}
+}
+
+static void
+move_clock(int64_t seconds)
+{
+	FILE *f = fopen(clock_file, "w");
+
+	fprintf(f, "%lld\n", (long long)seconds);
+	fclose(f);
 }
 
 /* One turn of each; false when there is nothing left to do. */
@@ -471,6 +483,89 @@ a_client_may_dribble(void)
 	trusted(&w);
 }
 
+/* Dates are those of EGNS_CLOCK; a good signature is remembered, dates are not. */
+static void
+the_clock_is_ours(void)
+{
+	static const int64_t year = 365 * 86400, second = CLOCK_SECOND;
+	const struct want future = { .authority = { "root.pem" },
+		.shows = { "future.pem" } };
+	const struct want leaf = { .authority = { "root.pem" },
+		.shows = { "leaf.pem" } };
+	const struct tls_certificate *c;
+	int64_t now = clock_now();
+	struct tls_server *config;
+	struct pair p;
+
+	refused(&future, "not valid yet");
+	start(&p, &leaf);
+	shake_hands(&p);
+	CHECK(tls_certificate(p.server)->trusted);
+	config = p.config;
+	p.config = NULL;
+	finish(&p);
+
+	move_clock(70 * year);
+	while (clock_now() < now + 70 * year * second)
+		usleep(1000);
+	trusted(&future);
+	move_clock(80 * year);
+	while (clock_now() < now + 80 * year * second)
+		usleep(1000);
+	start(&p, &leaf);
+	tls_free(p.server);
+	p.server = tls_new(config);
+	shake_hands(&p);
+	c = tls_certificate(p.server);
+	CHECK(!c->trusted && strstr(c->why, "expired") != NULL);
+	tls_server_free(config);
+	finish(&p);
+	move_clock(0);
+	while (clock_now() > now + year * second)
+		usleep(1000);
+}
+
+/* Other authorities for other connections: this one keeps its own. */
+static void
+a_connection_outlives_its_server(void)
+{
+	struct pair p;
+
+	begin(&p, &(struct want){ .authority = { "root.pem" },
+	    .shows = { "leaf.pem" } });
+	tls_server_free(p.config);
+	p.config = NULL;
+	CHECK(tls_certificate(p.server)->trusted);
+	talk(&p);
+	finish(&p);
+}
+
+static void
+no_server(const char *certificate, const char *key, const char *authority,
+    const char *words)
+{
+	struct fault f = { .text = "" };
+
+	CHECK(tls_server_new(certificate, key, &authority, 1, &f) == NULL);
+	if (strstr(f.text, words) == NULL)
+		printf("# %s\n", f.text);
+	CHECK(f.code == FAULT_BAD_REQUEST && strstr(f.text, words) != NULL);
+}
+
+static void
+what_makes_no_server(void)
+{
+	const char *cert = file("server.pem"), *key = file("server.key");
+
+	no_server("", key, file("root.pem"), "certificate is no certificate");
+	no_server(key, key, file("root.pem"), "certificate is no certificate");
+	no_server(cert, cert, file("root.pem"), "key is no private key");
+	no_server(cert, file("other.key"), file("root.pem"),
+	    "not the one of its certificate");
+	no_server(cert, key, "AAAA", "authority 1 must be");
+	no_server(cert, key, file("leaf.pem"), "authority 1 is not");
+}
+
 /* A megabyte each way: 16 KiB records, and what is left. */
 static void
 much_data_takes_few_records(void)
@@ -579,9 +674,123 @@ old_versions_fail(void)
 	finish(&p);
 }
 
+/* Each byte of a long ClientHello in a record of its own. */
+static void
+a_handshake_has_an_end(void)
+{
+	static const char first[] = { 22, 3, 1, 0, 6, 1, 0, 0x40, 0, 3, 3 };
+	static const char next[] = { 22, 3, 1, 0, 1, 0 };
+	size_t fed = sizeof(first);
+	enum tls_result result;
+	struct pair p;
+
+	start(&p, &(struct want){ 0 });
+	result = tls_feed(p.server, first, fed, &p.plain, &p.to_client);
+	for (; result == TLS_OK && fed < 2 * TLS_HANDSHAKE_MAX;
+	     fed += sizeof(next))
+		result = tls_feed(p.server, next, sizeof(next), &p.plain,
+		    &p.to_client);
+	CHECK(result == TLS_FAILED && fed > TLS_HANDSHAKE_MAX &&
+	    fed <= TLS_HANDSHAKE_MAX + sizeof(next));
+	CHECK(strstr(tls_error(p.server), "too long") != NULL);
+	CHECK(p.to_client.len == 7);
+	finish(&p);
+}
+
+/* A client that goes away in the middle of its handshake. */
+static void
+a_handshake_may_end_early(void)
+{
+	struct want w = { .authority = { "root.pem" }, .shows = { "leaf.pem" } };
+	struct buf flight = { 0 };
+	struct pair p;
+
+	for (int hello = 1; hello >= 0; hello--) {
+		size_t n;
+
+		start(&p, &w);
+		wolfSSL_connect(p.client);
+		if (!hello) {
+			deliver(&p);
+			wolfSSL_connect(p.client);
+		}
+		/* the last byte of it is missing */
+		n = p.to_server.len - 1;
+		buf_add(&flight, buf_data(&p.to_server), n);
+		CHECK(tls_feed(p.server, buf_data(&flight), n, &p.plain,
+		    &p.to_client) == TLS_OK);
+		CHECK(!tls_established(p.server));
+		CHECK(tls_certificate(p.server) == NULL);
+		tls_goodbye(p.server, &p.to_client);
+		flight.len = 0;
+		finish(&p);
+	}
+	buf_free(&flight);
+}
+
+/* A byte of what the client sends after its hello is another one. */
+static void
+a_changed_byte_fails(void)
+{
+	struct want w = { .authority = { "root.pem" }, .shows = { "leaf.pem" } };
+	struct pair p;
+	unsigned char *bytes;
+
+	start(&p, &w);
+	turn(&p);
+	wolfSSL_connect(p.client);
+	bytes = (unsigned char *)buf_data(&p.to_server);
+	bytes[p.to_server.len / 2] ^= 1;
+	deliver(&p);
+	CHECK(p.result == TLS_FAILED && !tls_established(p.server));
+	/* which it is told */
+	wolfSSL_read(p.client, &w, 1);
+	CHECK(wolfSSL_get_error(p.client, 0) == FATAL_ERROR ||
+	    p.client_error != 0);
+	finish(&p);
+}
+
+/* A ClientHello, encrypted as the client's next record of TLS 1.2. */
+static void
+ask_to_renegotiate(struct pair *p)
+{
+	unsigned char iv[12], plain[80] = { 1, 0, 0, 76, 3, 3 };
+	unsigned char aad[13] = { 0, 0, 0, 0, 0, 0, 0, 1, 22, 3, 3, 0, 80 };
+	unsigned char record[5 + 80 + 16] = { 22, 3, 3, 0, 96 };
+
+	memcpy(iv, wolfSSL_GetClientWriteIV(p->client), sizeof(iv));
+	iv[11] ^= 1; /* after Finished */
+	/* no session, one suite, no compression */
+	memcpy(plain + 38, "\0\0\2\xcc\xa9\1\0", 7);
+	CHECK(wc_ChaCha20Poly1305_Encrypt(wolfSSL_GetClientWriteKey(p->client),
+	    iv, aad, sizeof(aad), plain, sizeof(plain), record + 5,
+	    record + 85) == 0);
+	buf_add(&p->to_server, record, sizeof(record));
+}
+
+static void
+nothing_is_negotiated_again(void)
+{
+	struct pair p;
+
+	begin(&p, &(struct want){ .method = wolfTLSv1_2_client_method,
+	    .ciphers = "ECDHE-ECDSA-CHACHA20-POLY1305" });
+	p.to_client.len = 0;
+	ask_to_renegotiate(&p);
+	deliver(&p);
+	CHECK(p.result == TLS_FAILED && p.plain.len == 0);
+	CHECK(strstr(tls_error(p.server), "Duplicate") != NULL);
+	CHECK(p.to_client.len > 0);
+	finish(&p);
+}
+
 int
 main(void)
 {
+	int fd = mkstemp(clock_file);
+
+	close(fd);
+	setenv("EGNS_CLOCK", clock_file, 1);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	RUN(both_versions_are_spoken);
 	RUN(our_order_of_ciphers_counts);
@@ -590,10 +799,18 @@ main(void)
 	RUN(bad_chains_are_not);
 	RUN(what_is_told_of_a_certificate);
 	RUN(a_stolen_certificate_is_worth_nothing);
+	RUN(the_clock_is_ours);
+	RUN(a_connection_outlives_its_server);
+	RUN(what_makes_no_server);
 	RUN(a_client_may_dribble);
 	RUN(much_data_takes_few_records);
 	RUN(a_goodbye_is_heard);
 	RUN(garbage_fails);
 	RUN(old_versions_fail);
+	RUN(a_handshake_has_an_end);
+	RUN(a_handshake_may_end_early);
+	RUN(a_changed_byte_fails);
+	RUN(nothing_is_negotiated_again);
+	unlink(clock_file);
 	DONE();
 }
