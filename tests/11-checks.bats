@@ -48,7 +48,7 @@ load lib
 	egns-ctl "${create[@]}" by-base64 --encoded-certificate \
 		"$(base64 "$certs/root.pem")"
 	run egns-ctl namespace ca-certificate list -o tsv \
-		--query '[].[name,issueTimeInUtc,expiryTimeInUtc]'
+		--query "[?name != 'local'].[name,issueTimeInUtc,expiryTimeInUtc]"
 	printf '%s\t2026-01-01T00:00:00.000000Z\t%s.000000Z\n' \
 		by-base64 9999-12-31T23:59:59 by-pem 2046-01-01T00:00:00 |
 		diff - <(echo "$output")

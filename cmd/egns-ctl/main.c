@@ -134,8 +134,8 @@ static const struct verb verbs[] = {
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
 static const char global_help[] =
-    "\nEverywhere: -C DIR (the spool), -g GROUP, -o json|table|tsv|none,\n"
-    "--query JMESPATH, --jq EXPRESSION, -h\n";
+    "\nEverywhere: -C SPOOL, -g GROUP, -o json|table|tsv|none, "
+    "--query PATH, --jq EXPR\n";
 
 static int
 verb_version(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
@@ -257,16 +257,19 @@ begins_with(const char *words, const char *prefix)
 	    (words[len] == ' ' || words[len] == '\0'));
 }
 
+/* 0: the verb stands alone. */
 static size_t
 noun_len(const struct verb *verb)
 {
-	return (size_t)(strrchr(verb->words, ' ') - verb->words);
+	const char *space = strrchr(verb->words, ' ');
+
+	return space == NULL ? 0 : (size_t)(space - verb->words);
 }
 
 static bool
 same_noun(const struct verb *a, const struct verb *b)
 {
-	return on_resources(b) && noun_len(a) == noun_len(b) &&
+	return noun_len(a) == noun_len(b) &&
 	    memcmp(a->words, b->words, noun_len(a)) == 0;
 }
 
@@ -303,19 +306,18 @@ list_verbs(FILE *out, const char *prefix)
 		}
 		if (!any)
 			fputs(*prefix == '\0' ?
-			    "usage: egns-ctl NOUN VERB [FLAG]...\n" :
-			    "usage:\n", out);
+			    "usage: egns-ctl NOUN VERB [FLAG]... (-h tells "
+			    "more of each)\n" : "usage:\n", out);
 		any = true;
-		if (on_resources(v)) {
+		if (on_resources(v) || (*prefix == '\0' && noun_len(v) > 0)) {
 			v = list_noun(out, v, strlen(prefix) == noun_len(v));
 			continue;
 		}
-		fprintf(out, "  egns-ctl %-8s %.*s\n", v->words,
+		fprintf(out, "  egns-ctl %-*s %.*s\n",
+		    noun_len(v) > 0 ? 17 : 8, v->words,
 		    (int)strcspn(v->help, "\n"), v->help);
 		v++;
 	}
-	if (any)
-		fputs("\n-h behind any of these tells more.\n", out);
 	return any;
 }
 
