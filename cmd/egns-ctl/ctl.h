@@ -80,6 +80,8 @@ int verb_publish(struct ctl *, const struct verb *, int, char *[]);
 int verb_cert_issue(struct ctl *, const struct verb *, int, char *[]);
 int verb_cert_renew_server(struct ctl *, const struct verb *, int, char *[]);
 int verb_cert_renew_ca(struct ctl *, const struct verb *, int, char *[]);
+int verb_mqtt_pub(struct ctl *, const struct verb *, int, char *[]);
+int verb_mqtt_sub(struct ctl *, const struct verb *, int, char *[]);
 int verb_up(struct ctl *, const struct verb *, int, char *[]);
 int verb_down(struct ctl *, const struct verb *, int, char *[]);
 int verb_status(struct ctl *, const struct verb *, int, char *[]);

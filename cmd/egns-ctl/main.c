@@ -8,6 +8,7 @@
 
 #include "buf.h"
 #include "ctl.h"
+#include "device.h"
 #include "quote.h"
 #include "request.h"
 
@@ -84,6 +85,46 @@ static const struct verb verbs[] = {
 	    "  --type, --source  attributes of these events, required\n"
 	    "  --subject, --id  jq expressions over the line\n"
 	    "  --data-content-type  TYPE (application/json)\n" },
+	{ "cert issue", "cert issue NAME [-o DIR] [--days N] "
+	    "[--subject-alternative-name NAME...] [--force]", verb_cert_issue,
+	    "make a certificate for a device: NAME.pem, NAME.key, ca.pem\n\n"
+	    "  --output, -o  DIR to write them into (.)\n"
+	    "  --days  for which it is good (365)\n"
+	    "  --subject-alternative-name  DNS:NAME, IP:ADDRESS, URI:..., "
+	    "email:...\n"
+	    "  --force  replace files that are there\n" },
+	{ "cert renew-server", "cert renew-server [--force]",
+	    verb_cert_renew_server,
+	    "make a new certificate for the server, and use it\n\n"
+	    "  --force  a new key, too, and though it was not issued here\n" },
+	{ "cert renew-ca", "cert renew-ca [--force]", verb_cert_renew_ca,
+	    "make new certificates for the local authority and the server\n\n"
+	    "  --force  replace the server's though it was not issued here\n" },
+	{ "mqtt pub", "mqtt pub -t TOPIC -m MESSAGE|-f FILE|-l [-r] "
+	    "[--user-property NAME=VALUE]... [--content-type TYPE] "
+	    "[--payload-format-indicator 0|1] [--response-topic TOPIC] "
+	    "[--correlation-data TEXT] [--message-expiry SECONDS] "
+	    DEVICE_USAGE, verb_mqtt_pub,
+	    "publish to an MQTT broker, as a device\n\n"
+	    "  --topic, -t  TOPIC\n"
+	    "  --message, -m  MESSAGE\n"
+	    "  --file, -f  FILE that is the message; - is standard input\n"
+	    "  --lines, -l  each line of standard input is a message\n"
+	    "  --retain, -r  the broker keeps the last message\n"
+	    "  --user-property  NAME=VALUE, as often as need be\n"
+	    "  --content-type, --payload-format-indicator, --response-topic,\n"
+	    "  --correlation-data, --message-expiry  the other properties\n"
+	    DEVICE_HELP },
+	{ "mqtt sub", "mqtt sub -t FILTER... [-n COUNT] [-w SECONDS] "
+	    "[-F json|text] [-r FD] " DEVICE_USAGE, verb_mqtt_sub,
+	    "print what an MQTT broker sends, as a device\n\n"
+	    "  --topic, -t  FILTER, as often as need be\n"
+	    "  --count, -n  messages until it ends\n"
+	    "  --wait, -w  SECONDS until it ends; status 75 with messages of "
+	    "-n missing\n"
+	    "  -F  text, the payload (default), or json, as -o json\n"
+	    "  -r  write a newline to FD when all is subscribed\n"
+	    DEVICE_HELP },
 	{ "cert issue", "cert issue NAME [-o DIR] [--days N] "
 	    "[--subject-alternative-name NAME...] [--force]", verb_cert_issue,
 	    "make a certificate for a device: NAME.pem, NAME.key, ca.pem\n\n"
