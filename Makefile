@@ -14,8 +14,8 @@ BUILD_DEPS = gcc make libc6-dev libjq-dev libtokyocabinet-dev libev-dev \
 	libwolfssl-dev libwslay-dev libhttp-parser-dev libcurl4-openssl-dev \
 	libmosquitto-dev
 DEMO_DEPS = jq
-TEST_DEPS = bats jq python3 procps socat parallel openssl mosquitto \
-	mosquitto-clients python3-paho-mqtt
+TEST_DEPS = bats jq python3 procps socat parallel openssl mosquitto-clients \
+	python3-paho-mqtt
 LINT_DEPS = clang-tidy cppcheck shellcheck mandoc
 FMT_DEPS = clang-format git
 FUZZ_DEPS = clang libclang-rt-14-dev

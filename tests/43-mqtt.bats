@@ -1156,6 +1156,71 @@ deliveries() {
 	EOF
 }
 
+@test "a broker that is killed comes back with all that it had promised" {
+	broker p s m w
+	raw <<-'EOF'
+		s: s
+		s> connect session-expiry=600
+		s< connack 00
+		s> subscribe t/#,q1 sub-id=5
+		s< suback 01
+		m: m
+		m> connect session-expiry=600
+		m< connack 00
+		m> subscribe $share/g/t/+,q1
+		m< suback 01
+		m> disconnect
+		m< closed
+		w: w
+		w> connect session-expiry=600 will=t/will will-delay=30 will-qos=1
+		w< connack 00
+		p: p
+		p> connect clean
+		p< connack 00
+		p> publish t/1 q1 retain payload=1 user=k:1 user=k:0 expiry=60
+		p< puback 00
+		p> publish t/2 q1 payload=hex:00ff
+		p< puback 00
+		p> publish t/2 q1 payload='{"a":1}'
+		p< puback 00
+		s< publish t/1 id=1
+		s< publish t/2 id=2
+		s< publish t/2 id=3
+		s> puback id=2
+		s< nothing
+		p> publish x q1
+		p< puback 00
+	EOF
+	crash egns-brokerd
+	start_broker
+	raw <<-'EOF'
+		advance 10
+		s: s
+		s> connect session-expiry=600
+		s< connack 00 present=1
+		s< publish t/1 q1 id=1 dup sub-id=5 payload=1 user=k:1,k:0 expiry=50
+		s< publish t/2 q1 id=3 dup sub-id=5 payload='{"a":1}'
+		s> puback id=1
+		s> puback id=3
+		s< nothing
+		m: m
+		m> connect session-expiry=600
+		m< connack 00 present=1
+		m< publish t/1 q1 -sub-id user=k:1,k:0 payload=1
+		m< publish t/2 q1 payload=hex:00ff
+		m< publish t/2 q1 payload='{"a":1}'
+		m< nothing
+		advance 31
+		s< publish t/will q1 sub-id=5 payload=
+		p: p
+		p> connect clean
+		p< connack 00
+		p> subscribe t/+
+		p< suback 00
+		p< publish t/1 retain payload=1 expiry=19
+	EOF
+}
+
 @test "shared subscriptions are for MQTT 5, and never local" {
 	broker a
 	raw <<-'EOF'

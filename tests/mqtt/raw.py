@@ -116,10 +116,10 @@ class Words:
                 return word[len(name) + 1:]
         return default
 
-    def positional(self, default=None):
+    def positional(self):
         if self.list and "=" not in self.list[0]:
             return self.list.pop(0)
-        return default
+        return None
 
     def properties(self, version, prefix=""):
         out = b""
@@ -204,16 +204,16 @@ class Connection:
     # ---- out ----
 
     def connect(self, w):
-        level = int(w.positional("5"))
-        self.version = min(level, 5)
         flags = 0x02 if w.flag("clean") else 0
+        flags |= 0x20 if w.flag("will-retain") else 0
+        level = int(w.positional() or "5")
+        self.version = min(level, 5)
         keep = int(w.take("keep", "1000"))
         body = string(value_of(w.take("id", self.device)))
         name, password = w.take("name", self.device), w.take("password")
         will, payload = w.take("will"), value_of(w.take("will-payload", ""))
         if will is not None:
             flags |= 0x04 | int(w.take("will-qos", "0")) << 3
-            flags |= 0x20 if w.flag("will-retain") else 0
             body += w.properties(self.version, "will-")
             body += string(value_of(will)) + string(payload)
         if name:
@@ -226,7 +226,7 @@ class Connection:
         return 0, head + w.properties(self.version) + body
 
     def publish(self, w):
-        topic = value_of(w.positional(""))
+        topic = value_of(w.positional())
         qos = 1 if w.flag("q1") else 2 if w.flag("q2") else 0
         w.flag("q0")
         flags = qos << 1 | w.flag("retain") | w.flag("dup") << 3
