@@ -64,10 +64,12 @@ mport() {
 }
 
 # as DEVICE - set `flags` to what connects a mosquitto client as that device, by
-# its certificate and User Name. A -u behind them counts instead.
+# its certificate and User Name, with a ClientId that is new. A -u or -i behind
+# them counts instead.
 as() {
 	flags=(-h localhost -p "$(mport mqtts)" --cafile ca.pem
-		--cert "$1.pem" --key "$1.key" -u "$1")
+		--cert "$1.pem" --key "$1.key" -u "$1"
+		-i "$1-$RANDOM$RANDOM")
 }
 
 # mpub DEVICE ARG... - mosquitto_pub as that device.
