@@ -432,11 +432,9 @@ leaves() {
 	logged "its certificate's thumbprint was removed"
 }
 
-# All within the keep alive that the broker gives who asks for none, 1160 s.
-@test "a connection ends with its certificate" {
-	broker
-	leaf dev root /CN=dev
-	client dev SubjectMatchesAuthenticationName
+# ends_with_certificate - of the client and certificate `dev`. All of it within
+# the keep alive that the broker gives who asks for none, 1160 s.
+ends_with_certificate() {
 	advance $((2 * 86400 - 900))
 	stays dev --user dev
 	advance 600
@@ -444,6 +442,20 @@ leaves() {
 	said connack 0x00
 	advance 300
 	ended 0x87
+}
+
+@test "a connection ends with its certificate" {
+	broker
+	leaf dev root /CN=dev
+	client dev SubjectMatchesAuthenticationName
+	ends_with_certificate
+}
+
+@test "a connection by thumbprint ends with its certificate" {
+	broker
+	leaf dev "" /CN=dev
+	prints create dev "$(thumbprint sha1 dev)"
+	ends_with_certificate
 }
 
 # ---- tokens ----
@@ -687,17 +699,39 @@ allowed='{"decision":"allow","clientAuthenticationName":"press-07"}'
 	refuses 0x88 "no answer of the webhook" "" --user press
 }
 
-@test "other clients do not wait for the webhook" {
+# waits - a client for which the webhook is asked; what it is told goes to
+# waits.out.
+waits() {
+	rm -f webhook.questions webhook.answer
+	login "$(mport mqtts)" --user press </dev/null >waits.out 2>&1 3>&- &
+	# shellcheck disable=SC2034,SC2004 # lib.bash's
+	pid_of[waits]=$!
+	wait_for [ -s webhook.questions ]
+}
+
+@test "other clients do not wait for the webhook, nor does the broker's end" {
 	hook
 	client dev SubjectMatchesAuthenticationName
 	leaf dev root /CN=dev
-	login "$(mport mqtts)" --user press </dev/null >slow.out 3>&- &
-	# shellcheck disable=SC2034,SC2004 # lib.bash's
-	pid_of[slow]=$!
-	wait_for [ -s webhook.questions ]
+	waits
 	accepts dev --user dev
-	[ ! -s slow.out ]
-	crash slow
+	[ ! -s waits.out ]
+	crash waits
+	waits
+	stop egns-brokerd
+	gone waits
+	stop webhook
+}
+
+@test "a login that waits for the webhook outlives a change of its settings" {
+	hook
+	waits
+	egns-ctl namespace update -o none --trusted-certificates \
+		"@$made/stranger.pem"
+	answers 200 "$allowed"
+	gone waits
+	grep -qx 'connack 0x00' waits.out
+	refuses 0x88 "no answer of the webhook" "" --user press
 	stop webhook
 }
 
