@@ -14,8 +14,11 @@ BUILD_DEPS = gcc make libc6-dev libjq-dev libtokyocabinet-dev libev-dev \
 	libwolfssl-dev libwslay-dev libhttp-parser-dev libcurl4-openssl-dev \
 	libmosquitto-dev
 DEMO_DEPS = jq
-TEST_DEPS = bats jq python3 procps socat parallel openssl mosquitto-clients \
-	python3-paho-mqtt
+TEST_DEPS = bats jq python3 procps socat parallel openssl mosquitto \
+	mosquitto-clients python3-paho-mqtt $(NPM_DEPS)
+# Nobody who has npm from elsewhere gets Debian's, too.
+NPM_DEPS = $(if $(shell command -v npm),,nodejs npm)
+MQTTJS = 5.16.0
 LINT_DEPS = clang-tidy cppcheck shellcheck mandoc
 FMT_DEPS = clang-format git
 FUZZ_DEPS = clang libclang-rt-14-dev
@@ -112,7 +115,16 @@ $(B)/tests/crash/shim.so: tests/crash/shim.c
 	@echo ld $@
 	$(Q)$(CC) $(CPPFLAGS_) $(WARN) $(WERROR) -O2 -g -fPIC -shared -o $@ $<
 
-testing: all $(UNITS) $(FUZZERS) $(B)/tests/soak/load $(B)/tests/crash/shim.so
+# MQTT.js, a client that tests drive.
+$(B)/npm/mqtt-$(MQTTJS):
+	@mkdir -p $(@D)
+	@echo npm mqtt
+	$(Q)npm install --silent --no-audit --no-fund --prefix $(@D) \
+	    mqtt@$(MQTTJS)
+	@touch $@
+
+testing: all $(UNITS) $(FUZZERS) $(B)/tests/soak/load \
+	$(B)/tests/crash/shim.so $(B)/npm/mqtt-$(MQTTJS)
 
 test: test-deps
 	@$(MAKE) -j2 --no-print-directory testing
