@@ -85,21 +85,6 @@ static const struct verb verbs[] = {
 	    "  --type, --source  attributes of these events, required\n"
 	    "  --subject, --id  jq expressions over the line\n"
 	    "  --data-content-type  TYPE (application/json)\n" },
-	{ "cert issue", "cert issue NAME [-o DIR] [--days N] "
-	    "[--subject-alternative-name NAME...] [--force]", verb_cert_issue,
-	    "make a certificate for a device: NAME.pem, NAME.key, ca.pem\n\n"
-	    "  --output, -o  DIR to write them into (.)\n"
-	    "  --days  for which it is good (365)\n"
-	    "  --subject-alternative-name  DNS:NAME, IP:ADDRESS, URI:..., "
-	    "email:...\n"
-	    "  --force  replace files that are there\n" },
-	{ "cert renew-server", "cert renew-server [--force]",
-	    verb_cert_renew_server,
-	    "make a new certificate for the server, and use it\n\n"
-	    "  --force  a new key, too, and though it was not issued here\n" },
-	{ "cert renew-ca", "cert renew-ca [--force]", verb_cert_renew_ca,
-	    "make new certificates for the local authority and the server\n\n"
-	    "  --force  replace the server's though it was not issued here\n" },
 	{ "mqtt pub", "mqtt pub -t TOPIC -m MESSAGE|-f FILE|-l [-r] "
 	    "[--user-property NAME=VALUE]... [--content-type TYPE] "
 	    "[--payload-format-indicator 0|1] [--response-topic TOPIC] "
