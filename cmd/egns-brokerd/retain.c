@@ -74,12 +74,12 @@ heap_add(struct retain *r, struct entry *e)
 }
 
 static void
-heap_remove(struct retain *r, const struct entry *e)
+heap_remove(struct retain *r, uint32_t at)
 {
 	struct entry *last = r->heap[--r->n];
 
-	if (last != e)
-		settle(r, last, e->at);
+	if (at < r->n)
+		settle(r, last, at);
 }
 
 /* ---- entries ---- */
@@ -123,11 +123,12 @@ add(struct retain *r, void **place, struct message *m)
 }
 
 static struct message *
-take_out(struct retain *r, struct entry *e)
+take_out(struct retain *r, uint32_t at)
 {
+	struct entry *e = r->heap[at];
 	struct message *m = e->message;
 
-	heap_remove(r, e);
+	heap_remove(r, at);
 	*tree_get(r->tree, e->topic, e->topic_len) = NULL;
 	tree_drop(r->tree, e->topic, e->topic_len);
 	r->bytes -= message_bytes(m);
@@ -222,9 +223,9 @@ retain_get(struct retain *r, const char *topic, size_t len)
 struct message *
 retain_clear(struct retain *r, const char *topic, size_t len)
 {
-	struct entry *e = find(r, topic, len);
+	const struct entry *e = find(r, topic, len);
 
-	return e == NULL ? NULL : take_out(r, e);
+	return e == NULL ? NULL : take_out(r, e->at);
 }
 
 struct look {
@@ -260,7 +261,7 @@ retain_sweep(struct retain *r, int64_t now,
 	for (int i = 0; i < SWEEP && r->n > 0; i++) {
 		if (r->heap[0]->expires > now)
 			break;
-		expired(take_out(r, r->heap[0]), arg);
+		expired(take_out(r, 0), arg);
 	}
 }
 
