@@ -292,6 +292,12 @@ add_packed(struct reader *r, const char *name, struct mqtt_str s)
 	return 0;
 }
 
+static bool
+has_byte(struct mqtt_str s, char c)
+{
+	return s.len > 0 && memchr(s.p, c, s.len) != NULL;
+}
+
 /* A string that a packet may hold: without U+0000. */
 static int
 add_string(struct reader *r, const char *name, uint32_t t)
@@ -301,7 +307,7 @@ add_string(struct reader *r, const char *name, uint32_t t)
 	if (r->js->tok[t].type != JSON_STRING)
 		return wrong(r, name, "is not a string");
 	s = text_of(r, t);
-	if (memchr(s.p, '\0', s.len) != NULL)
+	if (has_byte(s, '\0'))
 		return wrong(r, name, "has a NUL"); /* MQTT-1.5.4-2 */
 	return add_packed(r, name, s);
 }
@@ -336,8 +342,8 @@ read_response_topic(struct reader *r, uint32_t obj)
 		return (int)t;
 	s = text_of(r, (uint32_t)t);
 	/* MQTT-3.3.2-14 */
-	if (s.len == 0 || memchr(s.p, '\0', s.len) != NULL ||
-	    memchr(s.p, '+', s.len) != NULL || memchr(s.p, '#', s.len) != NULL)
+	if (s.len == 0 || has_byte(s, '\0') || has_byte(s, '+') ||
+	    has_byte(s, '#'))
 		return wrong(r, name, "is not a topic name");
 	add_id(r, MQTT_P_RESPONSE_TOPIC);
 	return add_packed(r, name, s);
