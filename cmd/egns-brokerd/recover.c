@@ -177,7 +177,8 @@ time_of(struct recovery *r, const char *name)
 void
 will_free(struct will *w)
 {
-	message_unref(w->message);
+	if (w->message != NULL)
+		message_unref(w->message);
 	free(w->record);
 	free(w->client);
 	*w = (struct will){ 0 };
