@@ -324,6 +324,19 @@ leaves() {
 	refuses 0x87 "the certificate has none of" none
 }
 
+@test "a client of several sessions sends its name as User Name" {
+	broker '{"alternativeAuthenticationNameSources":[
+		"ClientCertificateSubject"]}'
+	client dev SubjectMatchesAuthenticationName
+	leaf dev root /CN=dev
+	egns-ctl namespace update -o none --set topicSpacesConfiguration.\
+maximumClientSessionsPerAuthenticationName=3
+	stays dev --id one
+	refuses 0x97 "as User Name" dev --id two
+	accepts dev --id two --user dev
+	leaves
+}
+
 @test "MQTT 3.1.1 clients are refused with code 5" {
 	broker_ns
 	device dev
