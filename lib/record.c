@@ -200,6 +200,8 @@ unescape(struct reader *r, uint32_t t)
 	size_t before = mem->len;
 
 	json_string(r->js, t, mem);
+	if (mem->bad || mem->mem == NULL)
+		return (struct mqtt_str){ "", 0 };
 	return (struct mqtt_str){ buf_data(mem) + before, mem->len - before };
 }
 
@@ -225,6 +227,8 @@ bytes_of(struct reader *r, uint32_t t, const char *name, struct mqtt_str *s)
 	long n;
 
 	*s = unescape(r, t);
+	if (s->len == 0)
+		return 0;
 	p = buf_data(mem) + mem->len - s->len;
 	if ((n = base64_decode(p, p, s->len)) == -1)
 		return wrong(r, name, "is not base64");
