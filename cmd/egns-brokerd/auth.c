@@ -634,7 +634,7 @@ on_webhook(struct webhook_answer *got, void *arg)
 	struct auth_answer answer = { .why = got->why };
 	struct principal *p = &answer.principal;
 
-	if (got->why.code == FAULT_NONE) {
+	if (answer.why.code == FAULT_NONE) {
 		p->name = got->name;
 		p->attributes = got->attributes;
 		got->name = got->attributes = NULL;

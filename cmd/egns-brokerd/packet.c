@@ -84,6 +84,17 @@ refuse_connect(struct client *c, enum mqtt_reason reason, const char *error,
 	client_finish(c);
 }
 
+/* Characters of UTF-8. */
+static size_t
+characters(struct mqtt_str s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.len; i++)
+		n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+	return n;
+}
+
 /* The CONNECT's own words that make it fail. NULL: none. */
 static const char *
 connect_unfit(const struct mqtt_connect *p, enum mqtt_reason *reason)
@@ -95,7 +106,7 @@ connect_unfit(const struct mqtt_connect *p, enum mqtt_reason *reason)
 		return "user properties in CONNECT are not supported";
 	}
 	*reason = MQTT_CLIENT_ID;
-	if (p->client_id.len > SESSION_ID_MAX)
+	if (characters(p->client_id) > SESSION_ID_MAX)
 		return "a ClientId of more than 128 characters";
 	if (p->client_id.len == 0 && p->version == MQTT_3)
 		return "a ClientId is needed";

@@ -578,13 +578,12 @@ retain_check(struct broker *b, const struct mqtt_publish *p, const char **words)
 	return MQTT_QUOTA;
 }
 
+/* 0 is never, reference 6.4; retain.h has a limit of its own. */
 static int64_t
-expiry(struct broker *b, const struct mqtt_properties *p, bool retained)
+expiry(const struct broker *b, const struct mqtt_properties *p)
 {
-	uint32_t seconds = p->message_expiry; /* 0 is never */
+	uint32_t seconds = p->message_expiry;
 
-	if (retained && (seconds == 0 || seconds > RETAIN_SECONDS))
-		seconds = RETAIN_SECONDS;
 	return seconds == 0 ? 0 : b->now + (int64_t)seconds * CLOCK_SECOND;
 }
 
@@ -603,7 +602,7 @@ message_from(struct client *c, const struct mqtt_publish *p)
 	m->qos = p->qos;
 	m->retain = p->retain;
 	m->from = c->session->number;
-	m->expires = expiry(b, &p->props, p->retain && p->payload.len > 0);
+	m->expires = expiry(b, &p->props);
 	return m;
 }
 

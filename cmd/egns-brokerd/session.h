@@ -19,7 +19,7 @@ struct subscription;
  * Sessions: what outlives a connection. The subscriptions, and the QoS 1
  * messages that are on their way or wait, in order.
  */
-#define SESSION_ID_MAX 512        /* bytes of 128 characters */
+#define SESSION_ID_MAX 128        /* characters of a ClientId */
 #define SESSION_SUBSCRIPTIONS 50
 #define SESSION_SHARED 10         /* of these */
 #define SESSION_WINDOW 16         /* unacknowledged messages to a client */
