@@ -63,19 +63,19 @@ https:'127.0.0.1:0'}"
 			    "\"validationScheme\":\"ThumbprintMatch\"," \
 			    "\"allowedThumbprints\":[\"%s\"]}}}\n", i, thumbprint
 	}' </dev/null | "${ctl[@]}" apply -o none -
-	cp broker/namespace/tls/ca.pem egns-ca.pem
+	"${ctl[@]}" cert issue b0 -o issued
 }
 
 egns_broker_start() {
-	rm -rf broker/route/{tmp,new,cur} broker/sessions
+	find broker/route broker/sessions -type f -delete
 	rm -f ready && mkfifo ready
 	"$B/egns-brokerd" -C broker -r 4 4>ready >>egns-brokerd.log 2>&1 &
 	pid=$!
 	read -r _ <ready || { cat egns-brokerd.log >&2; exit 1; }
-	port=$("$B/egns-ctl" -C broker status \
-		--jq '[.. | objects | .mqtts // empty][0]' | tr -d '"')
+	port=$("$B/egns-ctl" -C broker status --jq .listeners.mqtts |
+		tr -d '"') || :
 	port=${port##*:}
-	ca=egns-ca.pem
+	ca=issued/ca.pem
 }
 
 mosquitto_broker_make() {
