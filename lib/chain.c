@@ -212,7 +212,7 @@ earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* From the leaf, which pair[0] is, up to an authority. What is wrong, or NULL. */
+/* From the leaf, pair[0], up to an authority. What is wrong, or NULL. */
 static const char *
 climb(struct authorities *a, struct tls_certificate *c, struct link pair[2])
 {
@@ -247,8 +247,8 @@ climb(struct authorities *a, struct tls_certificate *c, struct link pair[2])
 	return why;
 }
 
-/* The DER of a text that cert_authority() has read: its length, or -1. `out` has
- * room for the text. */
+/* The DER of a text that cert_authority() has read: its length, or -1. `out`
+ * has room for the text. */
 static int
 decode(uint8_t *out, const char *text, size_t len)
 {

@@ -130,9 +130,9 @@ drop_key(WOLFSSL_X509 *x)
 }
 
 /*
- * wolfSSL has no authorities here, so it trusts no certificate, and what it
- * thinks of dates is not asked: tls_certificate() judges the chain once the
- * client has proved that it has the key. One that cannot even be read is refused.
+ * wolfSSL has no authorities here, so it trusts no certificate, and is not asked
+ * what it thinks of dates: tls_certificate() judges the chain once the client has
+ * proved that it has the key. One that cannot even be read is refused.
  */
 static int
 take_chain(int ok, WOLFSSL_X509_STORE_CTX *store)
@@ -318,7 +318,9 @@ fail(struct tls *t, int code)
 	send_first_alert(t);
 	if (t->error != NULL)
 		return t->result;
-	if (error == FATAL_ERROR && wolfSSL_get_alert_history(t->ssl,
+	if (error == WOLFSSL_ERROR_NONE) /* its last check before it goes on */
+		t->error = "it has not proved that it has the key";
+	else if (error == FATAL_ERROR && wolfSSL_get_alert_history(t->ssl,
 	    &alerts) == WOLFSSL_SUCCESS && alerts.last_rx.code >= 0)
 		t->error = wolfSSL_alert_desc_string_long(alerts.last_rx.code);
 	else
@@ -330,8 +332,8 @@ fail(struct tls *t, int code)
 
 /*
  * A session has room for two chains of nine certificates of 2 KiB each, used or
- * not, and there is no call to be rid of them. Give whole pages in there back to
- * the kernel; should anybody look, there are zeros.
+ * not, and there is no call to be rid of them. Give whole pages in there back
+ * to the kernel; should anybody look, there are zeros.
  */
 static void
 drop_chains(WOLFSSL *ssl)

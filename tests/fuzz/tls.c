@@ -1,6 +1,6 @@
 /*
- * Bytes that a fresh connection gets from a peer: the first one says how many it
- * is fed at once. It fails with a reason and an alert, or waits for more.
+ * Bytes that a fresh connection gets from a peer: the first one says how many
+ * it is fed at once. It fails with a reason and an alert, or waits for more.
  */
 #include <stdint.h>
 #include <stdio.h>

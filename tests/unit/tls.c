@@ -483,7 +483,27 @@ a_client_may_dribble(void)
 	trusted(&w);
 }
 
-/* Dates are those of EGNS_CLOCK; a good signature is remembered, dates are not. */
+/* With a kind of key that TLS has no signatures for, which a check that goes by
+ * the kinds it knows would pass over. */
+static void
+a_key_that_cannot_sign_is_refused(void)
+{
+	struct want w = { .authority = { "root.pem" },
+		.shows = { "leaf-dsa.pem" }, .key = "device.key" };
+	struct pair p;
+
+	for (int i = 0; i < 2; i++) {
+		start(&p, &w);
+		shake_hands(&p);
+		CHECK(p.result == TLS_FAILED && !tls_established(p.server));
+		CHECK(tls_certificate(p.server) == NULL);
+		CHECK(strcmp(tls_error(p.server), "ok") != 0);
+		finish(&p);
+		w.method = wolfTLSv1_2_client_method;
+	}
+}
+
+/* Dates are those of EGNS_CLOCK, for a leaf that was here before, too. */
 static void
 the_clock_is_ours(void)
 {
@@ -799,6 +819,7 @@ main(void)
 	RUN(bad_chains_are_not);
 	RUN(what_is_told_of_a_certificate);
 	RUN(a_stolen_certificate_is_worth_nothing);
+	RUN(a_key_that_cannot_sign_is_refused);
 	RUN(the_clock_is_ours);
 	RUN(a_connection_outlives_its_server);
 	RUN(what_makes_no_server);
