@@ -237,10 +237,11 @@ struct names {
 static void
 add_name(struct names *n, const char *name, size_t len)
 {
-	char *text = n->text[n->n];
+	char *text;
 
 	if (n->n == NAMES_MAX || len == 0 || len >= NAME_SIZE)
 		return;
+	text = n->text[n->n];
 	snprintf(text, NAME_SIZE, "%.*s", (int)len, name);
 	for (size_t i = 0; i < n->n; i++)
 		if (strcasecmp(n->text[i], text) == 0)
