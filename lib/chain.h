@@ -24,8 +24,9 @@ bool authorities_have(const struct authorities *, const uint8_t sha256[32]);
 
 /*
  * Fill in all that follows `n` in a certificate whose chain is there: leaf
- * first, each signed by the next (the sender's duty in TLS 1.2), up to the first
- * that one of the authorities has signed. Several authorities may have one name.
+ * first, each signed by the next (the sender's duty in TLS 1.2), up to the
+ * first that one of the authorities has signed. Several of these may have one
+ * name.
  */
 void chain_judge(struct authorities *, struct tls_certificate *);
 

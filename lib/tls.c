@@ -130,9 +130,9 @@ drop_key(WOLFSSL_X509 *x)
 }
 
 /*
- * wolfSSL has no authorities here, so it trusts no certificate, and is not asked
- * what it thinks of dates: tls_certificate() judges the chain once the client has
- * proved that it has the key. One that cannot even be read is refused.
+ * wolfSSL has no authorities here, so it trusts no certificate, and what it
+ * thinks of dates is not asked for: tls_certificate() judges the chain once the
+ * client has proved that it has the key. One that cannot be read is refused.
  */
 static int
 take_chain(int ok, WOLFSSL_X509_STORE_CTX *store)

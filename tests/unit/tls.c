@@ -6,6 +6,7 @@
 #include <wolfssl/ssl.h>
 #include <wolfssl/wolfcrypt/chacha20_poly1305.h>
 
+#include "chain.h"
 #include "check.h"
 #include "clock.h"
 
@@ -545,6 +546,75 @@ the_clock_is_ours(void)
 		usleep(1000);
 }
 
+/* The certificate of the leaf, and its length. */
+static size_t
+leaf_of(const char *name, uint8_t der[1024])
+{
+	const struct tls_certificate *c;
+	struct pair p;
+	size_t n;
+
+	c = shown(&p, &(struct want){ .shows = { name } });
+	n = c->len[0];
+	memcpy(der, c->der[0], n);
+	finish(&p);
+	return n;
+}
+
+/* What has been found good is remembered by its hash: by all of that. */
+static void
+a_leaf_is_not_taken_for_another(void)
+{
+	uint8_t good[1024], bad[1024];
+	struct tls_certificate c = { .der = { good }, .n = 1 };
+	const char *root = file("root.pem");
+	struct authorities *a = authorities_new(&root, 1, NULL);
+	size_t len;
+
+	c.len[0] = leaf_of("leaf.pem", good);
+	len = leaf_of("leaf-other.pem", bad);
+	chain_judge(a, &c);
+	CHECK(c.trusted);
+	/* one of these has the same place in any table */
+	c.der[0] = bad;
+	c.len[0] = len + 2;
+	for (unsigned i = 0; i < 16384; i++) {
+		bad[len] = (uint8_t)(i >> 8);
+		bad[len + 1] = (uint8_t)i;
+		chain_judge(a, &c);
+		if (c.trusted)
+			break;
+	}
+	CHECK(!c.trusted);
+	authorities_free(a);
+}
+
+/* The one that signed it has expired since; another with its key has not. */
+static void
+a_known_leaf_finds_another_authority(void)
+{
+	const char *texts[] = { file("old.pem"), file("root.pem") };
+	struct authorities *a = authorities_new(texts, 2, NULL);
+	uint8_t der[1024], anchor[32];
+	struct tls_certificate c = { .der = { der }, .n = 1 };
+	int64_t now = clock_now(), mid_2000 = INT64_C(961804800);
+
+	c.len[0] = leaf_of("leaf.pem", der);
+	move_clock(mid_2000 - now / CLOCK_SECOND);
+	while (clock_now() / CLOCK_SECOND > mid_2000 + 86400)
+		usleep(1000);
+	chain_judge(a, &c);
+	CHECK(c.trusted && c.trusted_until < now);
+	memcpy(anchor, c.anchor, sizeof(anchor));
+	move_clock(0);
+	while (clock_now() < now)
+		usleep(1000);
+	chain_judge(a, &c);
+	CHECK(c.trusted && c.trusted_until > now);
+	CHECK(memcmp(anchor, c.anchor, sizeof(anchor)) != 0);
+	authorities_free(a);
+}
+
 /* Other authorities for other connections: this one keeps its own. */
 static void
 a_connection_outlives_its_server(void)
@@ -821,6 +891,8 @@ main(void)
 	RUN(a_stolen_certificate_is_worth_nothing);
 	RUN(a_key_that_cannot_sign_is_refused);
 	RUN(the_clock_is_ours);
+	RUN(a_leaf_is_not_taken_for_another);
+	RUN(a_known_leaf_finds_another_authority);
 	RUN(a_connection_outlives_its_server);
 	RUN(what_makes_no_server);
 	RUN(a_client_may_dribble);
