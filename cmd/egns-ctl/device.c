@@ -199,15 +199,19 @@ reason_status(int reason)
 	return EX_DATAERR;
 }
 
-/* "Not authorized" as the rest of a sentence. */
+/* "Topic Name invalid" as the rest of a sentence; "QoS" stays as it is. */
 static void
 lower(char *out, size_t size, const char *words)
 {
-	size_t len = strcspn(words, ".");
+	size_t len = strcspn(words, "."), word;
 
 	snprintf(out, size, "%.*s", (int)len, words);
-	if (out[0] >= 'A' && out[0] <= 'Z' && out[1] >= 'a')
-		out[0] = (char)(out[0] + 'a' - 'A');
+	for (; *out != '\0'; out += word + (out[word] == ' ')) {
+		word = strcspn(out, " ");
+		if (*out >= 'A' && *out <= 'Z' &&
+		    strspn(out + 1, "abcdefghijklmnopqrstuvwxyz") == word - 1)
+			*out += 'a' - 'A';
+	}
 }
 
 static const char *
@@ -238,7 +242,7 @@ device_refused(struct device *d, int reason, const mosquitto_property *props,
 		quote(q, own, strlen(own));
 	free(own);
 	if (reason != MQTT_RC_NOT_AUTHORIZED)
-		hint = advice(reason);
+		hint = q[0] == '\0' ? advice(reason) : NULL;
 	return device_fail(d, reason_status(reason), "%s: %s (0x%02x)%s%s%s%s",
 	    object, words, (unsigned)reason, q[0] != '\0' ? ": " : "", q,
 	    hint != NULL ? "; " : "", hint != NULL ? hint : "");
