@@ -534,6 +534,8 @@ by_token=("" --method CUSTOM-JWT --data token)
 	refuses 0x87 alg "${by_token[@]}"
 	echo x >token
 	refuses 0x87 token "${by_token[@]}"
+	token '{sub: "a\u0000b"}' >token
+	refuses 0x87 "" "${by_token[@]}"
 	token "{sub: \"$(printf '%0129d' 0)\"}" >token
 	refuses 0x87 128 "${by_token[@]}"
 	token "{sub: \"a\", x: \"$(printf '%09000d' 0)\"}" >token

@@ -385,7 +385,7 @@ reply(struct auth *a, struct auth_answer *answer,
 {
 	struct principal *p = &answer->principal;
 
-	if (answer->why.code == FAULT_NONE) {
+	if (p->name != NULL && answer->why.code == FAULT_NONE) {
 		p->grants = make_grants(a, p->name, p->attributes);
 		check_grants(a, p, &answer->why);
 	}
@@ -535,12 +535,13 @@ by_certificate(struct auth *a, const struct auth_request *q,
 /* ---- by somebody else's word: a token, the webhook ---- */
 
 static int
-check_name(const char *name, struct fault *f)
+check_name(const char *name, size_t len, struct fault *f)
 {
-	size_t len = strlen(name), n, i, characters = 0;
+	size_t n, i, characters = 0;
 
 	for (i = 0; i < len; i += n, characters++)
-		if ((n = utf8_char(name + i, len - i)) == 0)
+		if (name[i] == '\0' ||
+		    (n = utf8_char(name + i, len - i)) == 0)
 			break;
 	if (len > 0 && i == len && characters <= NAME_CHARACTERS)
 		return 0;
@@ -560,23 +561,21 @@ check_named(struct auth *a, struct principal *p, const char *again,
 {
 	char q[QUOTE_MAX], was[QUOTE_MAX];
 	struct identity id = { 0 };
-	char *name;
+	struct fault why;
 	int rc;
 
-	if (check_name(p->name, f) == -1)
-		return -1;
-	if (find_client(a, p->name, strlen(p->name), &id, f) == 0) {
+	if (find_client(a, p->name, strlen(p->name), &id, &why) == 0) {
 		rc = check_enabled(&id, f);
-		name = p->name;
+		free(p->name);
 		p->name = id.name;
-		id.name = name;
+		id.name = NULL;
 		identity_free(&id);
 		if (rc == -1)
 			return -1;
-	} else if (f->code != FAULT_NOT_FOUND) {
+	} else if (why.code != FAULT_NOT_FOUND) {
+		*f = why;
 		return -1;
 	}
-	f->code = FAULT_NONE;
 	if (again == NULL || strcmp(again, p->name) == 0)
 		return 0;
 	return fault_set(f, FAULT_UNAUTHORIZED,
@@ -592,20 +591,20 @@ take_text(const struct buf *b)
 }
 
 static int
-by_token(struct auth *a, const struct auth_request *q,
-    struct auth_answer *answer)
+by_token(struct auth *a, const struct auth_request *q, struct principal *p,
+    struct fault *f)
 {
-	const char *again = q->again != NULL ? q->again->name : NULL;
-	struct principal *p = &answer->principal;
 	struct jwt_claims claims = { 0 };
 	int rc;
 
 	if (q->data.len == 0 || q->data.len > JWT_MAX)
-		return fault_set(&answer->why, FAULT_UNAUTHORIZED,
+		return fault_set(f, FAULT_UNAUTHORIZED,
 		    "a token of 1 to %d bytes is wanted, there are %zu",
 		    JWT_MAX, q->data.len);
-	rc = jwt_check(a->rules.issuer, q->data.p, q->data.len, &claims,
-	    &answer->why);
+	rc = jwt_check(a->rules.issuer, q->data.p, q->data.len, &claims, f);
+	if (rc == 0)
+		rc = check_name(buf_data(&claims.subject), claims.subject.len,
+		    f);
 	if (rc == 0) {
 		p->name = take_text(&claims.subject);
 		p->attributes = take_text(&claims.attributes);
@@ -613,8 +612,8 @@ by_token(struct auth *a, const struct auth_request *q,
 		p->user_name = true;
 		p->expires = claims.expires;
 		rc = p->name == NULL || p->attributes == NULL ?
-		    no_memory(&answer->why) :
-		    check_named(a, p, again, &answer->why);
+		    no_memory(f) : check_named(a, p,
+		    q->again != NULL ? q->again->name : NULL, f);
 	}
 	jwt_claims_free(&claims);
 	return rc;
@@ -641,7 +640,9 @@ on_webhook(struct webhook_answer *got, void *arg)
 		p->how = AUTH_WEBHOOK;
 		p->user_name = true;
 		p->expires = got->expires;
-		check_named(pending->auth, p, pending->again, &answer.why);
+		if (check_name(p->name, strlen(p->name), &answer.why) == 0)
+			check_named(pending->auth, p, pending->again,
+			    &answer.why);
 	}
 	reply(pending->auth, &answer, pending->done, pending->arg);
 	pending_free(pending);
@@ -713,7 +714,7 @@ try_ways(struct auth *a, const struct auth_request *q,
 	if (q->method.p != NULL) {
 		if (is(q->method, METHOD_JWT) && a->rules.issuer != NULL &&
 		    same_way(q, AUTH_TOKEN))
-			by_token(a, q, answer);
+			by_token(a, q, &answer->principal, f);
 		else if (a->rules.webhook != NULL && same_way(q, AUTH_WEBHOOK))
 			return WAY_WEBHOOK;
 		else
