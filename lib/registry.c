@@ -177,7 +177,9 @@ index_open(struct registry *r)
 	if (!index_sound(r) || (r->index = tcbdbnew()) == NULL)
 		return false;
 	index_path(r, INDEX_NAME, path);
-	if (tcbdbopen(r->index, path, BDBOREADER | BDBONOLCK) && index_mark(r))
+	/* some MB at most: a reader that rests keeps it */
+	if (tcbdbsetcache(r->index, 64, 64) &&
+	    tcbdbopen(r->index, path, BDBOREADER | BDBONOLCK) && index_mark(r))
 		return true;
 	index_close(r);
 	return false;
@@ -491,6 +493,30 @@ registry_open(const struct spool *spool, bool write, struct fault *f)
 		return NULL;
 	}
 	return r;
+}
+
+void
+registry_rest(struct registry *r)
+{
+	file_lock(r->dir, LOCK_UN);
+}
+
+/* The log grows before the index changes in place, and never shrinks below what
+ * an index knows: as long as it is as long, the index is the one that is open. */
+int
+registry_resume(struct registry *r, struct fault *f)
+{
+	struct stat st;
+
+	if (file_lock(r->dir, LOCK_SH) == -1)
+		return fault_errno(f, FAULT_INTERNAL, DIR_NAME);
+	if (r->index != NULL && fstat(r->log, &st) == 0 &&
+	    (uint64_t)st.st_size == r->mark.offset)
+		return 0;
+	jv_free(r->namespace);
+	r->namespace = jv_invalid();
+	index_close(r);
+	return open_reader(r, f);
 }
 
 static void

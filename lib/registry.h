@@ -39,6 +39,15 @@ struct registry *registry_open(const struct spool *, bool write,
     struct fault *);
 void registry_close(struct registry *);
 
+/*
+ * For who looks again and again: between looks a registry that was opened for
+ * them may rest, and keeps nobody waiting. When it resumes it is as current as
+ * one that is opened then, at a fraction of the price. 0, or -1 and a fault: it
+ * has to be closed.
+ */
+void registry_rest(struct registry *);
+int registry_resume(struct registry *, struct fault *);
+
 /* A resource, or invalid (without message) when there is none. */
 jv registry_get(struct registry *, const char *path);
 bool registry_has(struct registry *, const char *path);

@@ -37,6 +37,7 @@ struct auth {
 	struct rules rules;
 	struct webhook **retired; /* replaced, but still asked something */
 	size_t nretired;
+	struct registry *registry; /* at rest between looks; NULL: not open */
 };
 
 struct auth_pending {
@@ -259,6 +260,7 @@ auth_free(struct auth *a)
 	free(a->retired);
 	webhook_free(a->rules.webhook);
 	rules_free(&a->rules);
+	registry_close(a->registry);
 	free(a);
 }
 
@@ -426,18 +428,31 @@ check_peer(const struct rules *r, const struct sockaddr *peer, struct fault *f)
 
 /* ---- by a certificate ---- */
 
+/* The registry for a look; registry_rest() follows. NULL and a fault. */
+static struct registry *
+look(struct auth *a, struct fault *f)
+{
+	if (a->registry == NULL)
+		a->registry = registry_open(a->spool, false, f);
+	else if (registry_resume(a->registry, f) == -1) {
+		registry_close(a->registry);
+		a->registry = NULL;
+	}
+	return a->registry;
+}
+
 /* The registry's client of a name. It is looked up each time, so memory grows
  * with connections, not with clients. */
 static int
 find_client(struct auth *a, const char *name, size_t len, struct identity *id,
     struct fault *f)
 {
-	struct registry *r = registry_open(a->spool, false, f);
+	struct registry *r = look(a, f);
 	int rc = -1;
 
 	if (r != NULL) {
 		rc = identity_find(r, name, len, id, f);
-		registry_close(r);
+		registry_rest(r);
 	}
 	if (rc == -1 && f->code != FAULT_NOT_FOUND)
 		f->code = FAULT_UNAVAILABLE;
@@ -863,13 +878,13 @@ bool
 auth_may_publish(struct auth *a, const char *name, const char *topic,
     size_t len)
 {
-	struct registry *r = registry_open(a->spool, false, NULL);
+	struct registry *r = look(a, NULL);
 	struct grants *g = NULL;
 	bool ok;
 
 	if (r != NULL) {
 		g = auth_grants(a, r, name);
-		registry_close(r);
+		registry_rest(r);
 	}
 	ok = g != NULL && grants_publish(g, topic, len);
 	grants_free(g);
