@@ -154,7 +154,10 @@ client.on('message', (topic, payload, p) => {
 	look();
 });
 
+// A broker may close the connection while we still take leave.
 client.on('error', error => {
+	if (done)
+		process.exit(0);
 	say('error', { words: error.message });
 	process.exit(1);
 });
