@@ -99,6 +99,9 @@ int broker_reload(struct broker *, struct fault *);
 
 /* listen.c */
 int listen_open(struct broker *, struct fault *);
+/* Listen where the new settings say; connections stay. 0, or -1 and a fault:
+ * all is as it was. */
+int listen_change(struct broker *, const struct settings *new, struct fault *);
 void listen_close(struct broker *);
 
 #endif

@@ -62,36 +62,52 @@ name_address(struct listener *l)
 	    "[%.45s]:%.5s" : "%.45s:%.5s", host, port);
 }
 
+/* A socket that listens, or -1 and a fault; errno is 0 for a name that is none. */
+static int
+open_socket(const char *address, struct fault *f)
+{
+	struct addrinfo *list;
+	int fd, yes = 1;
+
+	errno = 0;
+	if (resolve(address, &list, f) == -1)
+		return -1;
+	fd = socket(list->ai_family, list->ai_socktype | SOCK_NONBLOCK |
+	    SOCK_CLOEXEC, list->ai_protocol);
+	if (fd != -1)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+	if (fd == -1 || bind(fd, list->ai_addr, list->ai_addrlen) == -1 ||
+	    listen(fd, BACKLOG) == -1) {
+		fault_errno(f, FAULT_UNAVAILABLE, "listen on '%s'", address);
+		if (fd != -1)
+			close(fd);
+		fd = -1;
+	}
+	freeaddrinfo(list);
+	return fd;
+}
+
+static void
+start(struct broker *b, struct listener *l, int fd)
+{
+	l->broker = b;
+	l->fd = fd;
+	name_address(l);
+	ev_io_init(&l->watcher, on_accept, fd, EV_READ);
+	l->watcher.data = l;
+	ev_io_start(b->loop, &l->watcher);
+}
+
 static int
 open_one(struct broker *b, struct listener *l, const char *address,
     bool websocket, struct fault *f)
 {
-	struct addrinfo *list;
-	int yes = 1;
+	int fd = open_socket(address, f);
 
-	l->fd = -1;
-	if (resolve(address, &list, f) == -1)
+	if (fd == -1)
 		return -1;
-	l->fd = socket(list->ai_family, list->ai_socktype | SOCK_NONBLOCK |
-	    SOCK_CLOEXEC, list->ai_protocol);
-	if (l->fd != -1)
-		setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-	if (l->fd == -1 || bind(l->fd, list->ai_addr, list->ai_addrlen) == -1 ||
-	    listen(l->fd, BACKLOG) == -1) {
-		fault_errno(f, FAULT_UNAVAILABLE, "listen on '%s'", address);
-		freeaddrinfo(list);
-		if (l->fd != -1)
-			close(l->fd);
-		l->fd = -1;
-		return -1;
-	}
-	freeaddrinfo(list);
-	l->broker = b;
 	l->websocket = websocket;
-	name_address(l);
-	ev_io_init(&l->watcher, on_accept, l->fd, EV_READ);
-	l->watcher.data = l;
-	ev_io_start(b->loop, &l->watcher);
+	start(b, l, fd);
 	return 0;
 }
 
@@ -122,4 +138,42 @@ listen_close(struct broker *b)
 {
 	close_one(b, &b->mqtts);
 	close_one(b, &b->wss);
+}
+
+/*
+ * The new address may be the old one in other words ("0.0.0.0" for one host,
+ * with the same port), so the old one has to go first when it is in the way.
+ */
+static int
+change_one(struct broker *b, struct listener *l, const char *was,
+    const char *address, struct fault *f)
+{
+	int fd, old;
+
+	if (l->broker == NULL || strcmp(was, address) == 0)
+		return 0;
+	fd = open_socket(address, f);
+	if (fd == -1 && errno != EADDRINUSE)
+		return -1;
+	close_one(b, l);
+	if (fd == -1 && (fd = open_socket(address, f)) == -1) {
+		if ((old = open_socket(l->address, NULL)) != -1)
+			start(b, l, old);
+		return -1;
+	}
+	start(b, l, fd);
+	return 0;
+}
+
+int
+listen_change(struct broker *b, const struct settings *new, struct fault *f)
+{
+	const struct settings *old = &b->settings;
+
+	if (change_one(b, &b->mqtts, old->mqtts, new->mqtts, f) == -1)
+		return -1;
+	if (change_one(b, &b->wss, old->wss, new->wss, f) == 0)
+		return 0;
+	change_one(b, &b->mqtts, new->mqtts, old->mqtts, NULL);
+	return -1;
 }

@@ -43,8 +43,9 @@ read_namespace(struct settings *s, jv n, struct fault *f)
 	const char *route = jq_str(n, SPACES "routeTopicResourceId");
 
 	if (state == NULL || strcmp(state, "Enabled") != 0)
-		return fault_set(f, FAULT_CONFLICT, "the broker is not "
-		    "enabled: egns-ctl namespace update --set "
+		return fault_set(f, FAULT_NOT_FOUND, "the namespace has no "
+		    "broker: topicSpacesConfiguration.state is not Enabled; "
+		    "egns-ctl namespace update --set "
 		    "topicSpacesConfiguration.state=Enabled");
 	s->name = copy(n, "name", "");
 	s->azure = profile != NULL && strcasecmp(profile, "Azure") == 0;
@@ -101,8 +102,8 @@ read_tls(struct broker *b, struct settings *s, struct registry *r,
 	    PEM_MAX, &len);
 
 	if (pem == NULL || key == NULL)
-		fault_errno(f, FAULT_INTERNAL, "namespace/tls/server.pem, "
-		    "server.key");
+		fault_errno(f, FAULT_NOT_FOUND, "namespace/tls/server.pem and "
+		    "server.key; egns-ctl cert renew-server makes them");
 	else {
 		registry_each(r, "caCertificates/", add_authority, &a);
 		s->tls = tls_server_new(pem, key,
@@ -201,7 +202,8 @@ recheck(struct broker *b, struct registry *r)
 
 	for (c = b->clients; c != NULL; c = next) {
 		next = c->next;
-		if (c->state == CLIENT_CONNECTED)
+		if (c->state == CLIENT_CONNECTED ||
+		    c->state == CLIENT_ACCEPTING)
 			recheck_client(b, r, c);
 	}
 	for (s = b->sessions; s != NULL; s = following) {
@@ -221,7 +223,8 @@ broker_reload(struct broker *b, struct fault *f)
 		return -1;
 	rc = read_all(b, r, &new, f);
 	if (rc == 0 && ((rc = auth_reload(b->auth, r, f)) == -1 ||
-	    (rc = control_reload(b->control, r, f)) == -1))
+	    (rc = control_reload(b->control, r, f)) == -1 ||
+	    (rc = listen_change(b, &new, f)) == -1))
 		settings_free(&new);
 	if (rc == 0) {
 		old = b->settings;
