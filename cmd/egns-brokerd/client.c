@@ -418,7 +418,9 @@ take_plain(struct client *c, struct buf *fresh)
 		buf_add(&c->in, buf_data(fresh), fresh->len);
 		fresh = &c->in;
 	}
+	c->taking = true;
 	taken = take_packets(c, buf_data(fresh), fresh->len);
+	c->taking = false;
 	if (c->state == CLIENT_GONE)
 		return;
 	if (fresh == &c->in)
@@ -557,7 +559,8 @@ on_read(struct ev_loop *loop, ev_io *w, int events)
 void
 client_resume(struct client *c)
 {
-	if (!client_alive(c))
+	/* what is answered at once is still in `in`, and its taker goes on */
+	if (!client_alive(c) || c->taking)
 		return;
 	client_ref(c);
 	if (c->in.len > 0)

@@ -76,6 +76,7 @@ struct client {
 	struct buf out;  /* packets to be sent */
 	struct buf wire; /* encrypted, to be sent first */
 	enum client_state state;
+	bool taking; /* packets of `in`, or of what has just come */
 	bool flushing, blocked, reading;
 	bool asked_again;  /* a re-authentication is under way */
 	enum mqtt_version version;
