@@ -45,7 +45,7 @@ pull = $(ground) json line client
 brokerd = $(ground) log base64 crc32c json jq changes registry role topic \
 	template tree group grants access segment deadletter maildir commit daemon \
 	metrics control mqtt mqtt_properties mqtt_write record tls chain ws identity \
-	jwt fetch credential uuid cert iprange
+	jwt fetch credential uuid cert iprange expiry
 
 PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd
 LIBS_egns-ctl = -ljq -ltokyocabinet -lwolfssl -lmosquitto -lev -lm

@@ -7,6 +7,7 @@
 #include "broker.h"
 #include "client.h"
 #include "control.h"
+#include "expiry.h"
 #include "jq.h"
 #include "log.h"
 #include "registry.h"
@@ -147,6 +148,13 @@ read_all(struct broker *b, struct registry *r, struct settings *s,
 	return rc;
 }
 
+static void
+expires(const char *where, const char *words, void *arg)
+{
+	(void)arg;
+	log_warn("%s: %s", where, words);
+}
+
 int
 settings_read(struct broker *b, struct fault *f)
 {
@@ -158,6 +166,7 @@ settings_read(struct broker *b, struct fault *f)
 	rc = read_all(b, r, &b->settings, f);
 	if (rc == 0)
 		rc = auth_reload(b->auth, r, f);
+	expiry_each(b->spool, r, expires, NULL);
 	registry_close(r);
 	return rc;
 }
@@ -232,6 +241,7 @@ broker_reload(struct broker *b, struct fault *f)
 		settings_free(&old);
 		retain_limit(b->retain, b->settings.units);
 		recheck(b, r);
+		expiry_each(b->spool, r, expires, NULL);
 	}
 	registry_close(r);
 	if (rc == -1)
