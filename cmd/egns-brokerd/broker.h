@@ -24,6 +24,7 @@
  */
 struct client;
 struct control;
+struct refusals;
 struct store;
 struct window;
 
@@ -60,6 +61,7 @@ struct broker {
 	struct store *store;
 	struct window *window;
 	struct control *control;
+	struct refusals *refusals;
 	struct stats stats;
 
 	struct listener mqtts, wss; /* listen.c */

@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "log.h"
 #include "quote.h"
+#include "refusal.h"
 #include "session.h"
 #include "store.h"
 #include "window.h"
@@ -256,6 +257,19 @@ name_of(const struct client *c, char q[QUOTE_MAX])
 	    quote(q, c->who.name, strlen(c->who.name));
 }
 
+/* One who has not shown who it is goes by its address. */
+bool
+client_may_say(const struct client *c, const char *operation)
+{
+	const char *colon = strrchr(c->peer, ':');
+
+	if (c->who.name != NULL)
+		return refusal_may_say(c->broker, c->who.name,
+		    strlen(c->who.name), operation);
+	return refusal_may_say(c->broker, c->peer, colon == NULL ?
+	    strlen(c->peer) : (size_t)(colon - c->peer), operation);
+}
+
 /* A goodbye as the layers below have it; behind what was sent before. */
 static void
 goodbye(struct client *c)
@@ -328,7 +342,8 @@ client_end(struct client *c, enum client_end why, enum mqtt_reason reason,
 		client_lost(c, why, words);
 		return;
 	}
-	if (why != END_SERVER && why != END_TAKEN_OVER)
+	if (why != END_SERVER && why != END_TAKEN_OVER &&
+	    client_may_say(c, "disconnected"))
 		log_warn("client '%s': disconnected: %s", name_of(c, q), words);
 	if (c->version == MQTT_5)
 		mqtt_write_disconnect(&c->out, reason, words);
@@ -346,7 +361,7 @@ client_lost(struct client *c, enum client_end why, const char *words)
 		count_end(c, why);
 		if (why == END_INITIATED || why == END_LOST)
 			log_info("client '%s': %s", name_of(c, q), words);
-		else
+		else if (client_may_say(c, "dropped"))
 			log_warn("client '%s': dropped: %s", name_of(c, q),
 			    words);
 	}
@@ -668,19 +683,21 @@ describe_peer(struct client *c)
 {
 	char host[INET6_ADDRSTRLEN] = "?";
 	uint16_t port = 0;
+	bool six = c->address.ss_family == AF_INET6;
 
 	if (c->address.ss_family == AF_INET) {
 		const struct sockaddr_in *in = (const void *)&c->address;
 
 		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
 		port = ntohs(in->sin_port);
-	} else if (c->address.ss_family == AF_INET6) {
+	} else if (six) {
 		const struct sockaddr_in6 *in = (const void *)&c->address;
 
 		inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host));
 		port = ntohs(in->sin6_port);
 	}
-	snprintf(c->peer, sizeof(c->peer), "%s:%u", host, port);
+	snprintf(c->peer, sizeof(c->peer), six ? "[%s]:%u" : "%s:%u", host,
+	    port);
 }
 
 static struct client *
@@ -733,11 +750,15 @@ client_accept(struct broker *b, struct listener *l)
 		    SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd == -1)
 			return;
-		if (b->nclients >= b->clients_max ||
-		    client_new(b, fd, &address, l->websocket) == NULL) {
-			log_warn("too many connections: %u", b->nclients);
-			close(fd);
-		}
+		if (b->nclients < b->clients_max &&
+		    client_new(b, fd, &address, l->websocket) != NULL)
+			continue;
+		close(fd);
+		if (refusal_may_say(b, l->address, strlen(l->address),
+		    "a connection refused"))
+			log_warn("a connection refused: there are %u, and %u "
+			    "are what memory and the limit on open files allow",
+			    b->nclients, b->clients_max);
 	}
 }
 

@@ -137,6 +137,9 @@ void clients_unblock(struct broker *);
 void client_end(struct client *, enum client_end, enum mqtt_reason,
     const char *words);
 
+/* Does the log have room for one more line about it? See refusal.h. */
+bool client_may_say(const struct client *, const char *operation);
+
 /* The peer has gone, or is to go without a word. */
 void client_lost(struct client *, enum client_end, const char *words);
 

@@ -12,6 +12,7 @@
 #include "daemon.h"
 #include "log.h"
 #include "num.h"
+#include "refusal.h"
 #include "store.h"
 #include "window.h"
 
@@ -60,6 +61,7 @@ on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 		write_metrics(b);
 	b->swept = now;
 	clients_sweep(b);
+	refusals_sweep(b);
 	if (!b->stopping)
 		sessions_sweep(b, b->now);
 	retain_sweep(b->retain, b->now, expired, b);
@@ -154,7 +156,7 @@ broker_open(struct broker *b, struct fault *f)
 	    settings_read(b, f) == -1)
 		return -1;
 	retain_limit(b->retain, b->settings.units);
-	if (window_open(b, f) == -1 || store_open(b, f) == -1 ||
+	if (refusals_open(b, f) == -1 || window_open(b, f) == -1 || store_open(b, f) == -1 ||
 	    clients_open(b, f) == -1 || listen_open(b, f) == -1)
 		return -1;
 	return open_control(b, f);
@@ -185,6 +187,7 @@ broker_close(struct broker *b)
 	sessions_close(b);
 	store_close(b);
 	retain_free(b->retain);
+	refusals_close(b);
 	subs_free(b->subs);
 	auth_free(b->auth);
 	settings_free(&b->settings);

@@ -26,6 +26,7 @@ struct connecting {
 	uint32_t expiry;
 	char *id;
 	size_t id_len;
+	char user[QUOTE_MAX]; /* User Name, for the log */
 	struct will will;
 	bool will_retain;
 };
@@ -62,6 +63,28 @@ static const struct {
 	{ "ServiceError", STATS_SERVICE },
 };
 
+/* Who it is, or says it is: what the name is worth is in the words. */
+static void
+log_connect(const struct client *c, const struct connecting *x,
+    const char *words)
+{
+	char q[QUOTE_MAX], id[QUOTE_MAX];
+	const char *name = c->who.name != NULL ?
+	    quote(q, c->who.name, strlen(c->who.name)) :
+	    x == NULL ? "" : x->user;
+
+	if (x != NULL)
+		quote(id, x->id, x->id_len);
+	else
+		id[0] = '\0';
+	if (name[0] == '\0')
+		log_warn("%s: connect, session '%s', refused: %s", c->peer, id,
+		    words);
+	else
+		log_warn("client '%s': connect from %s, session '%s', "
+		    "refused: %s", name, c->peer, id, words);
+}
+
 /* A CONNACK that says no, and the end. */
 static void
 refuse_connect(struct client *c, enum mqtt_reason reason, const char *error,
@@ -71,15 +94,14 @@ refuse_connect(struct client *c, enum mqtt_reason reason, const char *error,
 		.session_expiry = UINT32_MAX, .server_keep_alive = -1,
 		.words = words };
 	struct stats *st = &c->broker->stats;
-	char id[QUOTE_MAX];
 	const struct connecting *x = c->connecting;
 
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 		if (strcmp(errors[i].name, error) == 0)
 			st->requests[STATS_CONNECT][client_protocol(c)]
 			    [errors[i].error]++;
-	log_warn("%s: session '%s': connect refused: %s", c->peer,
-	    x == NULL ? "" : quote(id, x->id, x->id_len), words);
+	if (client_may_say(c, "connect refused"))
+		log_connect(c, x, words);
 	mqtt_write_connack(&c->out, c->version, &ack);
 	client_finish(c);
 }
@@ -160,6 +182,7 @@ take_settings(struct client *c, struct connecting *x,
 	uint32_t asked = p->version == MQTT_5 ? p->props.session_expiry :
 	    p->clean ? 0 : UINT32_MAX;
 
+	quote(x->user, p->user.p, p->user.len);
 	x->clean = p->clean;
 	x->expiry = asked < set->expiry_max ? asked : set->expiry_max;
 	x->lowered = p->version == MQTT_5 && asked > x->expiry;
@@ -265,6 +288,7 @@ say_connack(struct client *c)
 		.auth_method = c->method,
 	};
 	struct stats *st = &c->broker->stats;
+	char name[QUOTE_MAX], id[QUOTE_MAX];
 
 	if (x->assigned)
 		ack.assigned_id = (struct mqtt_str){ x->id, x->id_len };
@@ -272,6 +296,11 @@ say_connack(struct client *c)
 	connecting_free(c);
 	c->state = CLIENT_CONNECTED;
 	c->since = c->heard = clock_mono();
+	log_info("client '%s': connected from %s, session '%s', %s, %s",
+	    quote(name, c->who.name, strlen(c->who.name)), c->peer,
+	    quote(id, c->session->id, strlen(c->session->id)),
+	    c->version == MQTT_5 ? "MQTT 5" : "MQTT 3.1.1",
+	    tls_cipher(c->tls));
 	st->requests[STATS_CONNECT][client_protocol(c)][STATS_SUCCESS]++;
 	st->connections[client_protocol(c)]++;
 	tls_forget(c->tls);
@@ -340,14 +369,20 @@ will_allowed(struct client *c)
 {
 	const struct message *m = c->connecting->will.message;
 	struct access_reason why = { 0 };
+	struct buf words = { 0 };
+	char topic[QUOTE_MAX];
 
 	if (m == NULL || grants_publish(c->who.grants, m->body, m->topic_len))
 		return true;
 	auth_explain(c->broker->auth, &c->who, ACCESS_PUBLISH, m->body,
 	    m->topic_len, &why);
-	buf_add(&why.words, "", 1);
+	buf_printf(&words, "will to '%s': ", quote(topic, m->body,
+	    m->topic_len));
+	buf_add(&words, buf_data(&why.words), why.words.len);
+	buf_add(&words, "", 1);
 	refuse_connect(c, MQTT_NOT_AUTHORIZED, "AuthorizationError",
-	    why.words.bad ? "will not authorized" : buf_data(&why.words));
+	    words.bad ? "will not authorized" : buf_data(&words));
+	buf_free(&words);
 	access_reason_free(&why);
 	return false;
 }
@@ -494,6 +529,8 @@ refused_filter(struct client *c, const struct mqtt_filter *f,
 {
 	char name[QUOTE_MAX], filter[QUOTE_MAX];
 
+	if (!client_may_say(c, "subscribe refused"))
+		return;
 	log_warn("client '%s': subscribe to '%s' refused: %s",
 	    quote(name, c->who.name, strlen(c->who.name)),
 	    quote(filter, f->filter.p, f->filter.len), words);
@@ -694,6 +731,7 @@ static void
 too_many(struct client *c, const struct mqtt_subscribe *p, bool unsubscribe)
 {
 	unsigned char *codes = malloc(p->count);
+	char name[QUOTE_MAX];
 
 	if (codes != NULL) {
 		memset(codes, MQTT_QUOTA, p->count);
@@ -703,8 +741,12 @@ too_many(struct client *c, const struct mqtt_subscribe *p, bool unsubscribe)
 		client_want_flush(c);
 	}
 	free(codes);
+	for (size_t i = 0; i < p->count; i++)
+		count_filter(c, unsubscribe, MQTT_QUOTA);
+	if (!client_may_say(c, "subscribe refused"))
+		return;
 	log_warn("client '%s': %s of %u filters refused: at most %d",
-	    c->who.name, unsubscribe ? "unsubscribe" : "subscribe", p->count,
+	    quote(name, c->who.name, strlen(c->who.name)), unsubscribe ? "unsubscribe" : "subscribe", p->count,
 	    FILTERS_MAX);
 }
 

@@ -109,9 +109,10 @@ refuse(struct client *c, const struct mqtt_publish *p, enum mqtt_reason reason,
 	struct stats *st = &c->broker->stats;
 	char name[QUOTE_MAX], topic[QUOTE_MAX];
 
-	log_warn("client '%s': publish to '%s' refused: %s",
-	    quote(name, c->who.name, strlen(c->who.name)),
-	    quote(topic, p->topic.p, p->topic.len), words);
+	if (client_may_say(c, "publish refused"))
+		log_warn("client '%s': publish to '%s' refused: %s",
+		    quote(name, c->who.name, strlen(c->who.name)),
+		    quote(topic, p->topic.p, p->topic.len), words);
 	st->published[client_protocol(c)][p->qos & 1][classes[class].error]++;
 	st->requests[STATS_PUBLISH][client_protocol(c)][classes[class].error]++;
 	if (p->qos == 1 && c->version == MQTT_5)

@@ -50,6 +50,7 @@ struct window {
 	struct store_commit store;
 	int64_t lazy_since; /* clock_mono() of the oldest line that waits */
 	int64_t retry_at;   /* clock_mono() */
+	bool no_room;       /* of the disk, and it was logged */
 	_Atomic uint64_t route_waits; /* bytes in route/ */
 	int64_t counted;      /* clock_mono() */
 };
@@ -208,6 +209,18 @@ carry(struct gather *from, struct gather *to)
 	}
 }
 
+/* Once when it begins, and once when it is over. */
+static void
+tell_room(struct window *w, int error)
+{
+	if (error != 0 && !w->no_room)
+		log_warn("no room on disk: %s: what clients publish is refused",
+		    strerror(error));
+	else if (error == 0 && w->no_room)
+		log_warn("there is room on disk again");
+	w->no_room = error != 0;
+}
+
 static void
 done(void *arg, int error)
 {
@@ -220,8 +233,8 @@ done(void *arg, int error)
 		    "acknowledged may be lost", strerror(error));
 	store_committed(b, &w->store, error);
 	w->under_way = NULL;
+	tell_room(w, error);
 	if (error != 0) {
-		log_warn("no room on disk: what clients publish is refused");
 		w->retry_at = clock_mono() + RETRY;
 		if (!b->stopping)
 			carry(g, w->open);
