@@ -1,9 +1,25 @@
-# Clients that tests of the broker use, against a broker that others wrote: what
-# fails here is not the broker's fault.
+# Clients that others wrote, against our broker; and, so that what fails here is
+# known to be the broker's fault, against a broker that others wrote.
 
 load lib
+load broker
 load mosquitto
 load clients
+
+with_mosquitto() {
+	certificates server press
+	start_mosquitto "$@"
+}
+
+with_egns() {
+	bare_ns --topic-spaces-configuration '{state:Enabled,
+		maximumClientSessionsPerAuthenticationName:100}'
+	topic_space all "${1:-#}"
+	allow all "\$all"
+	device press
+	start_broker
+	mqtts=$(mport mqtts) wss=$(mport wss)
+}
 
 # Each client over each transport in each version.
 each() {
@@ -31,9 +47,13 @@ messages() {
 			uniq -c | tr -s ' \n' ' ')" = ' 1 connack 2 puback 1 suback ' ]
 }
 
-@test "mqttjs.js and paho_client.py send and receive, raw and over WebSocket" {
-	certificates server press
-	start_mosquitto
+@test "MQTT.js and paho send and receive, raw and over WebSocket" {
+	with_egns
+	each messages
+}
+
+@test "the same with mosquitto: MQTT.js and paho send and receive, raw and over WebSocket" {
+	with_mosquitto
 	each messages
 }
 
@@ -52,9 +72,13 @@ properties() {
 		"user-properties": [["a", "1"], ["b", "2"]]}' out
 }
 
-@test "mqttjs.js and paho_client.py send and show properties of MQTT 5" {
-	certificates server press
-	start_mosquitto
+@test "MQTT.js and paho send and show properties of MQTT 5" {
+	with_egns
+	each properties
+}
+
+@test "the same with mosquitto: MQTT.js and paho send and show properties of MQTT 5" {
+	with_mosquitto
 	each properties
 }
 
@@ -70,9 +94,13 @@ sessions() {
 		--id "$client-$scheme-$version"
 }
 
-@test "mqttjs.js and paho_client.py come back to a session" {
-	certificates server press
-	start_mosquitto
+@test "MQTT.js and paho come back to a session" {
+	with_egns
+	each sessions
+}
+
+@test "the same with mosquitto: MQTT.js and paho come back to a session" {
+	with_mosquitto
 	each sessions
 }
 
@@ -82,9 +110,13 @@ refusals() {
 	jq -es 'map(select(.event == "puback"))[0].code == 135' out
 }
 
-@test "mqttjs.js and paho_client.py show what is refused, and fail" {
-	certificates server press
+@test "MQTT.js and paho show what is refused, and fail" {
+	with_egns 'ok/#'
+	each refusals
+}
+
+@test "the same with mosquitto: MQTT.js and paho show what is refused" {
 	printf '%s\n' 'user press' 'topic readwrite ok/#' >acl
-	start_mosquitto "acl_file $PWD/acl"
+	with_mosquitto "acl_file $PWD/acl"
 	each refusals
 }
