@@ -78,11 +78,11 @@ mqtt_header(struct mqtt_header *h, const void *data, size_t n)
 	unsigned shift;
 	size_t i;
 
+	*h = (struct mqtt_header){ 0 };
 	if (n == 0)
 		return 0;
 	h->type = p[0] >> 4;
 	h->flags = p[0] & 0x0f;
-	h->remaining = 0;
 	for (i = 1, shift = 0; shift < 28; i++, shift += 7) {
 		if (i == n)
 			return 0;

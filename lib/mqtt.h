@@ -145,8 +145,9 @@ bool mqtt_next_user(const struct mqtt_properties *, struct mqtt_user *);
 
 /*
  * A packet's fixed header: 1 and the bytes it has and the remaining length, 0
- * when more bytes are needed, -1 when the length is malformed (more than four
- * bytes). Check type, flags and length against limits before waiting for more.
+ * when more bytes are needed (what there is of the length is a lower bound), -1
+ * when the length is malformed (more than four bytes). Check type, flags and
+ * length against limits before waiting for more.
  */
 struct mqtt_header {
 	uint8_t type, flags;

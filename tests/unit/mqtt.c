@@ -208,7 +208,10 @@ fixed_headers(void)
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		data = bytes(rows[i].text, &n);
+		memset(&h, 1, sizeof(h));
 		CHECK(mqtt_header(&h, data, n) == rows[i].want);
+		if (rows[i].want == 0)
+			CHECK(h.bytes == 0 && !h.padded);
 		if (rows[i].want == 1) {
 			CHECK(h.remaining == rows[i].remaining);
 			CHECK(h.bytes == rows[i].bytes);
