@@ -38,6 +38,7 @@ struct auth {
 	struct webhook **retired; /* replaced, but still asked something */
 	size_t nretired;
 	struct registry *registry; /* at rest between looks; NULL: not open */
+	unsigned looks; /* under way, one in the other */
 };
 
 struct auth_pending {
@@ -201,6 +202,27 @@ reserve_retired(struct auth *a, struct fault *f)
 		return no_memory(f);
 	a->retired = list;
 	return 0;
+}
+
+struct registry *
+auth_look(struct auth *a, struct fault *f)
+{
+	if (a->registry == NULL)
+		a->registry = registry_open(a->spool, false, f);
+	else if (a->looks == 0 && registry_resume(a->registry, f) == -1) {
+		registry_close(a->registry);
+		a->registry = NULL;
+	}
+	if (a->registry != NULL)
+		a->looks++;
+	return a->registry;
+}
+
+void
+auth_looked(struct auth *a)
+{
+	if (--a->looks == 0)
+		registry_rest(a->registry);
 }
 
 int
@@ -428,31 +450,18 @@ check_peer(const struct rules *r, const struct sockaddr *peer, struct fault *f)
 
 /* ---- by a certificate ---- */
 
-/* The registry for a look; registry_rest() follows. NULL and a fault. */
-static struct registry *
-look(struct auth *a, struct fault *f)
-{
-	if (a->registry == NULL)
-		a->registry = registry_open(a->spool, false, f);
-	else if (registry_resume(a->registry, f) == -1) {
-		registry_close(a->registry);
-		a->registry = NULL;
-	}
-	return a->registry;
-}
-
 /* The registry's client of a name. It is looked up each time, so memory grows
  * with connections, not with clients. */
 static int
 find_client(struct auth *a, const char *name, size_t len, struct identity *id,
     struct fault *f)
 {
-	struct registry *r = look(a, f);
+	struct registry *r = auth_look(a, f);
 	int rc = -1;
 
 	if (r != NULL) {
 		rc = identity_find(r, name, len, id, f);
-		registry_rest(r);
+		auth_looked(a);
 	}
 	if (rc == -1 && f->code != FAULT_NOT_FOUND)
 		f->code = FAULT_UNAVAILABLE;
@@ -878,13 +887,13 @@ bool
 auth_may_publish(struct auth *a, const char *name, const char *topic,
     size_t len)
 {
-	struct registry *r = look(a, NULL);
+	struct registry *r = auth_look(a, NULL);
 	struct grants *g = NULL;
 	bool ok;
 
 	if (r != NULL) {
 		g = auth_grants(a, r, name);
-		registry_rest(r);
+		auth_looked(a);
 	}
 	ok = g != NULL && grants_publish(g, topic, len);
 	grants_free(g);

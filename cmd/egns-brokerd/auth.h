@@ -26,6 +26,13 @@ struct auth *auth_new(struct ev_loop *, const struct spool *, struct fault *);
 /* All that was asked has been answered or dropped. */
 void auth_free(struct auth *);
 
+/*
+ * The registry as it is now, until auth_looked(); NULL and a fault. The only one
+ * that is open in this process: Tokyo Cabinet opens no file twice.
+ */
+struct registry *auth_look(struct auth *, struct fault *);
+void auth_looked(struct auth *);
+
 /* Read the settings again: groups, spaces, bindings, sources, issuers, webhook.
  * On failure all is as it was. The registry is open. */
 int auth_reload(struct auth *, struct registry *, struct fault *);

@@ -224,16 +224,14 @@ recheck(struct broker *b, struct registry *r)
 int
 broker_reload(struct broker *b, struct fault *f)
 {
-	struct registry *r = registry_open(b->spool, false, f);
+	struct registry *r = auth_look(b->auth, f);
 	struct settings new = { 0 }, old;
-	int rc;
+	int rc = r == NULL ? -1 : read_all(b, r, &new, f);
 
-	if (r == NULL)
-		return -1;
-	rc = read_all(b, r, &new, f);
-	if (rc == 0 && ((rc = auth_reload(b->auth, r, f)) == -1 ||
-	    (rc = control_reload(b->control, r, f)) == -1 ||
-	    (rc = listen_change(b, &new, f)) == -1))
+	/* what may fail comes before what clients are judged by */
+	if (rc == 0 && ((rc = control_reload(b->control, r, f)) == -1 ||
+	    (rc = listen_change(b, &new, f)) == -1 ||
+	    (rc = auth_reload(b->auth, r, f)) == -1))
 		settings_free(&new);
 	if (rc == 0) {
 		old = b->settings;
@@ -243,8 +241,9 @@ broker_reload(struct broker *b, struct fault *f)
 		recheck(b, r);
 		expiry_each(b->spool, r, expires, NULL);
 	}
-	registry_close(r);
+	if (r != NULL)
+		auth_looked(b->auth);
 	if (rc == -1)
-		log_warn("reload: %s", f->text);
+		log_warn("reload: %s; all is as it was", f->text);
 	return rc;
 }
