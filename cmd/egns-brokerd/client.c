@@ -81,7 +81,7 @@ leave_session(struct client *c)
 		if (s->expiry == 0)
 			session_end(s, SESSION_ENDED);
 		else {
-			if (s->stored)
+			if (s->told)
 				store_disconnected(s, s->will.message != NULL);
 			if (s->will_due != 0 && delay == 0)
 				session_sweep(s, s->offline_since);

@@ -29,6 +29,16 @@ struct connecting {
 	char user[QUOTE_MAX]; /* User Name, for the log */
 	struct will will;
 	bool will_retain;
+	bool ended;  /* a stored session, for a clean start */
+	bool store;  /* the session is to be stored */
+	struct session *session;
+	/* what it was, should there be no room on disk for what it is now */
+	struct {
+		struct will will;
+		int64_t will_due, offline_since;
+		uint32_t expiry;
+		bool registered;
+	} before;
 };
 
 static void
@@ -40,16 +50,17 @@ malformed(struct client *c, enum mqtt_reason reason, const char *why)
 /* ---- CONNECT ---- */
 
 static void
-connecting_free(struct client *c)
+connecting_free(struct client *c, struct connecting *x)
 {
-	struct connecting *x = c->connecting;
-
 	if (x == NULL)
 		return;
+	c->connecting = NULL;
 	will_free(&x->will);
+	will_free(&x->before.will);
+	if (x->session != NULL)
+		session_unref(x->session);
 	free(x->id);
 	free(x);
-	c->connecting = NULL;
 }
 
 static const struct {
@@ -293,7 +304,7 @@ say_connack(struct client *c)
 	if (x->assigned)
 		ack.assigned_id = (struct mqtt_str){ x->id, x->id_len };
 	mqtt_write_connack(&c->out, c->version, &ack);
-	connecting_free(c);
+	c->connecting = NULL;
 	c->state = CLIENT_CONNECTED;
 	c->since = c->heard = clock_mono();
 	log_info("client '%s': connected from %s, session '%s', %s, %s",
@@ -309,28 +320,47 @@ say_connack(struct client *c)
 	client_resume(c);
 }
 
+/* There is no room for it: as if it had not been asked for. */
+static void
+withdraw(struct client *c, struct connecting *x)
+{
+	struct session *s = x->session;
+
+	session_unref(c->session);
+	c->session = NULL;
+	s->client = NULL;
+	will_free(&s->will);
+	if (!x->present) {
+		session_end(s, SESSION_ENDED);
+		return;
+	}
+	s->will = x->before.will;
+	x->before.will = (struct will){ 0 };
+	s->will_due = x->before.will_due;
+	s->offline_since = x->before.offline_since;
+	s->expiry = x->before.expiry;
+	s->registered = x->before.registered;
+}
+
 /* The session is on disk, or there is no room for it. */
 static void
 accepted(struct broker *b, struct op *op, int error)
 {
 	struct connecting *x = (struct connecting *)op;
 	struct client *c = x->client;
-	bool left = c->connecting != x; /* the client has gone meanwhile */
 
 	(void)b;
-	if (c->state == CLIENT_ACCEPTING && error == 0) {
-		c->session->stored = true;
+	if (error == 0 && x->store && !x->session->ended)
+		x->session->stored = true;
+	/* the client may have gone meanwhile */
+	if (c->state == CLIENT_ACCEPTING && error == 0)
 		say_connack(c);
-	} else if (c->state == CLIENT_ACCEPTING)
+	else if (c->state == CLIENT_ACCEPTING) {
+		withdraw(c, x);
 		refuse_connect(c, MQTT_QUOTA, "QuotaExceeded",
 		    "no room on disk for the session");
-	else if (error == 0 && c->session != NULL && !c->session->ended)
-		c->session->stored = true;
-	if (left) {
-		will_free(&x->will);
-		free(x->id);
-		free(x);
 	}
+	connecting_free(c, x);
 	client_unref(c);
 }
 
@@ -338,14 +368,21 @@ static void
 begin_session(struct client *c, struct session *s)
 {
 	struct connecting *x = c->connecting;
-	bool stored = s->stored || x->expiry > 0 || x->will.message != NULL;
 
+	/* what it may do can be less than when it was here last */
+	session_check_rights(s, c->who.grants);
+	x->store = s->stored || x->expiry > 0 || x->will.message != NULL;
+	x->session = session_ref(s);
+	x->before.will = s->will;
+	x->before.will_due = s->will_due;
+	x->before.offline_since = s->offline_since;
+	x->before.expiry = s->expiry;
+	x->before.registered = s->registered;
 	s->expiry = c->expiry = x->expiry;
 	s->registered = c->who.client != NULL;
 	s->connections++;
 	s->will_due = 0;
 	s->offline_since = 0;
-	will_free(&s->will);
 	s->will = x->will;
 	x->will = (struct will){ 0 };
 	s->client = c;
@@ -353,12 +390,14 @@ begin_session(struct client *c, struct session *s)
 	if (s->will.message != NULL &&
 	    (s->will.client = publish_client(c)) == NULL)
 		will_free(&s->will);
-	if (!stored) {
+	if (!x->store && !x->ended) {
 		say_connack(c);
+		connecting_free(c, x);
 		return;
 	}
 	c->state = CLIENT_ACCEPTING;
-	store_session(s);
+	if (x->store)
+		store_session(s);
 	x->op.done = accepted;
 	client_ref(c);
 	window_op(c->broker, &x->op);
@@ -402,10 +441,12 @@ open_session(struct client *c)
 	if (!will_allowed(c))
 		return;
 	if (s != NULL) {
+		x->ended = s->told;
 		take_over(c, s, x->clean);
 		s = session_find(b, x->id, x->id_len);
 	}
 	x->present = s != NULL;
+	x->ended = x->ended && s == NULL;
 	if (s == NULL) {
 		unsigned n = session_named(b, c->who.name);
 
@@ -971,5 +1012,5 @@ packet_forget(struct client *c)
 	if (c->connecting != NULL && c->state == CLIENT_ACCEPTING)
 		c->connecting = NULL;
 	else
-		connecting_free(c);
+		connecting_free(c, c->connecting);
 }

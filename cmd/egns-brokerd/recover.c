@@ -250,14 +250,14 @@ session_found(struct recovery *r, uint64_t number)
 		tcmapput(r->store->by_number, &number, sizeof(number), &s,
 		    sizeof(s));
 	}
-	s->stored = true;
+	s->told = s->stored = true;
 	s->registered = true_of(&r->json, 0, "registered");
 	s->expiry = (uint32_t)int_of(&r->json, 0, "expiry");
 	s->connections = (uint64_t)int_of(&r->json, 0, "connections");
 	s->offline_since = time_of(r, "offline");
+	if (s->offline_since != 0)
+		s->sent = (uint64_t)int_of(&r->json, 0, "sent");
 	read_will(r, s);
-	if (number >= b->next_session)
-		b->next_session = number + 1;
 	return 0;
 }
 
@@ -281,6 +281,15 @@ subscription_found(struct recovery *r, struct session *s)
 		subs_remove(r->broker->subs, s, filter, len);
 }
 
+/* A number is never given twice, even if the line that gave it is broken: what is
+ * kept for one session must not come to another. */
+static void
+number_seen(struct broker *b, uint64_t number)
+{
+	if (number >= b->next_session)
+		b->next_session = number + 1;
+}
+
 static int
 state_line(struct recovery *r)
 {
@@ -294,17 +303,20 @@ state_line(struct recovery *r)
 			r->broker->next_session = number;
 		return 0;
 	}
+	number_seen(r->broker, number);
 	if (json_member(j, 0, "id", 2) != 0)
 		return session_found(r, number);
 	if ((s = store_session_of(r->store, number)) == NULL)
 		return 0;
 	if (true_of(j, 0, "ended")) {
 		tcmapout(r->store->by_number, &number, sizeof(number));
-		s->stored = false;
+		s->told = s->stored = false;
+		will_free(&s->will);
 		session_end(s, SESSION_ENDED);
 	} else if (json_member(j, 0, "disconnected", 12) != 0) {
 		if ((uint64_t)int_of(j, 0, "connections") == s->connections) {
 			s->offline_since = time_of(r, "disconnected");
+			s->sent = (uint64_t)int_of(j, 0, "sent");
 			if (!true_of(j, 0, "will"))
 				will_free(&s->will);
 		}
@@ -321,6 +333,7 @@ read_target(struct recovery *r, struct found_target *f, uint32_t t)
 	const struct json *j = &r->json;
 	uint32_t extra, ids, i;
 	int64_t session, sequence, id;
+	struct session *s;
 	char *share;
 	size_t len;
 
@@ -329,6 +342,11 @@ read_target(struct recovery *r, struct found_target *f, uint32_t t)
 	    j->tok[t + 2].type != JSON_NUMBER ||
 	    !json_int64(j, t + 1, &session) || !json_int64(j, t + 2, &sequence))
 		return -1;
+	number_seen(r->broker, (uint64_t)session);
+	/* nor a sequence number, as long as a line has it */
+	s = store_session_of(r->store, (uint64_t)session);
+	if (s != NULL && (uint64_t)sequence >= s->sequence)
+		s->sequence = (uint64_t)sequence + 1;
 	f->session = (uint64_t)session;
 	f->deliver = (struct deliver){ .qos = 1, .held = true,
 		.sequence = (uint64_t)sequence };
@@ -671,9 +689,11 @@ finish_sessions(struct recovery *r)
 	int64_t delay;
 
 	for (s = r->broker->sessions; s != NULL; s = s->next) {
-		session_restored(s);
-		if (s->offline_since == 0)
+		session_restored(s, s->offline_since == 0);
+		if (s->offline_since == 0) {
 			s->offline_since = r->now;
+			store_disconnected(s, s->will.message != NULL);
+		}
 		if (s->will.message == NULL)
 			continue;
 		delay = s->will.delay < s->expiry ? s->will.delay : s->expiry;

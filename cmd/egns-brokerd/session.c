@@ -82,7 +82,9 @@ delist(struct session *s)
 	if (s->next != NULL)
 		s->next->prev = s->prev;
 	b->nsessions--;
-	tcmapout(b->by_id, s->id, (int)strlen(s->id));
+	/* a restart finds the next one of that id before the end of this one */
+	if (session_find(b, s->id, strlen(s->id)) == s)
+		tcmapout(b->by_id, s->id, (int)strlen(s->id));
 	if (first == s && s->next_named == NULL)
 		tcmapout(b->by_name, s->name, (int)strlen(s->name));
 	else if (first == s)
@@ -410,6 +412,8 @@ send_entry(struct session *s, struct queued *q)
 		return;
 	}
 	q->sent = q->dup = true;
+	if (q->sequence >= s->sent)
+		s->sent = q->sequence + 1;
 	s->flying++;
 	s->flying_bytes += message_bytes(q->message);
 }
@@ -547,7 +551,7 @@ session_end(struct session *s, enum session_end why)
 	subs_remove_all(b->subs, s);
 	empty_queue(s, why);
 	delist(s);
-	if (s->stored)
+	if (s->told)
 		store_ended(s);
 	b->stats.dropped_sessions[why]++;
 	session_unref(s);
@@ -629,16 +633,18 @@ by_sequence(const void *a, const void *b)
 }
 
 void
-session_restored(struct session *s)
+session_restored(struct session *s, bool cut_off)
 {
 	/* restored into an empty ring: it begins at its first place */
 	if (s->count > 0)
 		qsort(s->queue, s->count, sizeof(*s->queue), by_sequence);
-	for (uint32_t i = 0; i < s->count; i++) {
-		/* any of these may have been on its way */
-		entry(s, i)->dup = i < SESSION_WINDOW;
-		s->sequence = entry(s, i)->sequence + 1;
-	}
+	if (s->sequence < s->sent)
+		s->sequence = s->sent;
+	/* of those acknowledged last the store may not have heard */
+	if (cut_off)
+		s->sent = s->sequence;
+	for (uint32_t i = 0; i < s->count; i++)
+		entry(s, i)->dup = entry(s, i)->sequence < s->sent;
 }
 
 bool
@@ -666,7 +672,7 @@ session_sweep(struct session *s, int64_t now)
 		return;
 	if (s->will_due != 0 && s->will_due <= now) {
 		fire_will(s);
-		if (s->stored)
+		if (s->told)
 			store_disconnected(s, false);
 	}
 	if (s->offline_since + (int64_t)s->expiry * CLOCK_SECOND <= now)

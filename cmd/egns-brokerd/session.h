@@ -61,7 +61,8 @@ struct session {
 	uint64_t number; /* unique for ever */
 	uint32_t refs;
 	bool ended;
-	bool stored;    /* the store knows it */
+	bool told;      /* the store was told of it: its lines may be on disk */
+	bool stored;    /* they are, and its messages are held there */
 	bool swept;     /* to be looked at in this sweep */
 	char *id;       /* ClientId */
 	char *name;     /* the authentication name that owns it */
@@ -81,6 +82,7 @@ struct session {
 	uint32_t flying;      /* sent, and not acknowledged */
 	size_t flying_bytes, queued_bytes;
 	uint64_t sequence;    /* of the next entry */
+	uint64_t sent;        /* entries before this one may have been sent */
 	struct buf settled;   /* numbers that the store is to be told; store.c */
 	struct session *settled_next;
 	bool settling;
@@ -148,9 +150,10 @@ bool session_room(const struct session *, size_t bytes);
 /* A message for it was dropped: count, log, record. */
 void session_drop(struct session *, struct message *, const char *reason);
 
-/* Put back what a restart found, in any order; then say that this was all. */
+/* Put back what a restart found, in any order; then say that this was all. What a
+ * session had when its client was cut off may have been sent. */
 int session_restore(struct session *, struct message *, const struct deliver *);
-void session_restored(struct session *);
+void session_restored(struct session *, bool cut_off);
 /* Does a message of that sequence number wait or fly? */
 bool session_holds(const struct session *, uint64_t sequence);
 

@@ -104,8 +104,10 @@ session_line(struct buf *b, const struct session *s)
 	buf_printf(b, ",\"registered\":%s,\"expiry\":%u,\"connections\":%ju",
 	    s->registered ? "true" : "false", s->expiry,
 	    (uintmax_t)s->connections);
-	if (s->client == NULL && s->offline_since != 0)
+	if (s->client == NULL && s->offline_since != 0) {
 		instant(b, "offline", s->offline_since);
+		buf_printf(b, ",\"sent\":%ju", (uintmax_t)s->sent);
+	}
 	if (s->will.message != NULL) {
 		buf_printf(b, ",\"will\":{\"delay\":%u,\"client\":%s,",
 		    s->will.delay, s->will.client);
@@ -120,6 +122,7 @@ store_session(struct session *s)
 {
 	tcmapput(s->broker->store->by_number, &s->number, sizeof(s->number),
 	    &s, sizeof(s));
+	s->told = true;
 	session_line(window_lines(s->broker, WINDOW_STATE), s);
 }
 
@@ -130,8 +133,9 @@ store_disconnected(struct session *s, bool will)
 	size_t at = begin(b);
 
 	number(b, "session", s->number);
-	buf_printf(b, ",\"connections\":%ju,\"will\":%s",
-	    (uintmax_t)s->connections, will ? "true" : "false");
+	buf_printf(b, ",\"connections\":%ju,\"sent\":%ju,\"will\":%s",
+	    (uintmax_t)s->connections, (uintmax_t)s->sent,
+	    will ? "true" : "false");
 	instant(b, "disconnected", s->offline_since);
 	end(b, at);
 }
