@@ -375,7 +375,7 @@ static bool
 must_wait(const struct client *c)
 {
 	return c->state == CLIENT_ASKING || c->state == CLIENT_ACCEPTING ||
-	    c->asked_again || window_full(c->broker) ||
+	    c->asked_again || c->subscribing || window_full(c->broker) ||
 	    (c->version == MQTT_3 && c->owed >= CLIENT_RECEIVE_MAX);
 }
 
@@ -580,7 +580,9 @@ client_resume(struct client *c)
 	client_ref(c);
 	if (c->in.len > 0)
 		take_plain(c, &c->in);
-	if (client_alive(c) && !must_wait(c))
+	if (client_alive(c) && must_wait(c))
+		block(c);
+	else if (client_alive(c))
 		ev_io_start(c->broker->loop, &c->read);
 	client_unref(c);
 }
@@ -644,7 +646,7 @@ sweep(struct client *c, int64_t now)
 		return;
 	case CLIENT_CONNECTED:
 		/* MQTT-3.1.2-22 */
-		if (c->keep_alive != 0 && !c->blocked && now - c->heard >
+		if (c->keep_alive != 0 && !must_wait(c) && now - c->heard >
 		    (int64_t)c->keep_alive * CLOCK_SECOND * 3 / 2)
 			client_end(c, END_LOST, MQTT_KEEP_ALIVE,
 			    "Timed out per negotiated Keep Alive");

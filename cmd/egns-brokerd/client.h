@@ -79,6 +79,7 @@ struct client {
 	bool taking; /* packets of `in`, or of what has just come */
 	bool flushing, blocked, reading;
 	bool asked_again;  /* a re-authentication is under way */
+	bool subscribing;  /* a SUBSCRIBE or UNSUBSCRIBE is: one at a time */
 	enum mqtt_version version;
 	int64_t since;     /* clock_mono() of accept; then of CONNACK */
 	int64_t heard;     /* clock_mono() of the last packet */

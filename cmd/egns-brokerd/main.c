@@ -75,9 +75,11 @@ on_turn(struct ev_loop *loop, ev_prepare *w, int events)
 	(void)events;
 	b->now = clock_now();
 	b->handshakes = CLIENT_HANDSHAKES;
-	window_turn(b);
-	clients_flush(b);
-	/* what was sent made room for more, and that may be settled by now */
+	/* what is sent may make room, and what is done may have to be sent */
+	for (int i = 0; i < 4; i++) {
+		window_turn(b);
+		clients_flush(b);
+	}
 	if (b->stopping && window_idle(b) && (b->clients == NULL ||
 	    clock_mono() - b->stop_since > STOP_TIME))
 		ev_break(loop, EVBREAK_ALL);

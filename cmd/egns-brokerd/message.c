@@ -41,9 +41,15 @@ message_ref(struct message *m)
 void
 message_unref(struct message *m)
 {
+	struct holder *h;
+
 	if (--m->refs > 0)
 		return;
 	message_forget(m);
+	while ((h = m->also) != NULL) {
+		m->also = h->next;
+		free(h);
+	}
 	free(m);
 }
 

@@ -7,6 +7,13 @@
 
 #include "mqtt.h"
 
+/* A session that came to hold a message after its line was written; store.c. */
+struct holder {
+	struct holder *next;
+	uint64_t session, sequence;
+	char line[]; /* what stands for it in "to"; NUL behind */
+};
+
 /*
  * An application message, shared by all who wait for it. Its body may be let go
  * while it waits for sessions that are offline: the store has it.
@@ -18,6 +25,9 @@ struct message {
 	uint32_t segment, length; /* where its line is, in the store */
 	uint64_t offset;
 	struct message *next, *prev; /* of its segment; store.c */
+	struct holder *also; /* those that came later; store.c */
+	uint32_t promised;   /* of these, in windows that are not done */
+	bool moving;         /* its line is being written anew; store.c */
 	int64_t expires;  /* clock_now(); 0: never */
 	uint64_t from;    /* number of the publishing session; 0: nobody's */
 	uint8_t qos;

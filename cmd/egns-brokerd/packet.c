@@ -590,24 +590,20 @@ send_retained(struct message *m, void *arg)
 	struct session *s = to->session;
 	const struct subscription_options *o = &to->wish->options;
 	struct deliver d = { .qos = m->qos < o->qos ? m->qos : o->qos,
-		.retain = true, .ids = &o->id, .nids = o->id != 0 };
+		.retain = true, .patient = true, .ids = &o->id,
+		.nids = o->id != 0 };
 	struct store_target t = { .session = s };
 
 	if (s->ended)
 		return;
-	if (d.qos == 0) {
-		if (store_load(s->broker, m) == 0)
-			session_deliver(s, m, &d);
-		return;
-	}
-	if (!session_room(s, message_bytes(m))) {
+	if (!session_room(s, message_bytes(m)))
 		session_drop(s, m, "SessionOverflow");
-		return;
+	else if (d.qos == 0)
+		session_deliver(s, m, &d);
+	else if (store_load(s->broker, m) == 0) {
+		t.deliver = d;
+		publish_again(m, &t);
 	}
-	if (store_load(s->broker, m) == -1)
-		return;
-	t.deliver = d;
-	publish_again(m, &t);
 }
 
 static void
@@ -643,6 +639,7 @@ subscribed(struct broker *b, struct op *op, int error)
 	bool existed[FILTERS_MAX] = { false };
 	enum mqtt_reason reason;
 
+	c->subscribing = false;
 	for (size_t i = 0; i < x->n; i++) {
 		if (x->codes[i] < MQTT_UNSPECIFIED && error != 0)
 			x->codes[i] = MQTT_QUOTA;
@@ -820,6 +817,7 @@ take_subscribe(struct client *c, bool unsubscribe, const unsigned char *body,
 		.packet_id = p.packet_id, .unsubscribe = unsubscribe };
 	while (mqtt_next_filter(&p, unsubscribe, c->version, &f))
 		judge(x, &f, p.props.subscription_id, &added, &added_shared);
+	c->subscribing = true;
 	window_op(c->broker, &x->op);
 }
 

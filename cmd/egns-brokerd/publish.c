@@ -28,6 +28,7 @@ struct publishing {
 	struct will will;       /* tried again when there is no room */
 	struct session *of;     /* whose will it is */
 	bool again;             /* never refused: tried until it works */
+	bool also;              /* of a message that the store has */
 	uint32_t n;
 	struct store_target targets[];
 };
@@ -254,6 +255,10 @@ static void
 release_target(struct broker *b, struct publishing *p, struct store_target *t,
     bool stored)
 {
+	if (t->deliver.qos == 1)
+		session_unreserve(t->session, message_bytes(p->message));
+	if (p->also)
+		store_also_done(p->message);
 	if (stored && t->deliver.held && t->session->ended)
 		store_release(b, p->message);
 	if (t->deliver.share != NULL)
@@ -349,7 +354,8 @@ choose(struct broker *b, struct message *m, const struct target *from,
 		.share = from->share,
 		.nids = from->nids,
 		.held = qos == 1 && s->stored,
-		.sequence = qos == 1 ? session_reserve(s) : 0,
+		.sequence = qos == 1 ?
+		    session_reserve(s, message_bytes(m)) : 0,
 	};
 	return true;
 }
@@ -461,35 +467,57 @@ distribute(struct broker *b, struct message *m, const char *record, size_t len,
 	window_op(b, &p->op);
 }
 
-bool
-publish_again(struct message *m, struct store_target *t)
+/*
+ * The store needs the whole message only when it has not got it, or not on disk
+ * yet: then it is another message to it.
+ */
+static struct message *
+for_one_more(struct message *m, bool held, bool *also)
 {
-	struct session *s = t->session;
-	struct broker *b = s->broker;
-	struct publishing *p = window_alloc(b, sizeof(*p) + sizeof(*t));
 	struct message *copy;
 
-	if (p == NULL || (copy = message_new(message_topic(m),
-	    message_forward(m), message_payload(m))) == NULL)
+	*also = held && m->segment != 0 && !m->moving;
+	if (!held || *also || m->number == 0)
+		return message_ref(m);
+	copy = message_new(message_topic(m), message_forward(m),
+	    message_payload(m));
+	if (copy != NULL) {
+		copy->qos = m->qos;
+		copy->retain = m->retain;
+		copy->expires = m->expires;
+		copy->from = m->from;
+	}
+	return copy;
+}
+
+bool
+publish_again(struct message *m, struct store_target *to)
+{
+	struct session *s = to->session;
+	struct broker *b = s->broker;
+	struct publishing *p = window_alloc(b, sizeof(*p) + sizeof(*to));
+	struct store_target *t;
+
+	if (p == NULL)
 		return false;
-	copy->qos = 1;
-	copy->retain = m->retain;
-	copy->expires = m->expires;
-	copy->from = m->from;
-	*p = (struct publishing){ .op.done = published, .message = copy,
-		.again = true, .n = 1 };
-	p->targets[0] = *t;
+	*p = (struct publishing){ .op.done = published, .again = true, .n = 1 };
 	t = &p->targets[0];
+	*t = *to;
 	t->deliver.held = s->stored;
-	t->deliver.sequence = session_reserve(s);
+	p->message = for_one_more(m, t->deliver.held, &p->also);
+	if (p->message == NULL)
+		return false;
+	t->deliver.sequence = session_reserve(s, message_bytes(m));
 	session_ref(s);
 	if (t->deliver.share != NULL)
 		share_ref(t->deliver.share);
-	if (t->deliver.held) {
+	if (p->also)
+		store_also(b, p->message, t);
+	else if (t->deliver.held) {
 		buf_reset(&b->text, 1 << 20);
-		publish_record(b, copy, &b->text);
-		store_message(b, copy, buf_data(&b->text), b->text.len, t, 1,
-		    false);
+		publish_record(b, p->message, &b->text);
+		store_message(b, p->message, buf_data(&b->text), b->text.len,
+		    t, 1, false);
 	}
 	window_op(b, &p->op);
 	return true;

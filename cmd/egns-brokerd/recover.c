@@ -428,6 +428,32 @@ fail:
 	return -1;
 }
 
+/* One more session holds a message whose line came before. */
+static int
+also_found(struct recovery *r)
+{
+	const struct json *j = &r->json;
+	uint64_t number = (uint64_t)int_of(j, 0, "also");
+	uint32_t to = json_member(j, 0, "to", 2), t = to + 1;
+	struct found_target *list;
+	struct found *f;
+
+	if (to == 0 || j->tok[to].type != JSON_ARRAY || t >= j->tok[to].next)
+		return -1;
+	if (r->table.cap == 0 || (f = *slot_of(&r->table, number)) == NULL)
+		return 0; /* all that held it was over already */
+	list = realloc(f->targets, (f->n + 1) * sizeof(*list));
+	if (list == NULL)
+		return -1;
+	f->targets = list;
+	list[f->n] = (struct found_target){ 0 };
+	if (read_target(r, &list[f->n++], t) == -1)
+		return -1;
+	return store_was_also(f->message, list[f->n - 1].session,
+	    list[f->n - 1].deliver.sequence, j->text + j->tok[t].start,
+	    j->tok[t].end - j->tok[t].start);
+}
+
 static void
 settled_found(struct recovery *r)
 {
@@ -446,8 +472,10 @@ settled_found(struct recovery *r)
 		if (session == 0)
 			f->retained = false;
 		for (i = 0; i < f->n; i++)
-			if (f->targets[i].session == session)
+			if (session != 0 && f->targets[i].session == session) {
 				f->targets[i].session = 0;
+				break;
+			}
 	}
 }
 
@@ -490,6 +518,8 @@ take_line(struct recovery *r, struct segment_info *seg, uint64_t at,
 		return state_line(r);
 	if (json_member(&r->json, 0, "message", 7) != 0)
 		return message_found(r, seg, at, len);
+	if (json_member(&r->json, 0, "also", 4) != 0)
+		return also_found(r);
 	settled_found(r);
 	return 0;
 }

@@ -225,7 +225,9 @@ fill_entry(struct session *s, struct message *m, const struct deliver *d)
 	q->message = message_ref(m);
 	q->share = d->share == NULL ? NULL : share_ref(d->share);
 	q->ids = ids;
-	q->sequence = d->sequence;
+	/* in the order of the queue, for QoS 0, too */
+	q->sequence = d->qos == 0 ? s->sequence++ : d->sequence;
+	q->qos = d->qos;
 	q->retain = d->retain;
 	q->held = d->held;
 	s->queued_bytes += message_bytes(m);
@@ -233,9 +235,18 @@ fill_entry(struct session *s, struct message *m, const struct deliver *d)
 }
 
 uint64_t
-session_reserve(struct session *s)
+session_reserve(struct session *s, size_t bytes)
 {
+	s->promised++;
+	s->promised_bytes += bytes;
 	return s->sequence++;
+}
+
+void
+session_unreserve(struct session *s, size_t bytes)
+{
+	s->promised--;
+	s->promised_bytes -= bytes;
 }
 
 bool
@@ -243,8 +254,8 @@ session_room(const struct session *s, size_t bytes)
 {
 	const struct settings *set = &s->broker->settings;
 
-	return s->count < set->queue_messages &&
-	    s->queued_bytes + bytes <= set->queue_bytes &&
+	return (uint64_t)s->count + s->promised < set->queue_messages &&
+	    s->queued_bytes + s->promised_bytes + bytes <= set->queue_bytes &&
 	    s->broker->queued_total < QUEUED_TOTAL;
 }
 
@@ -294,6 +305,13 @@ window_of(const struct session *s)
 	uint16_t max = s->client->receive_maximum;
 
 	return max < SESSION_WINDOW ? max : SESSION_WINDOW;
+}
+
+static bool
+window_open_for(const struct session *s)
+{
+	return s->flying < window_of(s) && (s->flying == 0 ||
+	    s->flying_bytes < SESSION_WINDOW_BYTES);
 }
 
 static void
@@ -347,7 +365,7 @@ session_deliver(struct session *s, struct message *m, const struct deliver *d)
 {
 	if (s->ended)
 		return;
-	if (d->qos == 0) {
+	if (d->qos == 0 && !d->patient) {
 		send_now(s, m, d);
 		return;
 	}
@@ -395,7 +413,7 @@ give_up(struct session *s, struct queued *q, const char *reason)
 static void
 send_entry(struct session *s, struct queued *q)
 {
-	struct mqtt_delivery p = { .qos = 1, .retain = q->retain,
+	struct mqtt_delivery p = { .qos = q->qos, .retain = q->retain,
 		.dup = q->dup, .packet_id = session_packet_id(q->sequence),
 		.ids = q->ids == NULL ? NULL : q->ids + 1,
 		.nids = q->ids == NULL ? 0 : q->ids[0] };
@@ -409,6 +427,10 @@ send_entry(struct session *s, struct queued *q)
 	/* MQTT-3.1.2-25: as if it had been sent */
 	if (!send_publish(s, &p)) {
 		give_up(s, q, "PacketTooLarge");
+		return;
+	}
+	if (q->qos == 0) {
+		clear_entry(s, q);
 		return;
 	}
 	q->sent = q->dup = true;
@@ -425,11 +447,13 @@ session_push(struct session *s)
 
 	if (c == NULL || c->state != CLIENT_CONNECTED)
 		return;
-	while (s->unsent < s->count && s->flying < window_of(s) &&
-	    (s->flying == 0 || s->flying_bytes < SESSION_WINDOW_BYTES) &&
-	    s->unsent < SESSION_SPAN && client_room(c, 1)) {
-		struct queued *q = entry(s, s->unsent++);
+	while (s->unsent < s->count && s->unsent < SESSION_SPAN &&
+	    client_room(c, 1)) {
+		struct queued *q = entry(s, s->unsent);
 
+		if (!q->done && q->qos == 1 && !window_open_for(s))
+			break;
+		s->unsent++;
 		if (!q->done)
 			send_entry(s, q);
 	}
@@ -473,9 +497,15 @@ session_detach(struct session *s)
 {
 	s->client = NULL;
 	s->offline_since = clock_now();
-	for (uint32_t i = 0; i < s->count; i++)
-		if (entry(s, i)->message != NULL)
-			store_may_forget(s->broker, entry(s, i)->message);
+	for (uint32_t i = 0; i < s->count; i++) {
+		struct queued *q = entry(s, i);
+
+		if (!q->done && q->qos == 0)
+			clear_entry(s, q);
+		else if (!q->done)
+			store_may_forget(s->broker, q->message);
+	}
+	pop(s);
 }
 
 /* ---- the end ---- */

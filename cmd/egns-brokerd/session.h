@@ -32,6 +32,7 @@ struct queued {
 	struct share *share;   /* through which it came; NULL: none */
 	uint32_t *ids;         /* subscription identifiers: count, then these */
 	uint64_t sequence;     /* its packet identifier comes from this */
+	uint8_t qos;
 	bool retain;           /* flag to be sent */
 	bool sent, done;       /* done: acknowledged before those in front */
 	bool dup;
@@ -82,6 +83,8 @@ struct session {
 	uint32_t flying;      /* sent, and not acknowledged */
 	size_t flying_bytes, queued_bytes;
 	uint64_t sequence;    /* of the next entry */
+	uint32_t promised;    /* messages in windows that are not done */
+	size_t promised_bytes;
 	uint64_t sent;        /* entries before this one may have been sent */
 	struct buf settled;   /* numbers that the store is to be told; store.c */
 	struct session *settled_next;
@@ -137,12 +140,15 @@ struct deliver {
 	uint32_t nids;
 	uint64_t sequence; /* given by session_reserve, with QoS 1 */
 	bool held; /* the store has it for this session */
+	bool patient; /* QoS 0 that waits for its turn in the queue */
 };
 void session_deliver(struct session *, struct message *,
     const struct deliver *);
 
-/* The sequence number of a message that will be delivered. */
-uint64_t session_reserve(struct session *);
+/* A message of so many bytes will be delivered: its sequence number, and a place
+ * that it has until it is there, or not. */
+uint64_t session_reserve(struct session *, size_t bytes);
+void session_unreserve(struct session *, size_t bytes);
 
 /* Is there room in the queue for one more message of so many bytes? */
 bool session_room(const struct session *, size_t bytes);

@@ -338,6 +338,57 @@ store_message(struct broker *broker, struct message *m, const char *record,
 }
 
 void
+store_also(struct broker *broker, struct message *m,
+    const struct store_target *t)
+{
+	struct buf *b = window_lines(broker, WINDOW_MESSAGES);
+	struct holder *h;
+	size_t at, from;
+
+	at = begin(b);
+	number(b, "also", m->number);
+	buf_str(b, ",\"to\":[");
+	from = b->len;
+	target(b, t);
+	if (b->bad || (h = malloc(sizeof(*h) + b->len - from + 1)) == NULL)
+		log_fatal(71, "out of memory");
+	h->session = t->session->number;
+	h->sequence = t->deliver.sequence;
+	memcpy(h->line, buf_data(b) + from, b->len - from);
+	h->line[b->len - from] = '\0';
+	h->next = m->also;
+	m->also = h;
+	m->holders++;
+	m->promised++;
+	buf_str(b, "]");
+	end(b, at);
+}
+
+void
+store_also_done(struct message *m)
+{
+	m->promised--;
+}
+
+/* After a restart: as store_also, for a line that is there. */
+int
+store_was_also(struct message *m, uint64_t session, uint64_t sequence,
+    const char *line, size_t len)
+{
+	struct holder *h = malloc(sizeof(*h) + len + 1);
+
+	if (h == NULL)
+		return -1;
+	h->session = session;
+	h->sequence = sequence;
+	memcpy(h->line, line, len);
+	h->line[len] = '\0';
+	h->next = m->also;
+	m->also = h;
+	return 0;
+}
+
+void
 store_release(struct broker *b, struct message *m)
 {
 	if (m->holders > 0 && --m->holders == 0)
@@ -463,14 +514,31 @@ store_may_forget(struct broker *b, struct message *m)
 
 /* Is a target of an old line still waited for? */
 static bool
-still_held(struct store *st, const struct json *j, uint32_t t)
+still_held(struct store *st, uint64_t number, uint64_t sequence)
+{
+	struct session *s = store_session_of(st, number);
+
+	return s != NULL && session_holds(s, sequence);
+}
+
+static bool
+target_held(struct store *st, const struct json *j, uint32_t t)
 {
 	int64_t number, sequence;
-	struct session *s;
 
 	return json_int64(j, t + 1, &number) && json_int64(j, t + 2, &sequence)
-	    && (s = store_session_of(st, (uint64_t)number)) != NULL &&
-	    session_holds(s, (uint64_t)sequence);
+	    && still_held(st, (uint64_t)number, (uint64_t)sequence);
+}
+
+/* Those that came later are in the line now, like the others. */
+static void
+add_holders(struct store *st, struct message *m, struct buf *b, size_t listed)
+{
+	for (struct holder *h = m->also; h != NULL; h = h->next)
+		if (still_held(st, h->session, h->sequence)) {
+			buf_str(b, listed++ > 0 ? "," : "");
+			buf_str(b, h->line);
+		}
 }
 
 /* The line once more, with those holders that are left. */
@@ -492,12 +560,13 @@ write_again(struct broker *broker, struct message *m)
 	number(b, "message", m->number);
 	buf_str(b, ",\"to\":[");
 	for (t = to + 1; t < j->tok[to].next; t = j->tok[t].next) {
-		if (!still_held(broker->store, j, t))
+		if (!target_held(broker->store, j, t))
 			continue;
 		buf_str(b, listed++ > 0 ? "," : "");
 		buf_add(b, line + j->tok[t].start,
 		    j->tok[t].end - j->tok[t].start);
 	}
+	add_holders(broker->store, m, b, listed);
 	buf_str(b, "]");
 	/* from behind the list to the closing brace and its newline */
 	buf_add(b, line + j->tok[to].end, m->length - 2 - j->tok[to].end);
@@ -505,6 +574,7 @@ write_again(struct broker *broker, struct message *m)
 	free(line);
 	gathered(broker->store, m, at, b->len - at);
 	broker->store->placed[broker->store->nplaced - 1].again = true;
+	m->moving = true;
 	return true;
 }
 
@@ -525,6 +595,8 @@ clean(struct broker *b)
 		return;
 	for (m = first->first; m != NULL && done < CLEAN_STEP; m = next) {
 		next = m->next;
+		if (m->promised > 0)
+			break; /* somebody comes to hold it just now */
 		done += m->length;
 		if (!write_again(b, m))
 			leave_segment(st, m);
@@ -683,6 +755,7 @@ settle_places(struct broker *b, struct store_commit *c, int error)
 		struct placed *p = &st->committing[i];
 		struct message *m = p->message;
 
+		m->moving = false;
 		if (error == 0 && m->holders > 0) {
 			leave_segment(st, m);
 			store_enter(st, m, last, p->at, p->length);

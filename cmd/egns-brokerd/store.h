@@ -52,6 +52,11 @@ struct store_target {
 void store_message(struct broker *, struct message *, const char *record,
     size_t, const struct store_target *, size_t n, bool retained);
 
+/* One session more holds a message that is on disk. store_also_done: its window
+ * is done, for good or ill; an ill one is followed by store_release(). */
+void store_also(struct broker *, struct message *, const struct store_target *);
+void store_also_done(struct message *);
+
 /* One holder less, and the store is told at the end of the turn at the latest;
  * the same without telling, because the session's end says it. */
 void store_settled(struct session *, struct message *);

@@ -406,5 +406,6 @@ window_turn(struct broker *b)
 		    &w->gathers[0];
 		run_ops(b, g, 0);
 		gather_reset(g);
+		clients_unblock(b);
 	}
 }
