@@ -329,6 +329,28 @@ client_finish(struct client *c)
 	client_unref(c);
 }
 
+bool
+client_fits(struct client *c, size_t before)
+{
+	if (c->out.len - before <= c->maximum_packet)
+		return true;
+	c->out.len = before;
+	return false;
+}
+
+/* MQTT-3.14.2-3: the words only where they fit. */
+static void
+say_goodbye(struct client *c, enum mqtt_reason reason, const char *words)
+{
+	size_t before = c->out.len;
+
+	mqtt_write_disconnect(&c->out, reason, words);
+	if (client_fits(c, before))
+		return;
+	mqtt_write_disconnect(&c->out, reason, NULL);
+	client_fits(c, before);
+}
+
 void
 client_end(struct client *c, enum client_end why, enum mqtt_reason reason,
     const char *words)
@@ -346,7 +368,7 @@ client_end(struct client *c, enum client_end why, enum mqtt_reason reason,
 	    client_may_say(c, "disconnected"))
 		log_warn("client '%s': disconnected: %s", name_of(c, q), words);
 	if (c->version == MQTT_5)
-		mqtt_write_disconnect(&c->out, reason, words);
+		say_goodbye(c, reason, words);
 	client_finish(c);
 }
 
@@ -716,6 +738,7 @@ client_new(struct broker *b, int fd, const struct sockaddr_storage *address,
 	c->fd = fd;
 	c->address = *address;
 	c->version = MQTT_3;
+	c->maximum_packet = UINT32_MAX;
 	c->since = c->heard = c->sent = clock_mono();
 	c->tls = tls_new(b->settings.tls);
 	c->ws = websocket ? ws_new() : NULL;

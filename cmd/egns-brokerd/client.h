@@ -141,6 +141,10 @@ void client_end(struct client *, enum client_end, enum mqtt_reason,
 /* Does the log have room for one more line about it? See refusal.h. */
 bool client_may_say(const struct client *, const char *operation);
 
+/* MQTT-3.1.2-24: is the packet behind so many bytes of `out` one that the client
+ * takes? If it is too large, it is taken back. */
+bool client_fits(struct client *, size_t before);
+
 /* The peer has gone, or is to go without a word. */
 void client_lost(struct client *, enum client_end, const char *words);
 

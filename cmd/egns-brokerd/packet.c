@@ -106,6 +106,7 @@ refuse_connect(struct client *c, enum mqtt_reason reason, const char *error,
 		.words = words };
 	struct stats *st = &c->broker->stats;
 	const struct connecting *x = c->connecting;
+	size_t before = c->out.len;
 
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 		if (strcmp(errors[i].name, error) == 0)
@@ -114,6 +115,11 @@ refuse_connect(struct client *c, enum mqtt_reason reason, const char *error,
 	if (client_may_say(c, "connect refused"))
 		log_connect(c, x, words);
 	mqtt_write_connack(&c->out, c->version, &ack);
+	if (!client_fits(c, before)) {
+		ack.words = NULL; /* MQTT-3.2.2-19 */
+		mqtt_write_connack(&c->out, c->version, &ack);
+		client_fits(c, before);
+	}
 	client_finish(c);
 }
 
@@ -202,8 +208,6 @@ take_settings(struct client *c, struct connecting *x,
 	c->keep_alive = x->wants_more ? CLIENT_KEEP_ALIVE_MAX : p->keep_alive;
 	c->receive_maximum = mqtt_has(&p->props, MQTT_P_RECEIVE_MAXIMUM) ?
 	    p->props.receive_maximum : UINT16_MAX;
-	c->maximum_packet = mqtt_has(&p->props, MQTT_P_MAXIMUM_PACKET) ?
-	    p->props.maximum_packet : UINT32_MAX;
 	if (p->client_id.len == 0) {
 		x->assigned = true;
 		if ((x->id = malloc(UUID_SIZE)) == NULL)
@@ -238,6 +242,8 @@ take_connect(struct client *c, const unsigned char *body, size_t len)
 
 	reason = mqtt_read_connect(&p, body, len, &why);
 	c->version = p.version == MQTT_5 ? MQTT_5 : MQTT_3;
+	if (mqtt_has(&p.props, MQTT_P_MAXIMUM_PACKET))
+		c->maximum_packet = p.props.maximum_packet;
 	if (reason != MQTT_SUCCESS) {
 		/* 3.1.1 has no words for what is malformed */
 		if (p.version == 0 || (c->version == MQTT_3 &&
@@ -284,43 +290,7 @@ take_over(struct client *c, struct session *s, bool clean)
 	session_unref(s);
 }
 
-static void
-say_connack(struct client *c)
-{
-	struct connecting *x = c->connecting;
-	struct mqtt_connack ack = {
-		.session_present = x->present,
-		.reason = MQTT_SUCCESS,
-		.session_expiry = x->lowered ? x->expiry : UINT32_MAX,
-		.server_keep_alive = x->wants_more ? CLIENT_KEEP_ALIVE_MAX : -1,
-		.receive_maximum = CLIENT_RECEIVE_MAX,
-		.topic_alias_maximum = CLIENT_ALIASES,
-		.maximum_packet = CLIENT_PACKET_MAX,
-		.auth_method = c->method,
-	};
-	struct stats *st = &c->broker->stats;
-	char name[QUOTE_MAX], id[QUOTE_MAX];
-
-	if (x->assigned)
-		ack.assigned_id = (struct mqtt_str){ x->id, x->id_len };
-	mqtt_write_connack(&c->out, c->version, &ack);
-	c->connecting = NULL;
-	c->state = CLIENT_CONNECTED;
-	c->since = c->heard = clock_mono();
-	log_info("client '%s': connected from %s, session '%s', %s, %s",
-	    quote(name, c->who.name, strlen(c->who.name)), c->peer,
-	    quote(id, c->session->id, strlen(c->session->id)),
-	    c->version == MQTT_5 ? "MQTT 5" : "MQTT 3.1.1",
-	    tls_cipher(c->tls));
-	st->requests[STATS_CONNECT][client_protocol(c)][STATS_SUCCESS]++;
-	st->connections[client_protocol(c)]++;
-	tls_forget(c->tls);
-	session_attach(c->session, c);
-	client_want_flush(c);
-	client_resume(c);
-}
-
-/* There is no room for it: as if it had not been asked for. */
+/* It cannot be: as if it had not been asked for. */
 static void
 withdraw(struct client *c, struct connecting *x)
 {
@@ -340,6 +310,49 @@ withdraw(struct client *c, struct connecting *x)
 	s->offline_since = x->before.offline_since;
 	s->expiry = x->before.expiry;
 	s->registered = x->before.registered;
+}
+
+static void
+say_connack(struct client *c)
+{
+	struct connecting *x = c->connecting;
+	struct mqtt_connack ack = {
+		.session_present = x->present,
+		.reason = MQTT_SUCCESS,
+		.session_expiry = x->lowered ? x->expiry : UINT32_MAX,
+		.server_keep_alive = x->wants_more ? CLIENT_KEEP_ALIVE_MAX : -1,
+		.receive_maximum = CLIENT_RECEIVE_MAX,
+		.topic_alias_maximum = CLIENT_ALIASES,
+		.maximum_packet = CLIENT_PACKET_MAX,
+		.auth_method = c->method,
+	};
+	struct stats *st = &c->broker->stats;
+	size_t before = c->out.len;
+	char name[QUOTE_MAX], id[QUOTE_MAX];
+
+	if (x->assigned)
+		ack.assigned_id = (struct mqtt_str){ x->id, x->id_len };
+	mqtt_write_connack(&c->out, c->version, &ack);
+	c->connecting = NULL;
+	if (!client_fits(c, before)) {
+		withdraw(c, x);
+		refuse_connect(c, MQTT_IMPLEMENTATION, "ClientError",
+		    "its Maximum Packet Size is less than a CONNACK");
+		return;
+	}
+	c->state = CLIENT_CONNECTED;
+	c->since = c->heard = clock_mono();
+	log_info("client '%s': connected from %s, session '%s', %s, %s",
+	    quote(name, c->who.name, strlen(c->who.name)), c->peer,
+	    quote(id, c->session->id, strlen(c->session->id)),
+	    c->version == MQTT_5 ? "MQTT 5" : "MQTT 3.1.1",
+	    tls_cipher(c->tls));
+	st->requests[STATS_CONNECT][client_protocol(c)][STATS_SUCCESS]++;
+	st->connections[client_protocol(c)]++;
+	tls_forget(c->tls);
+	session_attach(c->session, c);
+	client_want_flush(c);
+	client_resume(c);
 }
 
 /* The session is on disk, or there is no room for it. */
@@ -770,6 +783,7 @@ too_many(struct client *c, const struct mqtt_subscribe *p, bool unsubscribe)
 {
 	unsigned char *codes = malloc(p->count);
 	char name[QUOTE_MAX];
+	size_t before = c->out.len;
 
 	if (codes != NULL) {
 		memset(codes, MQTT_QUOTA, p->count);
@@ -779,6 +793,8 @@ too_many(struct client *c, const struct mqtt_subscribe *p, bool unsubscribe)
 		client_want_flush(c);
 	}
 	free(codes);
+	if (!client_fits(c, before))
+		client_end(c, END_QUOTA, MQTT_QUOTA, "too many filters");
 	for (size_t i = 0; i < p->count; i++)
 		count_filter(c, unsubscribe, MQTT_QUOTA);
 	if (!client_may_say(c, "subscribe refused"))

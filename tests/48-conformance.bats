@@ -1,0 +1,68 @@
+# What egns-conformance(7) promises, statement by statement, where it takes a
+# session to see it; with 43-mqtt.bats, which has the greater part.
+
+load lib
+load broker
+
+# broker DEVICE... - a broker where these may do everything.
+broker() {
+	local name
+	broker_ns || return
+	for name; do
+		device "$name" || return
+	done
+	advance 0
+	start_broker
+}
+
+# raw - a script of packets on standard input.
+raw() {
+	/usr/bin/python3 "$top/tests/mqtt/raw.py" "$(mport mqtts)"
+}
+
+@test "nothing larger than the client takes is sent, reasons are left out first" {
+	broker a p
+	raw <<-'EOF'
+		a: a
+		a> connect clean maximum-packet=18
+		a< connack 00
+		a> subscribe 1 2 3 4 5 6 7 8 9 10
+		a< suback 00 00 00 00 00 00 00 00 00 00
+		a> connect
+		a< disconnect 82 -reason
+		a< closed
+		a: a
+		a> connect clean maximum-packet=18
+		a< connack 00
+		a> subscribe 1 2 3 4 5 6 7 8 9 10 11 12 13
+		a< suback 97 97 97 97 97 97 97 97 97 97 97 97 97
+		a> subscribe 1 2 3 4 5 6 7 8 9 10 11 12 13 14
+		a< disconnect 97 -reason
+		a< closed
+		a: a
+		a> connect clean maximum-packet=19 id=
+		a< connack 83 -reason
+		a< closed
+		a: a
+		a> connect clean maximum-packet=17 session-expiry=60 will=w
+		a< connack 83 -reason
+		a< closed
+		a: a
+		a> connect clean maximum-packet=5 user=k:v
+		a< connack 83 -reason
+		a< closed
+		a: a
+		a> connect clean maximum-packet=4 user=k:v
+		a< closed
+		a: a
+		a> connect clean maximum-packet=300
+		a< connack 00
+		a> publish $x
+		a< disconnect 87 reason=
+		a< closed
+		a: a
+		a> connect clean maximum-packet=300 will=t will-qos=2
+		a< connack 9b reason=
+		a< closed
+	EOF
+}
