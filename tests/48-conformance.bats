@@ -66,3 +66,27 @@ raw() {
 		a< closed
 	EOF
 }
+
+@test "an UNSUBACK has codes of its own, and never says what is not so" {
+	broker a
+	raw <<-'EOF'
+		a: a
+		a> connect clean
+		a< connack 00
+		a> subscribe 1
+		a< suback 00
+		a> unsubscribe 1 2 3 4 5 6 7 8 9 10 11
+		a< unsuback 83 83 83 83 83 83 83 83 83 83 83
+		a> publish 1
+		a< publish 1
+		a> disconnect
+		a< closed
+		a: a
+		a> connect 4 clean
+		a< connack 00
+		a> subscribe 1 2 3 4 5 6 7 8 9 10 11
+		a< suback 80 80 80 80 80 80 80 80 80 80 80
+		a> unsubscribe 1 2 3 4 5 6 7 8 9 10 11
+		a< closed
+	EOF
+}

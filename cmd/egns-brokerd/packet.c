@@ -655,7 +655,8 @@ subscribed(struct broker *b, struct op *op, int error)
 	c->subscribing = false;
 	for (size_t i = 0; i < x->n; i++) {
 		if (x->codes[i] < MQTT_UNSPECIFIED && error != 0)
-			x->codes[i] = MQTT_QUOTA;
+			x->codes[i] = x->unsubscribe ? MQTT_UNSPECIFIED :
+			    MQTT_QUOTA; /* MQTT-3.11.3-2 */
 		if (x->codes[i] < MQTT_UNSPECIFIED && !x->session->ended) {
 			reason = subscribe_one(x, &x->wishes[i], &existed[i]);
 			if (reason != MQTT_SUCCESS)
@@ -663,7 +664,10 @@ subscribed(struct broker *b, struct op *op, int error)
 		}
 		count_filter(c, x->unsubscribe, x->codes[i]);
 	}
-	if (c->state == CLIENT_CONNECTED) {
+	if (c->state == CLIENT_CONNECTED && error != 0 && x->unsubscribe &&
+	    c->version == MQTT_3)
+		client_end(c, END_QUOTA, MQTT_QUOTA, "no room on disk");
+	else if (c->state == CLIENT_CONNECTED) {
 		mqtt_write_suback(&c->out, c->version, x->unsubscribe ?
 		    MQTT_UNSUBACK : MQTT_SUBACK, x->packet_id, x->codes, x->n);
 		client_want_flush(c);
@@ -785,23 +789,25 @@ too_many(struct client *c, const struct mqtt_subscribe *p, bool unsubscribe)
 	char name[QUOTE_MAX];
 	size_t before = c->out.len;
 
-	if (codes != NULL) {
-		memset(codes, MQTT_QUOTA, p->count);
+	/* MQTT-3.11.3-2: no quota in an UNSUBACK; in 3.1.1 it has no codes */
+	if (codes != NULL && (!unsubscribe || c->version == MQTT_5)) {
+		memset(codes, unsubscribe ? MQTT_IMPLEMENTATION : MQTT_QUOTA,
+		    p->count);
 		mqtt_write_suback(&c->out, c->version, unsubscribe ?
 		    MQTT_UNSUBACK : MQTT_SUBACK, p->packet_id, codes,
 		    p->count);
 		client_want_flush(c);
 	}
 	free(codes);
-	if (!client_fits(c, before))
+	if (c->out.len == before || !client_fits(c, before))
 		client_end(c, END_QUOTA, MQTT_QUOTA, "too many filters");
 	for (size_t i = 0; i < p->count; i++)
 		count_filter(c, unsubscribe, MQTT_QUOTA);
 	if (!client_may_say(c, "subscribe refused"))
 		return;
 	log_warn("client '%s': %s of %u filters refused: at most %d",
-	    quote(name, c->who.name, strlen(c->who.name)), unsubscribe ? "unsubscribe" : "subscribe", p->count,
-	    FILTERS_MAX);
+	    quote(name, c->who.name, strlen(c->who.name)),
+	    unsubscribe ? "unsubscribe" : "subscribe", p->count, FILTERS_MAX);
 }
 
 static void
