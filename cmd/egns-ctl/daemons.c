@@ -95,19 +95,23 @@ daemons_running(const struct spool *spool, const char **name)
 
 /* ---- reload ---- */
 
+/* 0, or -1 and a fault; was that its answer? */
 static int
-ask_reload(const struct spool *spool, const char *name, struct fault *f)
+ask_reload(const struct spool *spool, const char *name, bool *answered,
+    struct fault *f)
 {
 	static const char request[] = "{\"op\":\"reload\"}\n";
 	struct client c;
 	int rc = -1;
 
+	*answered = false;
 	if (client_open(&c, spool, name, f) == -1)
 		return -1;
 	c.timeout_ms = RELOAD_TIMEOUT * 1000;
 	client_add(&c, request, strlen(request));
 	if (client_flush(&c, f) == 0)
 		rc = client_answer(&c, f);
+	*answered = c.fd != -1;
 	client_close(&c);
 	return rc;
 }
@@ -123,11 +127,13 @@ reload(const struct spool *spool, const char *name, struct fault *f)
 	struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
 	int64_t end = clock_mono() + RELOAD_TIMEOUT * CLOCK_SECOND;
 	struct fault why;
+	bool answered;
 
 	while (spool_holder(spool, name) != 0) {
-		if (ask_reload(spool, name, &why) == 0)
+		if (ask_reload(spool, name, &answered, &why) == 0)
 			return 0;
-		if (why.code != FAULT_UNAVAILABLE || clock_mono() >= end)
+		if (answered || why.code != FAULT_UNAVAILABLE ||
+		    clock_mono() >= end)
 			return fault_set(f, why.code, "the change is on disk, "
 			    "but not in force: %s", why.text);
 		nanosleep(&pause, NULL);
