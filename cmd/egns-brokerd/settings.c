@@ -166,7 +166,8 @@ settings_read(struct broker *b, struct fault *f)
 	rc = read_all(b, r, &b->settings, f);
 	if (rc == 0)
 		rc = auth_reload(b->auth, r, f);
-	expiry_each(b->spool, r, expires, NULL);
+	if (rc == 0)
+		expiry_each(b->spool, r, expires, NULL);
 	registry_close(r);
 	return rc;
 }
