@@ -90,3 +90,51 @@ raw() {
 		a< closed
 	EOF
 }
+
+@test "a remaining length has no padding in MQTT 5, CONNECT's included" {
+	broker a
+	raw <<-'EOF'
+		a: a
+		a> hex 10 8e 00 0004 4d515454 05 02 0000 00 0001 61
+		a< connack 81
+		a< closed
+		a: a
+		a> connect clean
+		a< connack 00
+		a> hex c0 80 00
+		a< disconnect 81
+		a< closed
+		a: a
+		a> connect 4 clean
+		a< connack 00
+		a> hex c0 80 00
+		a< pingresp
+		a> hex c0
+		a> hex 80
+		a> hex 00
+		a< pingresp
+	EOF
+}
+
+@test "3.1.1 has no CONNACK where it has no return code" {
+	broker a
+	raw <<-'EOF'
+		a: a
+		a> connect 4 clean will=w will-qos=2
+		a< closed
+		a: a
+		a> connect 4 clean will=w/#
+		a< closed
+		a: a
+		a> connect 4 clean will=$w
+		a< connack 05
+		a< closed
+		a: a
+		a> hex 10 0d 0004 4d515454 04 03 0000 0001 61
+		a< closed
+		a: a
+		a> hex 10 0f 0006 4d51497364 70 03 02 0000 0001 61
+		a< connack 01
+		a< closed
+	EOF
+}

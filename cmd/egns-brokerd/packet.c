@@ -114,7 +114,10 @@ refuse_connect(struct client *c, enum mqtt_reason reason, const char *error,
 			    [errors[i].error]++;
 	if (client_may_say(c, "connect refused"))
 		log_connect(c, x, words);
-	mqtt_write_connack(&c->out, c->version, &ack);
+	/* 3.1.1's MQTT-3.2.2-6: it has no code for these */
+	if (c->version == MQTT_5 ||
+	    (reason != MQTT_NO_QOS && reason != MQTT_BAD_TOPIC))
+		mqtt_write_connack(&c->out, c->version, &ack);
 	if (!client_fits(c, before)) {
 		ack.words = NULL; /* MQTT-3.2.2-19 */
 		mqtt_write_connack(&c->out, c->version, &ack);
@@ -232,7 +235,8 @@ take_settings(struct client *c, struct connecting *x,
 static void on_answer(struct auth_answer *, void *);
 
 static void
-take_connect(struct client *c, const unsigned char *body, size_t len)
+take_connect(struct client *c, const struct mqtt_header *h,
+    const unsigned char *body)
 {
 	struct mqtt_connect p;
 	const char *why = "not MQTT";
@@ -240,10 +244,14 @@ take_connect(struct client *c, const unsigned char *body, size_t len)
 	struct auth_request request = { .connect = &p,
 		.certificate = tls_certificate(c->tls) };
 
-	reason = mqtt_read_connect(&p, body, len, &why);
+	reason = mqtt_read_connect(&p, body, h->remaining, &why);
 	c->version = p.version == MQTT_5 ? MQTT_5 : MQTT_3;
 	if (mqtt_has(&p.props, MQTT_P_MAXIMUM_PACKET))
 		c->maximum_packet = p.props.maximum_packet;
+	if (reason == MQTT_SUCCESS && h->padded && c->version == MQTT_5) {
+		reason = MQTT_MALFORMED;
+		why = "MQTT-1.5.5-1: a remaining length with padding";
+	}
 	if (reason != MQTT_SUCCESS) {
 		/* 3.1.1 has no words for what is malformed */
 		if (p.version == 0 || (c->version == MQTT_3 &&
@@ -992,7 +1000,7 @@ packet_take(struct client *c, const struct mqtt_header *h,
     const unsigned char *body)
 {
 	switch (h->type) {
-	case MQTT_CONNECT: take_connect(c, body, h->remaining); return;
+	case MQTT_CONNECT: take_connect(c, h, body); return;
 	case MQTT_PUBLISH:
 		take_publish(c, h->flags, body, h->remaining);
 		return;
