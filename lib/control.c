@@ -302,10 +302,14 @@ control_open(struct ev_loop *loop, const struct spool *spool, const char *name,
 void
 control_close(struct control *c)
 {
+	struct peer *p, *next;
+
 	if (c == NULL)
 		return;
-	while (c->first != NULL)
-		peer_close(c->first);
+	for (p = c->first; p != NULL; p = next) {
+		next = p->next;
+		peer_close(p);
+	}
 	ev_io_stop(c->loop, &c->accept);
 	close(c->fd);
 	roles_free(c->roles);

@@ -50,7 +50,7 @@ resolve(const char *address, struct addrinfo **list, struct fault *f)
 static void
 name_address(struct listener *l)
 {
-	struct sockaddr_storage a;
+	struct sockaddr_storage a = { .ss_family = AF_UNSPEC };
 	socklen_t len = sizeof(a);
 	char host[NI_MAXHOST], port[NI_MAXSERV];
 

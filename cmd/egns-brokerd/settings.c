@@ -222,28 +222,39 @@ recheck(struct broker *b, struct registry *r)
 	}
 }
 
+/* From the old settings to the new ones, which are the broker's then. */
+static int
+change(struct broker *b, struct registry *r, struct settings *new,
+    struct fault *f)
+{
+	struct settings old = b->settings;
+
+	/* what may fail comes before what clients are judged by */
+	if (control_reload(b->control, r, f) == -1 ||
+	    listen_change(b, new, f) == -1 || auth_reload(b->auth, r, f) == -1)
+		return -1;
+	b->settings = *new;
+	*new = (struct settings){ 0 };
+	settings_free(&old);
+	retain_limit(b->retain, b->settings.units);
+	recheck(b, r);
+	expiry_each(b->spool, r, expires, NULL);
+	return 0;
+}
+
 int
 broker_reload(struct broker *b, struct fault *f)
 {
 	struct registry *r = auth_look(b->auth, f);
-	struct settings new = { 0 }, old;
-	int rc = r == NULL ? -1 : read_all(b, r, &new, f);
+	struct settings new = { 0 };
+	int rc = -1;
 
-	/* what may fail comes before what clients are judged by */
-	if (rc == 0 && ((rc = control_reload(b->control, r, f)) == -1 ||
-	    (rc = listen_change(b, &new, f)) == -1 ||
-	    (rc = auth_reload(b->auth, r, f)) == -1))
+	if (r != NULL) {
+		if (read_all(b, r, &new, f) == 0)
+			rc = change(b, r, &new, f);
 		settings_free(&new);
-	if (rc == 0) {
-		old = b->settings;
-		b->settings = new;
-		settings_free(&old);
-		retain_limit(b->retain, b->settings.units);
-		recheck(b, r);
-		expiry_each(b->spool, r, expires, NULL);
-	}
-	if (r != NULL)
 		auth_looked(b->auth);
+	}
 	if (rc == -1)
 		log_warn("reload: %s; all is as it was", f->text);
 	return rc;
