@@ -39,6 +39,7 @@ struct store {
 	size_t nplaced, placed_cap, ncommitting;
 	struct session *settling; /* with settled messages to tell */
 	bool cleaning;            /* some of it is in a window */
+	uint32_t stuck;           /* a segment that cannot be read */
 	TCMAP *by_number;         /* number -> struct session * */
 };
 

@@ -42,7 +42,7 @@ write_metrics(struct broker *b)
 static void
 expired(struct message *m, void *arg)
 {
-	store_unretained(arg, m, false);
+	store_unretained(arg, m);
 	message_unref(m);
 }
 

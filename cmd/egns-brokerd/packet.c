@@ -618,7 +618,7 @@ send_retained(struct message *m, void *arg)
 	if (s->ended)
 		return;
 	if (!session_room(s, message_bytes(m)))
-		session_drop(s, m, "SessionOverflow");
+		session_drop(s, m, "SessionOverflow", true);
 	else if (d.qos == 0)
 		session_deliver(s, m, &d);
 	else if (store_load(s->broker, m) == 0) {

@@ -23,8 +23,7 @@ struct publishing {
 	struct message *message;
 	struct client *client; /* to be told; NULL: nobody */
 	uint16_t packet_id;
-	bool retain;            /* it becomes the topic's retained message */
-	struct message *clear;  /* retained until now */
+	enum store_retain retain;
 	struct will will;       /* tried again when there is no room */
 	struct session *of;     /* whose will it is */
 	bool again;             /* never refused: tried until it works */
@@ -231,24 +230,20 @@ set_retained(struct broker *b, struct publishing *p)
 {
 	struct message *old = NULL;
 
-	if (p->retain) {
+	if (p->retain == STORE_RETAINED) {
 		if (retain_set(b->retain, p->message, &old) == -1) {
-			store_release(b, p->message);
+			store_unretained(b, p->message);
 			return;
 		}
-	} else if (p->clear != NULL) {
+	} else if (p->retain == STORE_CLEARS) {
 		struct mqtt_str topic = message_topic(p->message);
 
 		old = retain_clear(b->retain, topic.p, topic.len);
 	}
-	if (old == NULL)
-		return;
-	if (old == p->clear && !p->retain) {
-		old->retained = false;
-		store_release(b, old); /* the window has told it */
-	} else
-		store_unretained(b, old, false);
-	message_unref(old);
+	if (old != NULL) {
+		store_unretained(b, old);
+		message_unref(old);
+	}
 }
 
 static void
@@ -286,8 +281,6 @@ tell(struct broker *b, struct publishing *p, int error)
 static void
 finish(struct publishing *p)
 {
-	if (p->clear != NULL)
-		message_unref(p->clear);
 	if (p->of != NULL)
 		session_unref(p->of);
 	will_free(&p->will);
@@ -319,9 +312,11 @@ published(struct broker *b, struct op *op, int error)
 		if (error == 0)
 			session_deliver(p->targets[i].session, p->message,
 			    &p->targets[i].deliver);
+	if (error == 0)
+		store_may_forget(b, p->message, 1);
 	if (p->client != NULL)
 		tell(b, p, error);
-	if (error != 0)
+	if (error != 0 && !b->stopping)
 		try_again(p);
 	for (uint32_t i = 0; i < p->n; i++)
 		release_target(b, p, &p->targets[i], error == 0);
@@ -344,7 +339,7 @@ choose(struct broker *b, struct message *m, const struct target *from,
 		if (b->settings.azure)
 			session_overflow(s);
 		else
-			session_drop(s, m, "SessionOverflow");
+			session_drop(s, m, "SessionOverflow", false);
 		return false;
 	}
 	to->session = s;
@@ -406,27 +401,7 @@ anybody_holds(const struct publishing *p)
 	for (uint32_t i = 0; i < p->n; i++)
 		if (p->targets[i].deliver.held)
 			return true;
-	return p->retain;
-}
-
-/* What the message does to the retained ones. */
-static void
-plan_retained(struct broker *b, struct publishing *p)
-{
-	struct message *m = p->message;
-	struct mqtt_str topic = message_topic(m);
-
-	if (!m->retain)
-		return;
-	if (m->payload_len > 0) {
-		p->retain = true;
-		return;
-	}
-	p->clear = retain_get(b->retain, topic.p, topic.len);
-	if (p->clear != NULL) {
-		message_ref(p->clear);
-		store_unretained(b, p->clear, true);
-	}
+	return p->retain != STORE_NOT_RETAINED;
 }
 
 /*
@@ -461,7 +436,8 @@ distribute(struct broker *b, struct message *m, const char *record, size_t len,
 	}
 	if (m->qos == 1)
 		copy_targets(b, p);
-	plan_retained(b, p);
+	if (m->retain)
+		p->retain = m->payload_len > 0 ? STORE_RETAINED : STORE_CLEARS;
 	if (anybody_holds(p))
 		store_message(b, m, record, len, p->targets, p->n, p->retain);
 	window_op(b, &p->op);
@@ -517,7 +493,7 @@ publish_again(struct message *m, struct store_target *to)
 		buf_reset(&b->text, 1 << 20);
 		publish_record(b, p->message, &b->text);
 		store_message(b, p->message, buf_data(&b->text), b->text.len,
-		    t, 1, false);
+		    t, 1, STORE_NOT_RETAINED);
 	}
 	window_op(b, &p->op);
 	return true;

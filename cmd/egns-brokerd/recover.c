@@ -30,6 +30,7 @@ struct found {
 	} *targets;
 	uint32_t n;
 	bool retained;
+	bool cleared; /* the retained one of its topic */
 };
 
 /* Found messages by number: open addressing, a power of two. */
@@ -46,7 +47,6 @@ struct recovery {
 	struct record record;
 	struct buf text; /* scratch */
 	int64_t now;
-	uint64_t corrupt;
 	struct fault *fault;
 };
 
@@ -417,6 +417,7 @@ message_found(struct recovery *r, struct segment_info *seg, uint64_t offset,
 	}
 	f->message = m;
 	f->retained = true_of(&r->json, 0, "retained");
+	f->cleared = true_of(&r->json, 0, "cleared");
 	if (m->number >= r->store->next_message)
 		r->store->next_message = m->number + 1;
 	store_enter(r->store, m, seg, offset, (uint32_t)length);
@@ -482,12 +483,13 @@ settled_found(struct recovery *r)
 /* ---- files ---- */
 
 /* A line that is broken is kept for people; the rest goes on. */
-static void
+static int
 corrupt(struct recovery *r, const char *name, uint64_t at, const char *line,
     size_t len)
 {
 	char now[CLOCK_TEXT + 1], *room;
 	struct buf b = { 0 };
+	int rc;
 
 	log_warn("sessions/%s: line at %ju is broken; it is kept in dropped/",
 	    name, (uintmax_t)at);
@@ -500,11 +502,10 @@ corrupt(struct recovery *r, const char *name, uint64_t at, const char *line,
 		buf_grew(&b, BASE64_LEN(len));
 	}
 	buf_str(&b, "\"}\n");
-	if (!b.bad)
-		dropped_append(r->broker->spool->fd, r->now, buf_data(&b),
-		    b.len);
+	rc = b.bad ? -1 : dropped_append(r->broker->spool->fd, r->now,
+	    buf_data(&b), b.len);
 	buf_free(&b);
-	r->corrupt++;
+	return rc == 0 ? 0 : fault_errno(r->fault, FAULT_INTERNAL, "dropped/");
 }
 
 static int
@@ -525,7 +526,7 @@ take_line(struct recovery *r, struct segment_info *seg, uint64_t at,
 }
 
 /*
- * All lines of a file. What is broken at the end of the last file was never
+ * All lines of a file. A last line without its end, in the last file, was never
  * promised to anybody, and is cut off: *size is what remains.
  */
 static int
@@ -535,7 +536,7 @@ read_file(struct recovery *r, int fd, const char *name,
 	struct segment_reader in = { .fd = fd, .max = LINE_MAX_BYTES };
 	struct stat st;
 	const char *line;
-	uint64_t at, good = 0;
+	uint64_t at;
 	size_t len;
 	int rc;
 
@@ -545,17 +546,19 @@ read_file(struct recovery *r, int fd, const char *name,
 	in.end = (uint64_t)st.st_size;
 	for (at = 0; (rc = segment_line(&in, &line, &len)) == 1; at += len) {
 		if (line != NULL && take_line(r, seg, at, line, len) == 0)
-			good = at + len;
-		else if (at + len < in.end || !last)
-			corrupt(r, name, at, line == NULL ? "" : line,
-			    line == NULL ? 0 : len);
+			continue;
+		if (corrupt(r, name, at, line == NULL ? "" : line,
+		    line == NULL ? 0 : len) == -1) {
+			segment_reader_free(&in);
+			return -1;
+		}
 	}
 	segment_reader_free(&in);
 	if (rc == -1)
 		return fault_errno(r->fault, FAULT_INTERNAL, "sessions/%s",
 		    name);
-	*size = last ? good : in.end;
-	if (last && good < in.end && ftruncate(fd, (off_t)good) == -1)
+	*size = last ? at : in.end;
+	if (last && at < in.end && ftruncate(fd, (off_t)at) == -1)
 		return fault_errno(r->fault, FAULT_INTERNAL, "sessions/%s",
 		    name);
 	return 0;
@@ -656,12 +659,37 @@ by_message(const void *a, const void *b)
 	    (x->message->number < y->message->number);
 }
 
+/* They come in the order in which they were published. */
+static int
+hand_over_retained(struct recovery *r, struct found *f)
+{
+	struct broker *b = r->broker;
+	struct message *m = f->message, *old = NULL;
+
+	if (store_load(b, m) == -1)
+		return 0; /* logged, and as good as dropped */
+	if (f->cleared)
+		old = retain_clear(b->retain, m->body, m->topic_len);
+	else if (retain_set(b->retain, m, &old) == -1)
+		return -1;
+	if (f->retained) {
+		m->retained = true;
+		m->holders++;
+	}
+	/* no line may say so yet */
+	if (old != NULL) {
+		store_unretained(b, old);
+		message_unref(old);
+	}
+	return 0;
+}
+
 /* Give a message to those that wait for it. */
 static int
 hand_over(struct recovery *r, struct found *f)
 {
 	struct broker *b = r->broker;
-	struct message *m = f->message, *old = NULL;
+	struct message *m = f->message;
 	struct session *s;
 
 	m->holders = 1; /* ours, while it is handed over */
@@ -673,16 +701,9 @@ hand_over(struct recovery *r, struct found *f)
 			return -1;
 		m->holders++;
 	}
-	if (f->retained) {
-		if (retain_set(b->retain, m, &old) == -1)
-			return -1;
-		m->retained = true;
-		m->holders++;
-		if (old != NULL) {
-			store_release(b, old);
-			message_unref(old);
-		}
-	}
+	if ((f->retained || f->cleared) && hand_over_retained(r, f) == -1)
+		return -1;
+	store_may_forget(b, m, 1);
 	store_release(b, m);
 	return 0;
 }

@@ -262,13 +262,13 @@ session_room(const struct session *s, size_t bytes)
 /* ---- drops ---- */
 
 static void
-drop_line(struct session *s, struct message *m, const char *reason)
+drop_line(struct session *s, struct message *m, const char *reason,
+    bool accepted)
 {
-	struct buf *b = window_lines(s->broker, WINDOW_DROPPED);
+	struct buf *b = window_lines(s->broker, accepted ?
+	    WINDOW_DROPPED_MUST : WINDOW_DROPPED);
 	char now[CLOCK_TEXT + 1];
 
-	if (store_load(s->broker, m) == -1)
-		return;
 	clock_format(now, clock_now());
 	buf_printf(b, "{\"time\":\"%s\",\"reason\":\"%s\",\"session\":", now,
 	    reason);
@@ -276,19 +276,24 @@ drop_line(struct session *s, struct message *m, const char *reason)
 	buf_str(b, ",\"client\":");
 	buf_json(b, s->name, strlen(s->name));
 	buf_str(b, ",");
-	publish_record(s->broker, m, b);
+	if (store_load(s->broker, m) == 0)
+		publish_record(s->broker, m, b);
+	else
+		buf_printf(b, "\"message\":%ju,\"segment\":%u,\"offset\":%ju",
+		    (uintmax_t)m->number, m->segment, (uintmax_t)m->offset);
 	buf_str(b, "}\n");
 }
 
 void
-session_drop(struct session *s, struct message *m, const char *reason)
+session_drop(struct session *s, struct message *m, const char *reason,
+    bool accepted)
 {
 	char id[QUOTE_MAX];
 	int64_t now = clock_mono();
 
 	s->dropped++;
 	s->broker->stats.dropped_messages++;
-	drop_line(s, m, reason);
+	drop_line(s, m, reason, accepted);
 	if (s->drop_logged != 0 && now - s->drop_logged < LOG_PERIOD)
 		return;
 	s->drop_logged = now;
@@ -370,14 +375,12 @@ session_deliver(struct session *s, struct message *m, const struct deliver *d)
 		return;
 	}
 	if (fill_entry(s, m, d) == -1) {
-		session_drop(s, m, "OutOfMemory");
+		session_drop(s, m, "OutOfMemory", true);
 		if (d->held)
 			store_settled(s, m);
 		return;
 	}
 	session_push(s);
-	if (s->client == NULL)
-		store_may_forget(s->broker, m);
 }
 
 /* It will not be sent: its time is over, or it is too large. */
@@ -406,7 +409,7 @@ settle(struct session *s, struct queued *q)
 static void
 give_up(struct session *s, struct queued *q, const char *reason)
 {
-	session_drop(s, q->message, reason);
+	session_drop(s, q->message, reason, true);
 	settle(s, q);
 }
 
@@ -503,7 +506,7 @@ session_detach(struct session *s)
 		if (!q->done && q->qos == 0)
 			clear_entry(s, q);
 		else if (!q->done)
-			store_may_forget(s->broker, q->message);
+			store_may_forget(s->broker, q->message, 0);
 	}
 	pop(s);
 }
@@ -545,7 +548,7 @@ empty_queue(struct session *s, enum session_end why)
 		if (q->done)
 			continue;
 		if (!pass_on(s, q) && why != SESSION_ENDED)
-			session_drop(s, q->message, end_reasons[why]);
+			session_drop(s, q->message, end_reasons[why], true);
 		if (q->held)
 			store_release(s->broker, q->message);
 		clear_entry(s, q);

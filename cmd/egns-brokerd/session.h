@@ -153,8 +153,10 @@ void session_unreserve(struct session *, size_t bytes);
 /* Is there room in the queue for one more message of so many bytes? */
 bool session_room(const struct session *, size_t bytes);
 
-/* A message for it was dropped: count, log, record. */
-void session_drop(struct session *, struct message *, const char *reason);
+/* A message for it was dropped: count, log, record; one that is not `accepted`
+ * may be refused yet. */
+void session_drop(struct session *, struct message *, const char *reason,
+    bool accepted);
 
 /* Put back what a restart found, in any order; then say that this was all. What a
  * session had when its client was cut off may have been sent. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -212,6 +213,8 @@ snapshot(struct broker *b, struct buf *out)
 
 /* ---- messages ---- */
 
+#define RETAINED ",\"retained\":true"
+
 static struct segment_info *
 segment_of(struct store *st, const struct message *m)
 {
@@ -306,7 +309,8 @@ gathered(struct store *st, struct message *m, size_t at, size_t length)
 
 void
 store_message(struct broker *broker, struct message *m, const char *record,
-    size_t len, const struct store_target *to, size_t n, bool retained)
+    size_t len, const struct store_target *to, size_t n,
+    enum store_retain retain)
 {
 	struct buf *b = window_lines(broker, WINDOW_MESSAGES);
 	size_t at = begin(b), listed = 0;
@@ -322,9 +326,10 @@ store_message(struct broker *broker, struct message *m, const char *record,
 		target(b, &to[i]);
 	}
 	buf_str(b, "]");
-	m->holders = (uint32_t)listed + retained;
-	m->retained = retained;
-	buf_str(b, retained ? ",\"retained\":true" : "");
+	m->retained = retain == STORE_RETAINED;
+	m->holders = (uint32_t)listed + m->retained;
+	buf_str(b, m->retained ? RETAINED : "");
+	buf_str(b, retain == STORE_CLEARS ? ",\"cleared\":true" : "");
 	if (m->expires != 0)
 		instant(b, "expires", m->expires);
 	if (m->from != 0) {
@@ -412,22 +417,16 @@ store_settled(struct session *s, struct message *m)
 }
 
 void
-store_unretained(struct broker *broker, struct message *m, bool asked)
+store_unretained(struct broker *broker, struct message *m)
 {
-	struct buf *b;
+	struct buf *b = window_lines(broker, WINDOW_MESSAGES_MUST);
 	size_t at;
 
-	if (m->number == 0)
-		return;
-	b = window_lines(broker, asked ? WINDOW_MESSAGES :
-	    WINDOW_MESSAGES_MUST);
 	at = begin(b);
 	buf_printf(b, "\"session\":0,\"settled\":[%ju]", (uintmax_t)m->number);
 	end(b, at);
-	if (!asked) {
-		m->retained = false;
-		store_release(broker, m);
-	}
+	m->retained = false;
+	store_release(broker, m);
 }
 
 /* Settled messages of sessions, a line for each session. */
@@ -502,11 +501,11 @@ store_load(struct broker *b, struct message *m)
 }
 
 void
-store_may_forget(struct broker *b, struct message *m)
+store_may_forget(struct broker *b, struct message *m, uint32_t others)
 {
 	(void)b;
 	if (m->segment != 0 && m->body != NULL &&
-	    message_total() > STORE_MEMORY)
+	    message_total() > STORE_MEMORY && m->refs <= m->holders + others)
 		message_forget(m);
 }
 
@@ -545,10 +544,10 @@ add_holders(struct store *st, struct message *m, struct buf *b, size_t listed)
 static bool
 write_again(struct broker *broker, struct message *m)
 {
-	struct buf *b = window_lines(broker, WINDOW_MESSAGES_MUST);
+	struct buf *b = window_lines(broker, WINDOW_MOVED);
 	struct json *j = &broker->json;
 	char *line = read_line(broker->store, m);
-	size_t at = b->len, listed = 0;
+	size_t at = b->len, listed = 0, rest;
 	uint32_t to, t;
 
 	if (line == NULL || json_scan(j, line, m->length - 1, NULL) == -1 ||
@@ -569,7 +568,11 @@ write_again(struct broker *broker, struct message *m)
 	add_holders(broker->store, m, b, listed);
 	buf_str(b, "]");
 	/* from behind the list to the closing brace and its newline */
-	buf_add(b, line + j->tok[to].end, m->length - 2 - j->tok[to].end);
+	rest = j->tok[to].end;
+	if (!m->retained && strncmp(line + rest, RETAINED,
+	    sizeof(RETAINED) - 1) == 0)
+		rest += sizeof(RETAINED) - 1;
+	buf_add(b, line + rest, m->length - 2 - rest);
 	end(b, at);
 	free(line);
 	gathered(broker->store, m, at, b->len - at);
@@ -590,7 +593,7 @@ clean(struct broker *b)
 	struct message *m, *next;
 	size_t done = 0;
 
-	if (st->nsegments < 2 || st->cleaning ||
+	if (st->nsegments < 2 || st->cleaning || first->number == st->stuck ||
 	    st->total < 2 * st->live + STORE_GARBAGE)
 		return;
 	for (m = first->first; m != NULL && done < CLEAN_STEP; m = next) {
@@ -598,8 +601,11 @@ clean(struct broker *b)
 		if (m->promised > 0)
 			break; /* somebody comes to hold it just now */
 		done += m->length;
-		if (!write_again(b, m))
-			leave_segment(st, m);
+		if (!write_again(b, m)) {
+			/* it stays where it is, until nobody waits for it */
+			st->stuck = first->number;
+			return;
+		}
 		st->cleaning = true;
 	}
 }
@@ -621,7 +627,7 @@ place(struct store *st, struct store_commit *c)
 		struct placed *p = &st->placed[i];
 
 		if (p->again)
-			p->at += c->messages->len;
+			p->at += c->messages->len + c->messages_must->len;
 		p->at += c->messages_at;
 	}
 }
@@ -646,30 +652,69 @@ store_seal(struct broker *b, struct store_commit *c)
 	st->nplaced = st->placed_cap = 0;
 }
 
+/* One behind the other; *at moves on. */
 static int
-append(int fd, uint64_t at, const struct buf *first, const struct buf *second)
+append(int fd, uint64_t *at, const struct buf *lines)
 {
-	if (first->len > 0 && file_pwrite(fd, buf_data(first), first->len,
-	    (off_t)at) == -1)
+	if (lines->len > 0 && file_pwrite(fd, buf_data(lines), lines->len,
+	    (off_t)*at) == -1)
 		return errno;
-	if (second->len > 0 && file_pwrite(fd, buf_data(second), second->len,
-	    (off_t)(at + first->len)) == -1)
-		return errno;
+	*at += lines->len;
 	return 0;
 }
 
-/* A snapshot that finds no room is for another time. */
-static bool
+static int
+append_messages(const struct store_commit *c)
+{
+	uint64_t at = c->messages_at;
+	int error;
+
+	if ((error = append(c->fd, &at, c->messages)) == 0 &&
+	    (error = append(c->fd, &at, c->messages_must)) == 0)
+		error = append(c->fd, &at, c->moved);
+	return error;
+}
+
+static int
+append_state(const struct store *st, const struct store_commit *c)
+{
+	uint64_t at = c->state_at;
+	int error = append(st->state_fd, &at, c->state);
+
+	return error == 0 ? append(st->state_fd, &at, c->state_must) : error;
+}
+
+static int
+sync_failed(struct store_commit *c)
+{
+	c->fatal = true;
+	return errno;
+}
+
+/* A snapshot that finds no room is for another time; but what is behind the name
+ * must not be another file than the one that is appended to. */
+static int
 replace_state(struct store *st, struct store_commit *c)
 {
+	struct stat old;
+
 	buf_add(&c->snapshot, buf_data(c->state), c->state->len);
 	buf_add(&c->snapshot, buf_data(c->state_must), c->state_must->len);
-	if (c->snapshot.bad || spool_replace(st->dir, STORE_STATE,
-	    buf_data(&c->snapshot), c->snapshot.len, true) == -1)
-		return false;
+	if (c->snapshot.bad)
+		return 0;
+	if (spool_replace(st->dir, STORE_STATE, buf_data(&c->snapshot),
+	    c->snapshot.len, true) == -1) {
+		if (!file_no_room(errno) || fstat(st->state_fd, &old) == -1 ||
+		    old.st_nlink == 0)
+			return sync_failed(c);
+		return 0;
+	}
 	close(st->state_fd);
 	st->state_fd = openat(st->dir, STORE_STATE, O_RDWR | O_CLOEXEC);
-	return true;
+	if (st->state_fd == -1)
+		return sync_failed(c);
+	c->replaced = true;
+	return 0;
 }
 
 int
@@ -687,8 +732,7 @@ store_write(struct broker *b, struct store_commit *c)
 			return errno;
 	} else
 		c->fd = st->segment_fd;
-	error = append(c->fd, c->messages_at, c->messages, c->messages_must);
-	if (error != 0)
+	if ((error = append_messages(c)) != 0)
 		store_undo(b, c);
 	return error;
 }
@@ -699,24 +743,18 @@ store_undo(struct broker *b, struct store_commit *c)
 	struct store *st = b->store;
 	char name[STORE_NAME];
 
-	/* what cannot be cut off is overwritten by what comes next */
+	/* lines that were refused must not be found behind those to come */
 	if (ftruncate(st->state_fd, (off_t)c->state_at) == -1)
-		log_warn("sessions/" STORE_STATE ": %s", strerror(errno));
+		c->fatal = true;
 	if (!c->begin) {
 		if (ftruncate(c->fd, (off_t)c->messages_at) == -1)
-			log_warn("sessions: %s", strerror(errno));
+			c->fatal = true;
 		return;
 	}
 	close(c->fd);
 	store_segment_name(name, c->segment);
-	unlinkat(st->dir, name, 0);
-}
-
-static int
-sync_failed(struct store_commit *c)
-{
-	c->fatal = true;
-	return errno;
+	if (unlinkat(st->dir, name, 0) == -1)
+		c->fatal = true;
 }
 
 int
@@ -727,17 +765,14 @@ store_sync(struct broker *b, struct store_commit *c)
 
 	if (c->begin && fsync(st->dir) == -1)
 		return sync_failed(c);
-	if (c->messages->len + c->messages_must->len > 0 &&
+	if (c->messages->len + c->messages_must->len + c->moved->len > 0 &&
 	    fdatasync(c->fd) == -1)
 		return sync_failed(c);
-	if (c->snapshot.len > 0 && replace_state(st, c)) {
-		c->replaced = true;
+	if (c->snapshot.len > 0 && (error = replace_state(st, c)) != 0)
+		return error;
+	if (c->replaced || c->state->len + c->state_must->len == 0)
 		return 0;
-	}
-	if (c->state->len + c->state_must->len == 0)
-		return 0;
-	error = append(st->state_fd, c->state_at, c->state, c->state_must);
-	if (error != 0)
+	if ((error = append_state(st, c)) != 0)
 		store_undo(b, c);
 	else if (fdatasync(st->state_fd) == -1)
 		return sync_failed(c);
@@ -746,7 +781,7 @@ store_sync(struct broker *b, struct store_commit *c)
 
 /* Messages of this window are where they were to be, or nowhere. */
 static void
-settle_places(struct broker *b, struct store_commit *c, int error)
+settle_places(struct broker *b, int error)
 {
 	struct store *st = b->store;
 	struct segment_info *last = &st->segments[st->nsegments - 1];
@@ -766,12 +801,6 @@ settle_places(struct broker *b, struct store_commit *c, int error)
 	free(st->committing);
 	st->committing = NULL;
 	st->ncommitting = 0;
-	if (error == 0)
-		return;
-	/* lines that must be written come in front of those gathered since */
-	for (size_t i = 0; i < st->nplaced; i++)
-		if (st->placed[i].again)
-			st->placed[i].at += c->messages_must->len;
 }
 
 static void
@@ -793,7 +822,8 @@ void
 store_committed(struct broker *b, struct store_commit *c, int error)
 {
 	struct store *st = b->store;
-	uint64_t messages = c->messages->len + c->messages_must->len;
+	uint64_t messages = c->messages->len + c->messages_must->len +
+	    c->moved->len;
 	struct segment_info *last;
 
 	st->cleaning = false;
@@ -813,7 +843,7 @@ store_committed(struct broker *b, struct store_commit *c, int error)
 		else if (c->snapshot.len > 0)
 			st->state_base = st->state_size; /* not again at once */
 	}
-	settle_places(b, c, error);
+	settle_places(b, error);
 	drop_segments(st);
 	buf_free(&c->snapshot);
 }

@@ -23,7 +23,7 @@
  */
 #define STORE_SEGMENT (64 * 1024 * 1024) /* bytes, then the next begins */
 #define STORE_GARBAGE (128 * 1024 * 1024) /* bytes that are never cleaned */
-#define STORE_MEMORY (256 * 1024 * 1024) /* bodies kept for offline sessions */
+#define STORE_MEMORY (256 * 1024 * 1024) /* then bodies are read when needed */
 
 /* Read all, make sessions and retained messages. 0, or -1 and a fault. */
 int store_open(struct broker *, struct fault *);
@@ -41,16 +41,21 @@ void store_unsubscribed(struct session *, const char *filter, size_t);
 
 /*
  * A message with its holders: those of n sessions whose delivery is `held`, and
- * the retained messages when `retained`. It gets its number. `record` has its members
- * (record.h). When its window fails there is no message any more: then, and when
- * a holder never comes about, store_release().
+ * the retained messages when it is STORE_RETAINED. It gets its number. `record`
+ * has its members (record.h). When its window fails there is no message any more:
+ * then, and when a holder never comes about, store_release().
  */
 struct store_target {
 	struct session *session;
 	struct deliver deliver;
 };
+enum store_retain {
+	STORE_NOT_RETAINED,
+	STORE_RETAINED, /* it takes the place of its topic's last */
+	STORE_CLEARS,   /* the topic has none any more */
+};
 void store_message(struct broker *, struct message *, const char *record,
-    size_t, const struct store_target *, size_t n, bool retained);
+    size_t, const struct store_target *, size_t n, enum store_retain);
 
 /* One session more holds a message that is on disk. store_also_done: its window
  * is done, for good or ill; an ill one is followed by store_release(). */
@@ -61,14 +66,14 @@ void store_also_done(struct message *);
  * the same without telling, because the session's end says it. */
 void store_settled(struct session *, struct message *);
 void store_release(struct broker *, struct message *);
-/* It is not retained any more: told in the open window, which may fail when it
- * is `asked` for (then the caller releases when it is done). */
-void store_unretained(struct broker *, struct message *, bool asked);
+/* It is not retained any more. */
+void store_unretained(struct broker *, struct message *);
 
 /* The message's body is needed. 0, or -1: it cannot be read (logged). */
 int store_load(struct broker *, struct message *);
-/* It waits for sessions that are offline only: memory may be short. */
-void store_may_forget(struct broker *, struct message *);
+/* Memory may be short: its body can be read again, if none but its holders and
+ * `others` refer to it. */
+void store_may_forget(struct broker *, struct message *, uint32_t others);
 
 /* Before a window closes: lines that were put off, cleaning. */
 void store_turn(struct broker *);
@@ -80,7 +85,7 @@ void store_turn(struct broker *);
  * before the state says so.
  */
 struct store_commit {
-	struct buf *state, *state_must, *messages, *messages_must;
+	struct buf *state, *state_must, *messages, *messages_must, *moved;
 	/* filled in by store_seal */
 	struct buf snapshot; /* replaces state.ndjson, when not empty */
 	uint32_t segment;

@@ -41,6 +41,7 @@ struct gather {
 	struct piece *arena;
 	int64_t now;  /* day of dropped/ */
 	bool fatal;   /* a sync has failed: nothing can be promised any more */
+	bool dropped; /* what is for dropped/ is there */
 };
 
 struct window {
@@ -70,7 +71,7 @@ gather_reset(struct gather *g)
 		g->arena->used = 0;
 	g->ops = NULL;
 	g->tail = &g->ops;
-	g->fatal = false;
+	g->fatal = g->dropped = false;
 }
 
 static bool
@@ -106,13 +107,20 @@ count_route(int spool)
 }
 
 static int
-write_dropped(struct broker *b, const struct gather *g)
+write_dropped(struct broker *b, struct gather *g)
 {
-	const struct buf *lines = &g->lines[WINDOW_DROPPED];
+	static const enum window_lines both[] = {
+		WINDOW_DROPPED_MUST, WINDOW_DROPPED
+	};
 
-	if (lines->len > 0 && dropped_append(b->spool->fd, g->now,
-	    buf_data(lines), lines->len) == -1)
-		return errno;
+	for (int i = 0; i < 2; i++) {
+		const struct buf *lines = &g->lines[both[i]];
+
+		if (lines->len > 0 && dropped_append(b->spool->fd, g->now,
+		    buf_data(lines), lines->len) == -1)
+			return errno;
+		g->dropped = true;
+	}
 	return 0;
 }
 
@@ -162,7 +170,8 @@ work(void *arg)
 		error = store_sync(b, &w->store);
 	if (error != 0 && (w->store.fatal || !file_no_room(error)))
 		g->fatal = true;
-	w->route_waits += g->lines[WINDOW_ROUTE].len;
+	if (error == 0)
+		w->route_waits += g->lines[WINDOW_ROUTE].len;
 	if (w->route_waits > b->settings.route_bytes / 2 &&
 	    now - w->counted >= COUNT_PERIOD) {
 		w->counted = now;
@@ -189,7 +198,7 @@ static void
 carry(struct gather *from, struct gather *to)
 {
 	static const enum window_lines must[] = {
-		WINDOW_STATE_MUST, WINDOW_MESSAGES_MUST, WINDOW_DROPPED
+		WINDOW_STATE_MUST, WINDOW_MESSAGES_MUST, WINDOW_DROPPED_MUST
 	};
 	struct buf all;
 
@@ -197,7 +206,8 @@ carry(struct gather *from, struct gather *to)
 		struct buf *old = &from->lines[must[i]];
 		struct buf *new = &to->lines[must[i]];
 
-		if (old->len == 0)
+		if (old->len == 0 ||
+		    (must[i] == WINDOW_DROPPED_MUST && from->dropped))
 			continue;
 		all = *old;
 		*old = (struct buf){ 0 };
@@ -373,6 +383,7 @@ seal(struct broker *b)
 		.state_must = &g->lines[WINDOW_STATE_MUST],
 		.messages = &g->lines[WINDOW_MESSAGES],
 		.messages_must = &g->lines[WINDOW_MESSAGES_MUST],
+		.moved = &g->lines[WINDOW_MOVED],
 	};
 	store_seal(b, &w->store);
 	g->now = clock_now();
@@ -380,6 +391,14 @@ seal(struct broker *b)
 	w->under_way = g;
 	w->open = g == &w->gathers[0] ? &w->gathers[1] : &w->gathers[0];
 	commit_start(w->commit, b);
+}
+
+/* Nobody can publish, so nothing but this looks whether route/ has room again. */
+static bool
+route_to_count(const struct broker *b)
+{
+	return !window_route_room(b) &&
+	    clock_mono() - b->window->counted >= COUNT_PERIOD;
 }
 
 void
@@ -394,7 +413,7 @@ window_turn(struct broker *b)
 		for (int i = 0; i < WINDOW_LINES; i++)
 			if (g->lines[i].bad)
 				log_fatal(EX_OSERR, "out of memory");
-		if (has_lines(g)) {
+		if (has_lines(g) || route_to_count(b)) {
 			if (due(b))
 				seal(b);
 			return;

@@ -29,7 +29,9 @@ enum window_lines {
 	WINDOW_STATE_MUST,   /* the same, behind; tried until it works */
 	WINDOW_MESSAGES,     /* sessions/N.ndjson; refused when full */
 	WINDOW_MESSAGES_MUST,
-	WINDOW_DROPPED,      /* dropped/; tried until it works */
+	WINDOW_MOVED,        /* behind: what cleaning moves; left out when full */
+	WINDOW_DROPPED,      /* dropped/; of what is refused when full */
+	WINDOW_DROPPED_MUST,
 	WINDOW_ROUTE,        /* route/; refused when full */
 	WINDOW_LINES,
 };
