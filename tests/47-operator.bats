@@ -9,12 +9,12 @@ load broker
 
 # converse - begin a conversation with the broker, for `say`; one at a time.
 converse() {
-	rm -f talk && mkfifo talk
-	/usr/bin/python3 -u "$top/tests/mqtt/raw.py" "$(mport mqtts)" <talk \
+	rm -f talk.in && mkfifo talk.in
+	/usr/bin/python3 -u "$top/tests/mqtt/raw.py" "$(mport mqtts)" <talk.in \
 		>talk.out 2>&1 3>&- &
 	# shellcheck disable=SC2034,SC2004 # lib.bash's
 	pid_of[talk]=$!
-	exec {talk}>talk
+	exec {talk}>talk.in
 	spoken=0
 }
 
@@ -34,7 +34,8 @@ said() {
 # over - all of it was as expected.
 over() {
 	exec {talk}>&-
-	gone talk && [ "$status" -eq 0 ] || { cat talk.out; return 1; }
+	gone talk || return
+	[ "$status" -eq 0 ] || { cat talk.out; return 1; }
 }
 
 logged() {
@@ -285,9 +286,11 @@ thumbprints() {
 # agrees CLIENT OPERATION TOPIC ALLOWED - explain and the broker say the same.
 # OPERATION is publish, subscribe or will; ALLOWED 0 or 1.
 agrees() {
-	local client=$1 operation=$2 topic=$3 code=00
-	run "-$4" egns-ctl explain --client "$client" "--$operation" "$topic"
-	[ "$4" -eq 0 ] || code=87
+	local client=$1 operation=$2 topic=$3 code=00 rc=0 why
+	why=$(egns-ctl explain --client "$client" "--$operation" "$topic") ||
+		rc=$?
+	[ "$rc" -eq "$4" ]
+	[ "$rc" -eq 0 ] || code=87
 	case $operation in
 	publish) say "c: $client" 'c> connect' 'c< connack 00' \
 		"c> publish $topic q1 id=1" "c< puback $code" \
@@ -299,7 +302,7 @@ agrees() {
 		"c< connack $code" ;;
 	esac
 	[ "$4" -eq 0 ] || [ "$operation" = will ] ||
-		logged "client '$client': $operation to '$topic' refused: ${output#DENIED: }"
+		logged "client '$client': $operation to '$topic' refused: ${why#DENIED: }"
 }
 
 @test "explain and the broker agree, in the same words" {
@@ -379,7 +382,7 @@ agrees() {
 	stop egns-brokerd
 	local label='[a-zA-Z_][a-zA-Z0-9_]*="([^"\\]|\\["\\n])*"'
 	local sample="^[a-zA-Z_:][a-zA-Z0-9_:]*(\{$label(,$label)*\})? [0-9.e+-]+\$"
-	! grep -vE -e "$sample" \
+	run ! grep -vE -e "$sample" \
 		-e '^# HELP egns_[a-zA-Z0-9_]+ .+$' \
 		-e '^# TYPE egns_[a-zA-Z0-9_]+ (counter|gauge|summary)$' \
 		spool/metrics/brokerd.prom
