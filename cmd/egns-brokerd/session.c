@@ -390,7 +390,8 @@ undeliverable(struct session *s, struct queued *q, const char **reason)
 	struct message *m = q->message;
 
 	*reason = NULL;
-	if (message_expired(m, s->broker->now) && !q->sent)
+	/* MQTT-3.3.2-5, but MQTT-4.4.0-1 */
+	if (message_expired(m, s->broker->now) && !q->begun)
 		*reason = "MessageExpired";
 	else if (store_load(s->broker, m) == -1)
 		*reason = "Corrupt";
@@ -436,7 +437,7 @@ send_entry(struct session *s, struct queued *q)
 		clear_entry(s, q);
 		return;
 	}
-	q->sent = q->dup = true;
+	q->sent = q->dup = q->begun = true;
 	if (q->sequence >= s->sent)
 		s->sent = q->sequence + 1;
 	s->flying++;
@@ -676,8 +677,12 @@ session_restored(struct session *s, bool cut_off)
 	/* of those acknowledged last the store may not have heard */
 	if (cut_off)
 		s->sent = s->sequence;
-	for (uint32_t i = 0; i < s->count; i++)
-		entry(s, i)->dup = entry(s, i)->sequence < s->sent;
+	for (uint32_t i = 0; i < s->count; i++) {
+		struct queued *q = entry(s, i);
+
+		q->dup = q->sequence < s->sent;
+		q->begun = q->dup && !cut_off;
+	}
 }
 
 bool

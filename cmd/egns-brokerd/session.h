@@ -36,6 +36,7 @@ struct queued {
 	bool retain;           /* flag to be sent */
 	bool sent, done;       /* done: acknowledged before those in front */
 	bool dup;
+	bool begun; /* it was sent, and does not expire any more */
 	bool held; /* in the store */
 };
 
