@@ -138,3 +138,97 @@ raw() {
 		a< closed
 	EOF
 }
+
+@test "a message that was begun is sent again though it has expired meanwhile" {
+	broker p s
+	raw <<-'EOF'
+		p: p
+		p> connect clean
+		p< connack 00
+		s: s
+		s> connect session-expiry=3600 receive-maximum=2
+		s< connack 00
+		s> subscribe t,q1
+		s< suback 01
+		p> publish t q1 payload=1 expiry=10
+		p< puback 00
+		p> publish t q1 payload=2 expiry=10
+		p< puback 00
+		p> publish t q1 payload=3 expiry=10
+		p< puback 00
+		s< publish t q1 id=1 -dup payload=1 expiry=10
+		s< publish t q1 id=2 -dup payload=2
+		s> puback id=2
+		s< publish t q1 id=3 -dup payload=3
+		p> publish t q1 payload=4 expiry=10
+		p< puback 00
+		s< nothing
+		s!
+		advance 11
+		s: s
+		s> connect session-expiry=3600
+		s< connack 00 present=1
+		s< publish t q1 id=1 dup payload=1 expiry=1
+		s< publish t q1 id=3 dup payload=3
+		s< nothing
+	EOF
+	restart egns-brokerd
+	raw <<-'EOF'
+		s: s
+		s> connect session-expiry=3600
+		s< connack 00 present=1
+		s< publish t q1 id=1 dup payload=1
+		s< publish t q1 id=3 dup payload=3
+		s< nothing
+	EOF
+}
+
+@test "an alias whose new topic is refused does not stand for the old one" {
+	broker p s
+	raw <<-'EOF'
+		s: s
+		s> connect clean
+		s< connack 00
+		s> subscribe #
+		s< suback 00
+		p: p
+		p> connect clean
+		p< connack 00
+		p> publish old q1 alias=1
+		p< puback 00
+		s< publish old
+		p> publish x*257 q1 alias=1
+		p< puback 90
+		p> publish "" alias=1
+		p< disconnect 82
+		p< closed
+		s< nothing
+	EOF
+}
+
+@test "retained messages have the identifier of the subscription, whatever else comes" {
+	local n
+	broker p s
+	{
+		cat <<-'EOF'
+			p: p
+			p> connect clean
+			p< connack 00
+			p> publish r q1 retain payload=1
+			p< puback 00
+			s: s
+			s> connect session-expiry=60
+			s< connack 00
+		EOF
+		for n in {1..50}; do
+			echo "s> subscribe r,q1 sub-id=$((n + 1000))"
+			printf 'p> hex'
+			printf ' 3206000161%04x00' {1..40}
+			printf '\ns< suback 01\n'
+			echo "s< publish r q1 retain sub-id=$((n + 1000))"
+			echo "s> puback"
+			printf 'p< puback id=%d\n' {1..40}
+		done
+	} >script
+	raw <script
+}

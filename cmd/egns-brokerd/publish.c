@@ -471,7 +471,8 @@ publish_again(struct message *m, struct store_target *to)
 {
 	struct session *s = to->session;
 	struct broker *b = s->broker;
-	struct publishing *p = window_alloc(b, sizeof(*p) + sizeof(*to));
+	size_t ids = to->deliver.nids * sizeof(*to->deliver.ids);
+	struct publishing *p = window_alloc(b, sizeof(*p) + sizeof(*to) + ids);
 	struct store_target *t;
 
 	if (p == NULL)
@@ -479,6 +480,9 @@ publish_again(struct message *m, struct store_target *to)
 	*p = (struct publishing){ .op.done = published, .again = true, .n = 1 };
 	t = &p->targets[0];
 	*t = *to;
+	/* they may be of the window that is done */
+	if (ids > 0)
+		t->deliver.ids = memcpy(t + 1, to->deliver.ids, ids);
 	t->deliver.held = s->stored;
 	p->message = for_one_more(m, t->deliver.held, &p->also);
 	if (p->message == NULL)
@@ -558,11 +562,13 @@ resolve(struct client *c, struct mqtt_publish *p)
 		p->topic = (struct mqtt_str){ a->topic, a->len };
 		return true;
 	}
+	free(a->topic);
+	a->topic = NULL;
+	/* a longer one is refused; the alias must not be the topic before */
 	if (p->topic.len > TOPIC_MAX ||
 	    (copy = malloc(p->topic.len)) == NULL)
-		return true; /* refused for its length anyway */
+		return true;
 	memcpy(copy, p->topic.p, p->topic.len);
-	free(a->topic);
 	a->topic = copy;
 	a->len = (uint16_t)p->topic.len;
 	return true;
