@@ -76,7 +76,11 @@ struct broker {
 	unsigned nclients, clients_max;
 	struct client *flush;       /* client.c: with something to send */
 	struct client *blocked;     /* client.c: whose input waits for us */
-	size_t in_total, out_total; /* client.c: bytes that wait */
+	size_t in_total, out_total; /* client.c: bytes that wait; of what is
+				     * to be sent, messages and what is encrypted */
+	struct client *eldest, *youngest; /* client.c: strangers */
+	unsigned nstrangers;
+	size_t in_strange; /* client.c: of in_total, what strangers sent */
 	unsigned handshakes;        /* client.c: left in this turn */
 	unsigned char *net;         /* client.c: NET_MAX bytes, for reads */
 	struct buf plain, frames, wire; /* client.c: scratch */
@@ -105,5 +109,8 @@ int listen_open(struct broker *, struct fault *);
  * all is as it was. */
 int listen_change(struct broker *, const struct settings *new, struct fault *);
 void listen_close(struct broker *);
+/* Accept no more for a moment; and again. */
+void listen_pause(struct broker *);
+void listen_resume(struct broker *);
 
 #endif

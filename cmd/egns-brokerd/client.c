@@ -49,11 +49,60 @@ client_unref(struct client *c)
 	free(c);
 }
 
+/* Of those that have sent no CONNECT, the youngest. */
+static void
+enlist_stranger(struct client *c)
+{
+	struct broker *b = c->broker;
+
+	c->stranger = true;
+	b->nstrangers++;
+	c->elder = b->youngest;
+	if (c->elder != NULL)
+		c->elder->younger = c;
+	else
+		b->eldest = c;
+	b->youngest = c;
+}
+
+void
+client_known(struct client *c)
+{
+	struct broker *b = c->broker;
+
+	if (!c->stranger)
+		return;
+	c->stranger = false;
+	b->nstrangers--;
+	b->in_strange -= c->counted;
+	if (c->elder != NULL)
+		c->elder->younger = c->younger;
+	else
+		b->eldest = c->younger;
+	if (c->younger != NULL)
+		c->younger->elder = c->elder;
+	else
+		b->youngest = c->elder;
+}
+
+/* What of its input waits, in the sums of all. */
+static void
+count_in(struct client *c)
+{
+	struct broker *b = c->broker;
+
+	b->in_total += c->in.len - c->counted;
+	if (c->stranger)
+		b->in_strange += c->in.len - c->counted;
+	c->counted = c->in.len;
+}
+
 static void
 unlist(struct client *c)
 {
 	struct broker *b = c->broker;
 
+	client_known(c);
 	if (c->prev != NULL)
 		c->prev->next = c->next;
 	else
@@ -90,6 +139,15 @@ leave_session(struct client *c)
 	session_unref(s);
 }
 
+/* What was to be sent is encrypted, or of no use any more. */
+static void
+free_out(struct client *c)
+{
+	c->broker->out_total -= c->messages;
+	c->messages = 0;
+	buf_free(&c->out);
+}
+
 /* Everything but the struct goes at once. */
 static void
 drop(struct client *c)
@@ -104,14 +162,14 @@ drop(struct client *c)
 	ev_io_stop(b->loop, &c->write);
 	close(c->fd);
 	leave_session(c);
-	b->in_total -= c->in.len;
+	buf_free(&c->in);
+	count_in(c);
 	b->out_total -= c->wire.len;
 	tls_free(c->tls);
 	c->tls = NULL;
 	ws_free(c->ws);
 	c->ws = NULL;
-	buf_free(&c->in);
-	buf_free(&c->out);
+	free_out(c);
 	buf_free(&c->wire);
 	unlist(c);
 	client_unref(c);
@@ -133,10 +191,19 @@ bool
 client_room(const struct client *c, uint8_t qos)
 {
 	size_t waits = c->out.len + c->wire.len;
+	size_t total = c->broker->out_total;
 
-	if (c->broker->out_total > CLIENTS_OUT_TOTAL)
-		return waits == 0;
+	/* the second half is for those that have read all before */
+	if (total > CLIENTS_OUT_TOTAL)
+		return waits == 0 && total / 2 < CLIENTS_OUT_TOTAL;
 	return waits < (qos == 0 ? CLIENT_OUT_MAX : CLIENT_OUT_HIGH);
+}
+
+void
+client_delivered(struct client *c, size_t n)
+{
+	c->messages += n;
+	c->broker->out_total += n;
 }
 
 /* What the socket does not take now waits in `wire`. */
@@ -177,6 +244,21 @@ send_wire(struct client *c, struct buf *from)
 	}
 }
 
+/*
+ * All was sent. Were the socket closed now, what the peer is still sending would
+ * have the kernel reset the connection, and our last words could be lost.
+ */
+static void
+linger(struct client *c)
+{
+	if (c->broker->stopping || !tls_established(c->tls)) {
+		drop(c);
+		return;
+	}
+	shutdown(c->fd, SHUT_WR);
+	ev_io_start(c->broker->loop, &c->read);
+}
+
 /* Encrypt all that is there, unless the socket is behind already. */
 static void
 flush(struct client *c)
@@ -203,11 +285,11 @@ flush(struct client *c)
 			client_lost(c, END_LOST, tls_error(c->tls));
 			return;
 		}
-		buf_free(&c->out);
+		free_out(c);
 		send_wire(c, &b->wire);
 	}
 	if (c->state == CLIENT_CLOSING && c->wire.len == 0)
-		drop(c);
+		linger(c);
 	else if (c->state == CLIENT_CONNECTED && c->session != NULL)
 		session_push(c->session);
 }
@@ -225,6 +307,13 @@ clients_flush(struct broker *b)
 	}
 }
 
+/* It asks and asks, and does not read the answers. */
+static bool
+behind(const struct client *c)
+{
+	return c->out.len + c->wire.len > CLIENT_BEHIND;
+}
+
 static void
 on_write(struct ev_loop *loop, ev_io *w, int events)
 {
@@ -236,6 +325,9 @@ on_write(struct ev_loop *loop, ev_io *w, int events)
 	send_wire(c, &c->wire);
 	if (c->state != CLIENT_GONE && c->wire.len == 0)
 		flush(c);
+	/* it may have asked for too much to be listened to */
+	if (c->blocked && !behind(c))
+		client_resume(c);
 	client_unref(c);
 }
 
@@ -319,13 +411,13 @@ client_finish(struct client *c)
 		}
 		buf_reset(&b->wire, 1024 * 1024);
 		tls_write(c->tls, buf_data(plain), plain->len, &b->wire);
-		buf_free(&c->out);
+		free_out(c);
 		send_wire(c, &b->wire);
 	}
 	if (c->state != CLIENT_GONE)
 		goodbye(c);
 	if (c->state != CLIENT_GONE && c->wire.len == 0)
-		drop(c);
+		linger(c);
 	client_unref(c);
 }
 
@@ -397,7 +489,8 @@ static bool
 must_wait(const struct client *c)
 {
 	return c->state == CLIENT_ASKING || c->state == CLIENT_ACCEPTING ||
-	    c->asked_again || c->subscribing || window_full(c->broker) ||
+	    c->asked_again || c->subscribing || behind(c) ||
+	    window_full(c->broker) ||
 	    (c->version == MQTT_3 && c->owed >= CLIENT_RECEIVE_MAX);
 }
 
@@ -444,14 +537,23 @@ take_packets(struct client *c, const char *p, size_t n)
 	return taken;
 }
 
+/* Strangers share less, so that they leave room for clients. */
+static bool
+too_much(const struct client *c)
+{
+	const struct broker *b = c->broker;
+
+	return b->in_total > CLIENTS_IN_TOTAL ||
+	    (c->stranger && b->in_strange > CLIENTS_STRANGE_TOTAL);
+}
+
 /* Packets have arrived: behind those that are there, or in a buffer of ours. */
 static void
 take_plain(struct client *c, struct buf *fresh)
 {
-	struct broker *b = c->broker;
-	size_t taken, before = c->in.len;
+	size_t taken;
 
-	if (fresh != &c->in && before > 0) {
+	if (fresh != &c->in && c->in.len > 0) {
 		buf_add(&c->in, buf_data(fresh), fresh->len);
 		fresh = &c->in;
 	}
@@ -464,9 +566,8 @@ take_plain(struct client *c, struct buf *fresh)
 		buf_take(&c->in, taken);
 	else if (taken < fresh->len)
 		buf_add(&c->in, buf_data(fresh) + taken, fresh->len - taken);
-	b->in_total += c->in.len - before;
-	if (c->in.bad || (b->in_total > CLIENTS_IN_TOTAL &&
-	    c->in.len > IN_KEEP))
+	count_in(c);
+	if (c->in.bad || (c->in.len > IN_KEEP && too_much(c)))
 		client_end(c, END_QUOTA, MQTT_QUOTA,
 		    "too many unfinished packets of all clients");
 	else if (c->in.len == 0)
@@ -564,6 +665,15 @@ take_wire(struct client *c, const void *bytes, size_t n)
 		buf_free(&plain);
 }
 
+/* It has not seen yet that we are done with it. */
+static void
+ignore(struct client *c, size_t n)
+{
+	c->ignored += n;
+	if (c->ignored > CLIENT_LINGER_MAX)
+		drop(c);
+}
+
 static void
 on_read(struct ev_loop *loop, ev_io *w, int events)
 {
@@ -573,6 +683,10 @@ on_read(struct ev_loop *loop, ev_io *w, int events)
 
 	(void)loop;
 	(void)events;
+	if (c->state != CLIENT_CLOSING && behind(c)) {
+		block(c);
+		return;
+	}
 	/* handshakes are dear: the others must not wait for all of them */
 	if (c->state == CLIENT_HANDSHAKE) {
 		if (b->handshakes == 0)
@@ -588,7 +702,10 @@ on_read(struct ev_loop *loop, ev_io *w, int events)
 		    strerror(errno));
 	else {
 		b->stats.bytes_in += (size_t)n;
-		take_wire(c, b->net, (size_t)n);
+		if (c->state == CLIENT_CLOSING)
+			ignore(c, (size_t)n);
+		else
+			take_wire(c, b->net, (size_t)n);
 	}
 	client_unref(c);
 }
@@ -676,9 +793,13 @@ sweep(struct client *c, int64_t now)
 		    c->broker->now >= c->who.expires)
 			client_end(c, END_AUTHENTICATION, MQTT_NOT_AUTHORIZED,
 			    "the certificate or token has expired");
+		else
+			/* there may be room for it now that there was not */
+			session_push(c->session);
 		return;
 	case CLIENT_CLOSING:
-		if (since(now, c->heard) >= CLIENT_CONNECT_TIME)
+		if (since(now, c->heard) >= (c->wire.len > 0 ?
+		    CLIENT_CONNECT_TIME : CLIENT_LINGER_TIME))
 			client_lost(c, END_LOST, "it reads nothing");
 		return;
 	case CLIENT_ASKING:
@@ -755,11 +876,30 @@ client_new(struct broker *b, int fd, const struct sockaddr_storage *address,
 		c->next->prev = c;
 	b->clients = c;
 	b->nclients++;
+	enlist_stranger(c);
 	ev_io_init(&c->read, on_read, fd, EV_READ);
 	ev_io_init(&c->write, on_write, fd, EV_WRITE);
 	c->read.data = c->write.data = c;
 	ev_io_start(b->loop, &c->read);
 	return c;
+}
+
+/*
+ * Room for one more? When there is none, the eldest of those that have not said
+ * who they are makes it, if it has had its time: nobody keeps the others out by
+ * connecting and saying nothing.
+ */
+static bool
+make_room(struct broker *b)
+{
+	struct client *c = b->eldest;
+
+	if (b->nclients < b->clients_max && b->nstrangers < CLIENTS_STRANGERS)
+		return true;
+	if (c == NULL || since(clock_mono(), c->since) < CLIENT_STRANGE_TIME)
+		return false;
+	client_lost(c, END_CLIENT_ERROR, "no CONNECT in time, and others wait");
+	return true;
 }
 
 void
@@ -770,9 +910,17 @@ client_accept(struct broker *b, struct listener *l)
 	int fd;
 
 	for (int i = 0; i < ACCEPTS; i++) {
+		/* what cannot be taken now waits in the kernel */
+		if (!make_room(b) && b->nstrangers >= CLIENTS_STRANGERS) {
+			listen_pause(b);
+			return;
+		}
 		len = sizeof(address);
 		fd = accept4(l->fd, (struct sockaddr *)&address, &len,
 		    SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd == -1 && errno != EAGAIN && errno != ECONNABORTED &&
+		    errno != EINTR)
+			listen_pause(b);
 		if (fd == -1)
 			return;
 		if (b->nclients < b->clients_max &&

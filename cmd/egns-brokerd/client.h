@@ -25,10 +25,16 @@
 #define CLIENT_ALIASES 10
 #define CLIENT_CONNECT_TIME 15   /* seconds from accept to CONNECT */
 #define CLIENT_STALL_TIME 120    /* seconds in which it reads nothing */
+#define CLIENT_LINGER_TIME 2     /* seconds that it has to close, too */
+#define CLIENT_LINGER_MAX (1024 * 1024) /* bytes that it may send meanwhile */
 #define CLIENT_OUT_HIGH (64 * 1024)     /* then QoS 1 waits in its queue */
 #define CLIENT_OUT_MAX (1024 * 1024)    /* then QoS 0 is dropped */
+#define CLIENT_BEHIND (2 * 1024 * 1024) /* then it is not listened to, either */
 #define CLIENTS_OUT_TOTAL (256 * 1024 * 1024) /* of all; likewise */
 #define CLIENTS_IN_TOTAL (256 * 1024 * 1024)  /* unfinished packets of all */
+#define CLIENTS_STRANGE_TOTAL (32 * 1024 * 1024) /* CONNECTs among these */
+#define CLIENTS_STRANGERS 2048   /* connections that have sent no CONNECT */
+#define CLIENT_STRANGE_TIME 5    /* seconds that they have when others wait */
 #define CLIENT_HANDSHAKES 16     /* steps of handshakes in a turn */
 
 enum client_state {
@@ -64,6 +70,8 @@ struct alias {
 struct client {
 	struct broker *broker;
 	struct client *next, *prev; /* of all */
+	struct client *younger, *elder; /* of the strangers */
+	bool stranger; /* has sent no CONNECT yet */
 	struct client *flush_next, *blocked_next;
 	uint32_t refs;
 	int fd;
@@ -73,7 +81,10 @@ struct client {
 	struct tls *tls;
 	struct ws *ws; /* NULL: raw */
 	struct buf in;   /* of packets: what was not taken yet */
+	size_t ignored;  /* bytes that came when it was closing */
+	size_t counted;  /* bytes of it in the broker's sums */
 	struct buf out;  /* packets to be sent */
+	size_t messages; /* bytes of it that are PUBLISH; in out_total */
 	struct buf wire; /* encrypted, to be sent first */
 	enum client_state state;
 	bool taking; /* packets of `in`, or of what has just come */
@@ -160,8 +171,14 @@ void clients_close(struct broker *);
  * more ends. */
 void client_rights_changed(struct client *);
 
+/* So many bytes of a PUBLISH were added to `out`. */
+void client_delivered(struct client *, size_t);
+
 /* Room in its way for one more packet of that QoS? */
 bool client_room(const struct client *, uint8_t qos);
+
+/* It has sent its CONNECT: nothing that strangers must not do holds for it. */
+void client_known(struct client *);
 
 /* packet.c: a whole packet. */
 void packet_take(struct client *, const struct mqtt_header *,

@@ -134,6 +134,22 @@ listen_open(struct broker *b, struct fault *f)
 }
 
 void
+listen_pause(struct broker *b)
+{
+	ev_io_stop(b->loop, &b->mqtts.watcher);
+	ev_io_stop(b->loop, &b->wss.watcher);
+}
+
+void
+listen_resume(struct broker *b)
+{
+	if (b->mqtts.broker != NULL)
+		ev_io_start(b->loop, &b->mqtts.watcher);
+	if (b->wss.broker != NULL)
+		ev_io_start(b->loop, &b->wss.watcher);
+}
+
+void
 listen_close(struct broker *b)
 {
 	close_one(b, &b->mqtts);

@@ -55,6 +55,8 @@ on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	b->now = clock_now();
+	if (!b->stopping)
+		listen_resume(b);
 	if (!clock_movable() && now - b->swept < SWEEP_PERIOD)
 		return;
 	if (now / METRICS_PERIOD != b->swept / METRICS_PERIOD)
@@ -100,7 +102,7 @@ stop(void *arg)
 		if (c->state == CLIENT_CONNECTED)
 			client_end(c, END_SERVER, MQTT_SHUTTING_DOWN,
 			    "the broker is stopped");
-		else if (c->state != CLIENT_CLOSING)
+		else if (c->state != CLIENT_CLOSING || c->wire.len == 0)
 			client_lost(c, END_SERVER, "the broker is stopped");
 	}
 }

@@ -279,6 +279,7 @@ take_connect(struct client *c, const struct mqtt_header *h,
 	request.data = p.props.auth_data;
 	request.peer = (const struct sockaddr *)&c->address;
 	c->state = CLIENT_ASKING;
+	client_known(c);
 	client_ref(c);
 	c->pending = auth_ask(c->broker->auth, &request, on_answer, c);
 }

@@ -338,10 +338,12 @@ send_publish(struct session *s, const struct mqtt_delivery *p)
 {
 	struct client *c = s->client;
 	struct stats *st = &s->broker->stats;
+	size_t size = mqtt_delivery_size(p, c->version);
 
-	if (mqtt_delivery_size(p, c->version) > c->maximum_packet)
+	if (size > c->maximum_packet)
 		return false;
 	mqtt_write_publish(&c->out, c->version, p);
+	client_delivered(c, size);
 	client_want_flush(c);
 	st->delivered[client_protocol(c)][p->qos]++;
 	return true;
