@@ -1,0 +1,115 @@
+# Bad peers of the broker: what they do costs them, and nobody else anything.
+# The peers are mqtt/hostile.py's.
+
+load lib
+load broker
+
+# hostile SCENARIO - against a broker that runs.
+hostile() {
+	/usr/bin/python3 "$top/tests/mqtt/hostile.py" "$(mport mqtts)" \
+		"$(mport wss)" "${pid_of[egns-brokerd]}" "$1"
+}
+
+# broker [FLAG...] - a broker with clients bad, good and canary, who may do
+# everything and have as many sessions as they like. Freed memory goes back to
+# the kernel at once under the sanitizer, too.
+broker() {
+	local name
+	broker_ns || return
+	egns-ctl namespace update -o none --set \
+		topicSpacesConfiguration.maximumClientSessionsPerAuthenticationName=100 \
+		"$@" || return
+	for name in bad good canary; do
+		device "$name" || return
+	done
+	advance 0
+	export ASAN_OPTIONS=quarantine_size_mb=1:$ASAN_OPTIONS
+	start_broker
+}
+
+@test "a peer that stops before its CONNECT has 15 seconds" {
+	broker
+	hostile silent
+}
+
+@test "one byte a second is not in time" {
+	broker
+	hostile slowly
+}
+
+@test "garbage before and within TLS is the end" {
+	broker
+	hostile garbage
+}
+
+@test "there is no renegotiation" {
+	broker
+	hostile renegotiate
+}
+
+@test "a remaining length of 268 MB is refused at sight" {
+	broker
+	hostile too_long
+}
+
+@test "every malformed packet has its reason code" {
+	broker
+	hostile packets
+}
+
+@test "WebSocket frames that MQTT does not come in" {
+	broker
+	hostile frames
+}
+
+@test "who reads no answers is not listened to any more" {
+	broker
+	hostile unread_answers
+}
+
+@test "who reads nothing gets less, and nobody else does" {
+	broker
+	MEMORY=100 hostile never_reads
+}
+
+@test "who acknowledges nothing has a window, a queue, and drops on record" {
+	broker --set topicSpacesConfiguration.sessionQueue.maximumMessages=200
+	hostile never_acknowledges
+}
+
+@test "acknowledgements of nothing cost nothing" {
+	broker
+	hostile acks
+}
+
+@test "reconnecting as fast as can be" {
+	broker
+	hostile reconnects
+}
+
+@test "50 subscriptions that overlap" {
+	broker
+	hostile overlaps
+}
+
+@test "100,000 topics" {
+	broker
+	hostile topics
+}
+
+@test "retained messages to their limit, and all of them again and again" {
+	broker
+	hostile retained
+}
+
+@test "100 wills at once" {
+	broker
+	hostile wills
+}
+
+@test "half-open connections up to the limit of descriptors" {
+	ulimit -Sn 256
+	broker
+	ulimit -Sn 2000
+	LIMIT=256 hostile half_open
+}
