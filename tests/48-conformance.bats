@@ -232,3 +232,56 @@ raw() {
 	} >script
 	raw <script
 }
+
+@test "a retained message that comes together with a subscription is not missed" {
+	local n
+	broker p s
+	{
+		cat <<-'EOF'
+			p: p
+			p> connect clean
+			p< connack 00
+			s: s
+			s> connect session-expiry=60
+			s< connack 00
+		EOF
+		for n in {1..40}; do
+			echo "s> subscribe r/$n,q1 id=$n"
+			echo "p> publish r/$n q1 retain payload=$n"
+			echo "p< puback 00"
+			echo "s< suback id=$n 01"
+			echo "s< publish r/$n q1 payload=$n"
+			echo "s> puback"
+		done
+		echo "s< nothing"
+	} >script
+	raw <script
+}
+
+@test "no local is for retained messages, too" {
+	broker a b
+	raw <<-'EOF'
+		a: a
+		a> connect clean
+		a< connack 00
+		b: b
+		b> connect clean
+		b< connack 00
+		a> publish r/a q1 retain payload=1
+		a< puback 00
+		b> publish r/b q1 retain payload=2
+		b< puback 00
+		a> subscribe r/#,nl
+		a< suback 00
+		a< publish r/b retain payload=2
+		a> publish r/a payload=3
+		a< nothing
+		a> subscribe r/+
+		a< suback 00
+		a< publish r/a retain
+		a< publish r/b retain
+		a> publish r/a payload=4
+		a< publish r/a payload=4
+		a< nothing
+	EOF
+}

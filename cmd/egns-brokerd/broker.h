@@ -24,6 +24,7 @@
  */
 struct client;
 struct control;
+struct publishing;
 struct refusals;
 struct store;
 struct window;
@@ -85,6 +86,7 @@ struct broker {
 	unsigned char *net;         /* client.c: NET_MAX bytes, for reads */
 	struct buf plain, frames, wire; /* client.c: scratch */
 
+	struct publishing *retaining, *retaining_last; /* publish.c */
 	struct match match;         /* publish.c: scratch */
 	struct json json;           /* scratch */
 	struct buf text;            /* scratch */

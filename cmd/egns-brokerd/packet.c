@@ -616,7 +616,8 @@ send_retained(struct message *m, void *arg)
 		.nids = o->id != 0 };
 	struct store_target t = { .session = s };
 
-	if (s->ended)
+	/* MQTT-3.8.3-3 */
+	if (s->ended || (o->no_local && m->from == s->number))
 		return;
 	if (!session_room(s, message_bytes(m)))
 		session_drop(s, m, "SessionOverflow", true);
@@ -639,6 +640,9 @@ retained_for(struct session *s, const struct wish *w, bool existed)
 		return;
 	retain_each(s->broker->retain, w->filter, w->len, s->broker->now,
 	    send_retained, &to);
+	if (!existed)
+		publish_each_retaining(s->broker, w->filter, w->len,
+		    send_retained, &to);
 }
 
 static enum mqtt_reason

@@ -28,6 +28,7 @@ struct publishing {
 	struct session *of;     /* whose will it is */
 	bool again;             /* never refused: tried until it works */
 	bool also;              /* of a message that the store has */
+	struct publishing *next; /* of those with `retain` */
 	uint32_t n;
 	struct store_target targets[];
 };
@@ -246,6 +247,30 @@ set_retained(struct broker *b, struct publishing *p)
 	}
 }
 
+/* In the order of their ops, which is that of their ends. */
+static void
+will_retain(struct broker *b, struct publishing *p)
+{
+	p->next = NULL;
+	if (b->retaining == NULL)
+		b->retaining = p;
+	else
+		b->retaining_last->next = p;
+	b->retaining_last = p;
+}
+
+void
+publish_each_retaining(struct broker *b, const char *filter, size_t len,
+    void (*found)(struct message *, void *), void *arg)
+{
+	for (struct publishing *p = b->retaining; p != NULL; p = p->next) {
+		struct mqtt_str topic = message_topic(p->message);
+
+		if (topic_matches(filter, len, topic.p, topic.len))
+			found(p->message, arg);
+	}
+}
+
 static void
 release_target(struct broker *b, struct publishing *p, struct store_target *t,
     bool stored)
@@ -306,6 +331,8 @@ published(struct broker *b, struct op *op, int error)
 {
 	struct publishing *p = (struct publishing *)op;
 
+	if (b->retaining == p)
+		b->retaining = p->next;
 	if (error == 0)
 		set_retained(b, p);
 	for (uint32_t i = 0; i < p->n; i++)
@@ -436,8 +463,10 @@ distribute(struct broker *b, struct message *m, const char *record, size_t len,
 	}
 	if (m->qos == 1)
 		copy_targets(b, p);
-	if (m->retain)
+	if (m->retain) {
 		p->retain = m->payload_len > 0 ? STORE_RETAINED : STORE_CLEARS;
+		will_retain(b, p);
+	}
 	if (anybody_holds(p))
 		store_message(b, m, record, len, p->targets, p->n, p->retain);
 	window_op(b, &p->op);

@@ -19,6 +19,11 @@ void publish_will(struct session *, struct will *);
  * without memory. */
 bool publish_again(struct message *, struct store_target *);
 
+/* What will be retained, or not any more, as soon as it is on disk: a subscription
+ * that comes meanwhile was not there when it was matched. In their order. */
+void publish_each_retaining(struct broker *, const char *filter, size_t,
+    void (*found)(struct message *, void *), void *arg);
+
 /* The members of a message's record, from memory: record.h. */
 void publish_record(struct broker *, const struct message *, struct buf *);
 
