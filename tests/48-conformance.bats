@@ -276,12 +276,337 @@ raw() {
 		a< publish r/b retain payload=2
 		a> publish r/a payload=3
 		a< nothing
-		a> subscribe r/+
+		a> subscribe r/a
 		a< suback 00
-		a< publish r/a retain
-		a< publish r/b retain
+		a< publish r/a retain payload=1
 		a> publish r/a payload=4
 		a< publish r/a payload=4
 		a< nothing
+	EOF
+}
+
+@test "nothing comes before CONNECT, and CONNECT only once" {
+	local packet version
+	broker a
+	{
+		for packet in c000 e000 30030001 40020001 820600010001 \
+			a2050001000161 62020001 70020001 50020001 f000 \
+			20020000 d000 0000 9003000100; do
+			printf '%s\n' 'a: a' "a> hex $packet 00" 'a< closed'
+		done
+		for version in 4 5; do
+			printf '%s\n' 'a: a' "a> connect $version clean" \
+				'a< connack 00' "a> connect $version"
+			[ "$version" = 4 ] || echo "a< disconnect 82"
+			echo "a< closed"
+		done
+	} >script
+	raw <script
+}
+
+@test "what only servers send, and what QoS 2 needs, ends the connection" {
+	local packet
+	broker a
+	for packet in "20020000 82" "9003000100 82" "b003000100 82" "d000 82" \
+		"50020001 82" "62020001 82" "70020001 82" "60020001 81" \
+		"0000 81" "f000 82" "c100 81" "e100 81" "f100 81" "41020001 81" \
+		"80080001000001610000 81" "a006000100000161 81" \
+		"360500016100010000 81" "38040001610000 81" "c00100 81"; do
+		printf '%s\n' 'a: a' 'a> connect clean' 'a< connack 00' \
+			"a> hex ${packet% *}" "a< disconnect ${packet#* }" \
+			'a< closed'
+		[ "${packet:0:1}" != f ] || packet=f000
+		printf '%s\n' 'a: a' 'a> connect 4 clean' 'a< connack 00' \
+			"a> hex ${packet% *}" 'a< closed'
+	done >script
+	raw <script
+}
+
+@test "packets may follow a CONNECT at once; the CONNACK comes first, and once" {
+	broker p s
+	raw <<-'EOF'
+		p: p
+		p> connect clean
+		p< connack 00
+		s: s
+		s> connect session-expiry=60
+		s< connack 00
+		s> subscribe t,q1
+		s< suback 01
+		s!
+		p> publish t q1 payload=1
+		p< puback 00
+		s: s
+		s> hex 10 16 0004 4d515454 05 80 0000 05 11 0000003c 0001 73 0001 73 82 07 0001 00 0001 75 00 c0 00 30 04 0001 75 00
+		s< connack 00 present=1
+		s< publish t q1 payload=1
+		s< suback 00
+		s< pingresp
+		s< publish u q0
+		s< nothing
+	EOF
+}
+
+@test "what follows a CONNECT that is refused is not looked at" {
+	broker p s
+	raw <<-'EOF'
+		s: s
+		s> connect clean
+		s< connack 00
+		s> subscribe #
+		s< suback 00
+		p: p
+		p> hex 10 10 0004 4d515454 05 82 0000 00 0001 70 0000 30 04 0001 74 00
+		p< connack 87
+		p< closed
+		p: p
+		p> hex 10 0f 0004 4d515454 04 82 0000 0001 70 0000 30 03 0001 74
+		p< connack 05
+		p< closed
+		s< nothing
+	EOF
+}
+
+@test "what follows a DISCONNECT is not looked at" {
+	broker p s
+	raw <<-'EOF'
+		s: s
+		s> connect clean
+		s< connack 00
+		s> subscribe #
+		s< suback 00
+		p: p
+		p> connect clean will=w
+		p< connack 00
+		p> hex e0 00 30 04 0001 74 00
+		p< closed
+		p: p
+		p> connect 4 clean will=w
+		p< connack 00
+		p> hex e0 00 30 03 0001 74
+		p< closed
+		s< nothing
+	EOF
+}
+
+# present WANT CONNECT-WORDS [DISCONNECT-WORDS] - script lines: whether a session
+# was there, and how it is left; "!" is without a word.
+present() {
+	printf '%s\n' 'a: a' "a> connect $2" "a< connack 00 present=$1"
+	if [ "${3:-}" = "!" ]; then
+		echo 'a!'
+	else
+		printf '%s\n' "a> disconnect ${3:-}" 'a< closed'
+	fi
+}
+
+@test "session present, for every way to leave a session and to come back" {
+	local first back leave
+	broker a
+	for back in "5 session-expiry=60" "5" "4" "5 clean" "4 clean" \
+		"5 clean session-expiry=60"; do
+		for leave in "" "!"; do
+			# left to live on: there, unless a clean start is asked for
+			for first in "5 clean session-expiry=60" "4 clean;4" \
+				"5 clean session-expiry=9;5 session-expiry=9"; do
+				present 0 "${first%;*}" "$leave"
+				[ "$first" = "${first#*;}" ] ||
+					case $first in
+					4*) present 0 "${first#*;}" "$leave" ;;
+					*) present 1 "${first#*;}" "$leave" ;;
+					esac
+				case $back in
+				*clean*) present 0 "$back" ;;
+				*) present 1 "$back" ;;
+				esac
+			done
+			# left to end: not there
+			present 0 "5 clean" "$leave"
+			present 0 "$back"
+			present 0 "4 clean" "$leave"
+			present 0 "$back"
+		done
+		present 0 "5 clean session-expiry=60" "00 session-expiry=0"
+		present 0 "$back"
+	done >script
+	raw <script
+}
+
+@test "subscriptions and messages live and end with their session" {
+	broker p s
+	raw <<-'EOF'
+		p: p
+		p> connect clean
+		p< connack 00
+		s: s
+		s> connect 4
+		s< connack 00 present=0
+		s> subscribe t,q1 u
+		s< suback 01 00
+		s> disconnect
+		s< closed
+		p> publish t q1 payload=1
+		p< puback 00
+		p> publish u q1 payload=q0
+		p< puback 00
+		s: s
+		s> connect 5 session-expiry=60
+		s< connack 00 present=1
+		s< publish t q1 payload=1
+		p> publish u payload=2
+		s< publish u q0 payload=2
+		s!
+		s: s
+		s> connect 4
+		s< connack 00 present=1
+		s< publish t q1 dup payload=1
+		s> puback
+		s> disconnect
+		s< closed
+		p> publish t q1 payload=3
+		p< puback 00
+		s: s
+		s> connect 4 clean
+		s< connack 00 present=0
+		p> publish t q1 payload=4
+		p< puback 00
+		s< nothing
+		s> subscribe t,q1
+		s< suback 01
+		s!
+		s: s
+		s> connect 4
+		s< connack 00 present=0
+		p> publish t q1 payload=5
+		p< puback 00
+		s< nothing
+	EOF
+}
+
+@test "a taken over session goes on, or ends if it was to end with its connection" {
+	broker a p
+	raw <<-'EOF'
+		p: p
+		p> connect clean
+		p< connack 00
+		p> subscribe will/#
+		p< suback 00
+		a: a
+		a> connect clean will=will/0
+		a< connack 00 present=0
+		a> subscribe t,q1
+		a< suback 01
+		b: a
+		b> connect session-expiry=60 will=will/1
+		b< connack 00 present=0
+		a< disconnect 8e
+		a< closed
+		p< publish will/0
+		b> subscribe t,q1
+		b< suback 01
+		p> publish t q1 payload=1
+		p< puback 00
+		b< publish t q1 id=1 -dup payload=1
+		c: a
+		c> connect session-expiry=60 will=will/2 will-delay=5
+		c< connack 00 present=1
+		b< disconnect 8e
+		b< closed
+		p< publish will/1
+		c< publish t q1 id=1 dup payload=1
+		d: a
+		d> connect 4 will=will/3
+		d< connack 00 present=1
+		c< disconnect 8e
+		c< closed
+		d< publish t q1 id=1 dup payload=1
+		d> puback
+		p< nothing
+		advance 6
+		p< nothing
+		e: a
+		e> connect session-expiry=60 will=will/4 will-delay=5
+		e< connack 00 present=1
+		d< closed
+		p< publish will/3
+		f: a
+		f> connect clean
+		f< connack 00 present=0
+		e< disconnect 8e
+		p< publish will/4
+		p> publish t q1 payload=2
+		p< puback 00
+		f< nothing
+		p< nothing
+	EOF
+}
+
+@test "a will is published for every end but a DISCONNECT with 0x00" {
+	local n=0 end
+	broker s w
+	{
+		printf '%s\n' 's: s' 's> connect clean' 's< connack 00' \
+			's> subscribe will/#' 's< suback 00'
+		for end in 'w> disconnect 04' 'w> disconnect 80' \
+			'w> disconnect 00 session-expiry=5' 'w> hex 00 00' \
+			'w> publish t q2' 'w> publish $x' 'w!' \
+			'w> connect' 'w> disconnect 01'; do
+			printf '%s\n' 'w: w' \
+				"w> connect clean will=will/$((++n))" \
+				'w< connack 00' "$end" "s< publish will/$n"
+		done
+		for end in 'w> publish t q2' 'w> hex 00 00' 'w!' 'w> connect 4'; do
+			printf '%s\n' 'w: w' \
+				"w> connect 4 clean will=will/$((++n))" \
+				'w< connack 00' "$end" "s< publish will/$n"
+		done
+		for end in 4 5; do
+			printf '%s\n' 'w: w' "w> connect $end will=will/none" \
+				'w< connack 00' 'w> disconnect' 'w< closed' \
+				's< nothing'
+		done
+		printf '%s\n' 'w: w' 'w> connect' 'w< connack 00' 'w!' \
+			's< nothing'
+	} >script
+	raw <script
+}
+
+@test "a will is published once, also over a restart" {
+	broker s w
+	raw <<-'EOF'
+		w: w
+		w> connect session-expiry=60 will=will/1 will-delay=20 will-qos=1 will-user=b:1 will-user=a:2 will-user=b:0
+		w< connack 00
+		w!
+		s: s
+		s> connect session-expiry=60
+		s< connack 00
+		s> subscribe will/#,q1
+		s< suback 01
+	EOF
+	restart egns-brokerd
+	raw <<-'EOF'
+		s: s
+		s> connect session-expiry=60
+		s< connack 00 present=1
+		s< nothing
+		advance 21
+		s< publish will/1 q1 -dup user=b:1,a:2,b:0
+		s> puback
+		s< nothing
+	EOF
+	restart egns-brokerd
+	raw <<-'EOF'
+		s: s
+		s> connect session-expiry=60
+		s< connack 00 present=1
+		advance 10
+		s< nothing
+		w: w
+		w> connect session-expiry=60
+		w< connack 00 present=1
+		w!
+		advance 61
+		s< nothing
 	EOF
 }
