@@ -16,8 +16,14 @@
 #include "topic.h"
 #include "window.h"
 
-/* Entries of all queues together: 48 bytes each. */
+/* Entries of all queues together: 48 bytes each. And bodies that only sessions
+ * wait for which are not stored: those cannot be let go. */
 #define QUEUED_TOTAL 20000000
+#define MEMORY_TOTAL ((size_t)512 * 1024 * 1024)
+
+/* Of a session, which there is room for in any case. */
+#define FAIR_COUNT 1000
+#define FAIR_BYTES (1024 * 1024)
 
 /* A session that drops messages is logged this often. */
 #define LOG_PERIOD (60 * CLOCK_SECOND)
@@ -206,6 +212,19 @@ pop(struct session *s)
 	}
 }
 
+/*
+ * QoS 0 needs no number of its own, but a place in their order: numbers that are
+ * promised to messages on their way to the disk are larger.
+ */
+static uint64_t
+behind_last(const struct session *s)
+{
+	uint64_t next = s->sequence - s->promised;
+
+	return s->count > 1 ? entry(s, s->count - 2)->sequence :
+	    next > 0 ? next - 1 : 0;
+}
+
 static int
 fill_entry(struct session *s, struct message *m, const struct deliver *d)
 {
@@ -225,8 +244,7 @@ fill_entry(struct session *s, struct message *m, const struct deliver *d)
 	q->message = message_ref(m);
 	q->share = d->share == NULL ? NULL : share_ref(d->share);
 	q->ids = ids;
-	/* in the order of the queue, for QoS 0, too */
-	q->sequence = d->qos == 0 ? s->sequence++ : d->sequence;
+	q->sequence = d->qos == 0 ? behind_last(s) : d->sequence;
 	q->qos = d->qos;
 	q->retain = d->retain;
 	q->held = d->held;
@@ -253,10 +271,13 @@ bool
 session_room(const struct session *s, size_t bytes)
 {
 	const struct settings *set = &s->broker->settings;
+	uint64_t count = (uint64_t)s->count + s->promised;
+	uint64_t size = s->queued_bytes + s->promised_bytes + bytes;
 
-	return (uint64_t)s->count + s->promised < set->queue_messages &&
-	    s->queued_bytes + s->promised_bytes + bytes <= set->queue_bytes &&
-	    s->broker->queued_total < QUEUED_TOTAL;
+	/* the sums of all are no matter to those that keep to their share */
+	return count < set->queue_messages && size <= set->queue_bytes &&
+	    (s->broker->queued_total < QUEUED_TOTAL || count < FAIR_COUNT) &&
+	    (s->stored || message_total() < MEMORY_TOTAL || size < FAIR_BYTES);
 }
 
 /* ---- drops ---- */
@@ -453,35 +474,71 @@ session_push(struct session *s)
 
 	if (c == NULL || c->state != CLIENT_CONNECTED)
 		return;
-	while (s->unsent < s->count && s->unsent < SESSION_SPAN &&
-	    client_room(c, 1)) {
+	while (s->unsent < s->count && client_room(c, 1)) {
 		struct queued *q = entry(s, s->unsent);
 
 		if (!q->done && q->qos == 1 && !window_open_for(s))
 			break;
+		if (q->sequence - entry(s, 0)->sequence >= SESSION_SPAN)
+			break;
 		s->unsent++;
 		if (!q->done)
 			send_entry(s, q);
+		if (entry(s, 0)->done)
+			pop(s);
 	}
 	pop(s);
+}
+
+/* The first entry with this sequence number, or a larger one. */
+static uint32_t
+search(const struct session *s, uint64_t sequence)
+{
+	uint32_t low = 0, high = s->count, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (entry(s, mid)->sequence < sequence)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* What is on its way spans less than all packet identifiers (SESSION_SPAN), so
+ * that one sequence number alone can be meant. */
+static struct queued *
+flying(const struct session *s, uint16_t packet_id)
+{
+	uint64_t first;
+	uint32_t at;
+	struct queued *q;
+
+	if (s->unsent == 0 || packet_id == 0)
+		return NULL;
+	first = entry(s, 0)->sequence;
+	at = search(s, first + (packet_id + UINT64_C(65535) -
+	    session_packet_id(first)) % 65535);
+	if (at >= s->unsent)
+		return NULL;
+	q = entry(s, at);
+	return !q->done && q->sent &&
+	    session_packet_id(q->sequence) == packet_id ? q : NULL;
 }
 
 bool
 session_acknowledge(struct session *s, uint16_t packet_id)
 {
-	for (uint32_t i = 0; i < s->unsent; i++) {
-		struct queued *q = entry(s, i);
+	struct queued *q = flying(s, packet_id);
 
-		if (q->done || !q->sent ||
-		    session_packet_id(q->sequence) != packet_id)
-			continue;
-		s->flying--;
-		s->flying_bytes -= message_bytes(q->message);
-		settle(s, q);
-		session_push(s);
-		return true;
-	}
-	return false;
+	if (q == NULL)
+		return false;
+	s->flying--;
+	s->flying_bytes -= message_bytes(q->message);
+	settle(s, q);
+	session_push(s);
+	return true;
 }
 
 void
@@ -593,17 +650,41 @@ session_end(struct session *s, enum session_end why)
 	session_unref(s);
 }
 
-void
-session_overflow(struct session *s)
+struct overflowing {
+	struct op op;
+	struct session *session;
+};
+
+static void
+overflowed(struct broker *b, struct op *op, int error)
 {
+	struct session *s = ((struct overflowing *)op)->session;
 	struct client *c = s->client;
 
-	session_ref(s);
+	(void)b;
+	(void)error;
 	session_end(s, SESSION_OVERFLOW);
 	if (c != NULL)
 		client_end(c, END_OVERFLOW, MQTT_QUOTA,
 		    "the queue of unacknowledged messages is full");
 	session_unref(s);
+}
+
+/* Not at once: whoever finds it full is in the middle of a publish, and the end
+ * of a session, or its will, is another. */
+void
+session_overflow(struct session *s)
+{
+	struct overflowing *o;
+
+	if (s->ended || s->overflowing)
+		return;
+	if ((o = window_alloc(s->broker, sizeof(*o))) == NULL)
+		log_fatal(71, "out of memory");
+	s->overflowing = true;
+	*o = (struct overflowing){ .op.done = overflowed,
+		.session = session_ref(s) };
+	window_op(s->broker, &o->op);
 }
 
 /* What waits though no subscription is left that it matches. */
@@ -690,17 +771,10 @@ session_restored(struct session *s, bool cut_off)
 bool
 session_holds(const struct session *s, uint64_t sequence)
 {
-	uint32_t low = 0, high = s->count, mid;
+	uint32_t at = search(s, sequence);
 
-	while (low < high) {
-		mid = low + (high - low) / 2;
-		if (entry(s, mid)->sequence < sequence)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < s->count && entry(s, low)->sequence == sequence &&
-	    !entry(s, low)->done;
+	return at < s->count && entry(s, at)->sequence == sequence &&
+	    !entry(s, at)->done;
 }
 
 /* ---- time ---- */

@@ -24,7 +24,7 @@ struct subscription;
 #define SESSION_SHARED 10         /* of these */
 #define SESSION_WINDOW 16         /* unacknowledged messages to a client */
 #define SESSION_WINDOW_BYTES 65536 /* likewise; one message is always allowed */
-#define SESSION_SPAN 32768        /* from the oldest of these to the youngest */
+#define SESSION_SPAN 32768        /* numbers from the oldest to the youngest */
 
 /* A message that waits for one session, or for its acknowledgement. */
 struct queued {
@@ -63,6 +63,7 @@ struct session {
 	uint64_t number; /* unique for ever */
 	uint32_t refs;
 	bool ended;
+	bool overflowing; /* and about to end */
 	bool told;      /* the store was told of it: its lines may be on disk */
 	bool stored;    /* they are, and its messages are held there */
 	bool swept;     /* to be looked at in this sweep */
