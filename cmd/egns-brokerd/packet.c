@@ -546,22 +546,27 @@ struct subscribing {
 	} wishes[FILTERS_MAX];
 };
 
+/* Why it is none; NULL: it is one. */
+static const char *
+bad_filter(const struct mqtt_filter *f, struct topic_share *share)
+{
+	if (topic_share(f->filter.p, f->filter.len, share) == -1)
+		return "a shared subscription is $share/GROUP/FILTER";
+	if (f->filter.len > TOPIC_MAX)
+		return "more than 256 bytes";
+	return topic_bad_filter(share->filter, share->len);
+}
+
 static enum mqtt_reason
-check_filter(struct client *c, const struct mqtt_filter *f,
+check_filter(struct client *c, bool unsubscribe, const struct mqtt_filter *f,
     struct topic_share *share, const char **words)
 {
 	struct access_reason why = { 0 };
-	int shared = topic_share(f->filter.p, f->filter.len, share);
 
-	*words = NULL;
-	if (shared == -1)
-		*words = "a shared subscription is $share/GROUP/FILTER";
-	else if (f->filter.len > TOPIC_MAX)
-		*words = "more than 256 bytes";
-	else
-		*words = topic_bad_filter(share->filter, share->len);
-	if (*words != NULL)
+	if ((*words = bad_filter(f, share)) != NULL)
 		return MQTT_BAD_FILTER;
+	if (unsubscribe)
+		return MQTT_SUCCESS;
 	if (grants_subscribe(c->who.grants, share->filter, share->len))
 		return MQTT_SUCCESS;
 	auth_explain(c->broker->auth, &c->who, ACCESS_SUBSCRIBE, share->filter,
@@ -587,16 +592,16 @@ count_filter(struct client *c, bool unsubscribe, enum mqtt_reason reason)
 }
 
 static void
-refused_filter(struct client *c, const struct mqtt_filter *f,
+refused_filter(struct client *c, bool unsubscribe, const struct mqtt_filter *f,
     const char *words)
 {
 	char name[QUOTE_MAX], filter[QUOTE_MAX];
 
 	if (!client_may_say(c, "subscribe refused"))
 		return;
-	log_warn("client '%s': subscribe to '%s' refused: %s",
+	log_warn("client '%s': %s '%s' refused: %s",
 	    quote(name, c->who.name, strlen(c->who.name)),
-	    quote(filter, f->filter.p, f->filter.len), words);
+	    unsubscribe ? "unsubscribe from" : "subscribe to", quote(filter, f->filter.p, f->filter.len), words);
 }
 
 struct retained_to {
@@ -619,8 +624,9 @@ send_retained(struct message *m, void *arg)
 	/* MQTT-3.8.3-3 */
 	if (s->ended || (o->no_local && m->from == s->number))
 		return;
+	/* nothing is lost, so there is no record: it is retained still */
 	if (!session_room(s, message_bytes(m)))
-		session_drop(s, m, "SessionOverflow", true);
+		s->broker->stats.dropped_qos0++;
 	else if (d.qos == 0)
 		session_deliver(s, m, &d);
 	else if (store_load(s->broker, m) == 0) {
@@ -742,8 +748,7 @@ judge(struct subscribing *x, const struct mqtt_filter *f, uint32_t id,
 	enum mqtt_reason reason;
 
 	take_wish(x, f, id);
-	reason = x->unsubscribe ? MQTT_SUCCESS :
-	    check_filter(c, f, &share, &words);
+	reason = check_filter(c, x->unsubscribe, f, &share, &words);
 	if (reason == MQTT_SUCCESS && !x->unsubscribe) {
 		reason = room_for(x, &x->wishes[x->n], added, added_shared);
 		if (reason != MQTT_SUCCESS)
@@ -751,10 +756,13 @@ judge(struct subscribing *x, const struct mqtt_filter *f, uint32_t id,
 			    "may have";
 	}
 	if (reason != MQTT_SUCCESS)
-		refused_filter(c, f, words);
+		refused_filter(c, x->unsubscribe, f, words);
 	else if (!x->unsubscribe)
 		reason = (enum mqtt_reason)x->wishes[x->n].options.qos;
 	x->codes[x->n] = (unsigned char)reason;
+	if (reason < MQTT_UNSPECIFIED && !x->unsubscribe &&
+	    topic_bad_name(share.filter, share.len) != NULL)
+		window_work(c->broker, retain_count(c->broker->retain));
 	if (s->stored && reason < MQTT_UNSPECIFIED) {
 		if (x->unsubscribe)
 			store_unsubscribed(s, f->filter.p, f->filter.len);

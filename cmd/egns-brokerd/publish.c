@@ -17,6 +17,9 @@
 #define USER_BYTES 32768
 #define PROPERTY_BYTES 256 /* content type, response topic, correlation data */
 
+/* So many bytes to be sent are as much work as a message. */
+#define WORK_BYTES 2048
+
 /* What is done when a window is on disk. */
 struct publishing {
 	struct op op;
@@ -363,10 +366,9 @@ choose(struct broker *b, struct message *m, const struct target *from,
 	if (qos == 0 && s->client == NULL)
 		return false;
 	if (qos == 1 && !session_room(s, message_bytes(m))) {
+		session_drop(s, m, "SessionOverflow", false);
 		if (b->settings.azure)
 			session_overflow(s);
-		else
-			session_drop(s, m, "SessionOverflow", false);
 		return false;
 	}
 	to->session = s;
@@ -444,6 +446,7 @@ distribute(struct broker *b, struct message *m, const char *record, size_t len,
 	bool later = m->qos == 1 || m->retain;
 
 	subs_match(b->subs, topic.p, topic.len, m->from, m->qos, &b->match);
+	window_work(b, b->match.n * (1 + message_bytes(m) / WORK_BYTES));
 	if (b->settings.route)
 		route_line(b, client, record, len);
 	if (m->qos == 0)

@@ -19,6 +19,7 @@
 
 /* Memory of ops comes in pieces of this size, and larger ones. */
 #define ARENA_PIECE 65536
+#define ARENA_WORK 128 /* bytes of it that are a piece of work */
 
 /* Lines that nobody waits for go with others, or after this time. */
 #define LAZY (CLOCK_SECOND / 10)
@@ -39,6 +40,7 @@ struct gather {
 	struct buf lines[WINDOW_LINES];
 	struct op *ops, **tail;
 	struct piece *arena;
+	size_t work;
 	int64_t now;  /* day of dropped/ */
 	bool fatal;   /* a sync has failed: nothing can be promised any more */
 	bool dropped; /* what is for dropped/ is there */
@@ -46,6 +48,7 @@ struct gather {
 
 struct window {
 	struct commit *commit;
+	ev_timer again; /* those that waited go on in the next turn */
 	struct gather gathers[2];
 	struct gather *open, *under_way;
 	struct store_commit store;
@@ -71,6 +74,7 @@ gather_reset(struct gather *g)
 		g->arena->used = 0;
 	g->ops = NULL;
 	g->tail = &g->ops;
+	g->work = 0;
 	g->fatal = g->dropped = false;
 }
 
@@ -254,6 +258,14 @@ done(void *arg, int error)
 	clients_unblock(b);
 }
 
+static void
+on_again(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	clients_unblock(timer->data);
+}
+
 int
 window_open(struct broker *b, struct fault *f)
 {
@@ -264,6 +276,8 @@ window_open(struct broker *b, struct fault *f)
 	gather_reset(&w->gathers[0]);
 	gather_reset(&w->gathers[1]);
 	w->open = &w->gathers[0];
+	ev_timer_init(&w->again, on_again, 0, 0);
+	w->again.data = b;
 	if (maildir_make(b->spool->fd, "route") == -1) {
 		fault_errno(f, FAULT_INTERNAL, "route");
 		free(w);
@@ -284,6 +298,7 @@ window_close(struct broker *b)
 	struct window *w = b->window;
 
 	commit_free(w->commit);
+	ev_timer_stop(b->loop, &w->again);
 	for (int i = 0; i < 2; i++) {
 		gather_reset(&w->gathers[i]);
 		free(w->gathers[i].arena);
@@ -312,7 +327,14 @@ window_alloc(struct broker *b, size_t n)
 		g->arena = p;
 	}
 	p->used += n;
+	g->work += n / ARENA_WORK;
 	return p->mem + p->used - n;
+}
+
+void
+window_work(struct broker *b, size_t n)
+{
+	b->window->open->work += n;
 }
 
 void
@@ -336,9 +358,10 @@ window_full(const struct broker *b)
 {
 	const struct gather *g = b->window->open;
 
-	return b->window->under_way != NULL &&
+	return g->work > WINDOW_WORK || (b->window->under_way != NULL &&
 	    g->lines[WINDOW_MESSAGES].len + g->lines[WINDOW_ROUTE].len +
-	    g->lines[WINDOW_STATE].len > WINDOW_BYTES;
+	    g->lines[WINDOW_STATE].len + g->lines[WINDOW_DROPPED].len >
+	    WINDOW_BYTES);
 }
 
 bool
@@ -365,7 +388,7 @@ due(struct broker *b)
 	struct window *w = b->window;
 	int64_t now = clock_mono();
 
-	if (w->open->ops != NULL || b->stopping)
+	if (w->open->ops != NULL || b->stopping || window_full(b))
 		return true;
 	if (w->lazy_since == 0)
 		w->lazy_since = now;
@@ -418,13 +441,17 @@ window_turn(struct broker *b)
 				seal(b);
 			return;
 		}
-		if (g->ops == NULL)
+		if (g->ops == NULL) {
+			if (g->work > 0)
+				ev_timer_start(b->loop, &w->again);
+			g->work = 0;
 			return;
+		}
 		/* ops of ops go into the other one */
 		w->open = g == &w->gathers[0] ? &w->gathers[1] :
 		    &w->gathers[0];
 		run_ops(b, g, 0);
 		gather_reset(g);
-		clients_unblock(b);
+		ev_timer_start(b->loop, &w->again);
 	}
 }

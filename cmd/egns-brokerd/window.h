@@ -17,6 +17,7 @@
  * for the disk is done at the end of the turn. One window at most is under way.
  */
 #define WINDOW_BYTES (8 * 1024 * 1024) /* then input waits */
+#define WINDOW_WORK 200000 /* deliveries, and the like; likewise */
 
 struct op {
 	struct op *next;
@@ -43,6 +44,10 @@ void window_close(struct broker *);
 /* Memory of the open window, for ops; freed when it is done. NULL: none. */
 void *window_alloc(struct broker *, size_t);
 void window_op(struct broker *, struct op *);
+
+/* So much is done for what was read, now or when the window is done: one turn
+ * of the loop must not take long, however many a message reaches. */
+void window_work(struct broker *, size_t);
 
 /* The buffer for lines; whole lines are added. */
 struct buf *window_lines(struct broker *, enum window_lines);
