@@ -52,6 +52,11 @@ broker() {
 	hostile too_long
 }
 
+@test "packets that are never finished" {
+	broker
+	hostile unfinished
+}
+
 @test "every malformed packet has its reason code" {
 	broker
 	hostile packets
@@ -75,6 +80,11 @@ broker() {
 @test "who acknowledges nothing has a window, a queue, and drops on record" {
 	broker --set topicSpacesConfiguration.sessionQueue.maximumMessages=200
 	hostile never_acknowledges
+}
+
+@test "small publishes to many subscribers who read nothing" {
+	broker
+	hostile amplify
 }
 
 @test "acknowledgements of nothing cost nothing" {

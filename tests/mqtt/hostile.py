@@ -747,6 +747,22 @@ def half_open():
     wait_for(lambda: stats()["connections"] == 1, "they are still there")
 
 
+def amplify():
+    """Small publishes to many subscribers, who read nothing."""
+    crowd = [client("good", "clean", f"id=s{n}") for n in range(99)]
+    for c in crowd:
+        c.send(["subscribe", "load,q1"])
+        c.receive()
+    p = client("bad")
+    for first in 0x30, 0x32:
+        data = publish(b"load", first=first) * 1000
+        print(flood(p.socket, data, 30000 * len(data) // 1000), "bytes")
+    p.socket.close()
+    for c in crowd:
+        c.socket.close()
+    wait_for(lambda: stats()["connections"] == 1, "they are still there")
+
+
 def acks():
     """PUBACKs of nothing, behind one message that is never acknowledged."""
     c = client("bad")
