@@ -610,3 +610,172 @@ present() {
 		s< nothing
 	EOF
 }
+
+@test "ClientIds are any text, compared byte by byte; made up ones are new" {
+	local id
+	broker a
+	for id in 0 aZ09 abcdefghijklmnopqrstuvw '$x/+/#' ' ' é 日本 x*128 é*128; do
+		printf '%s\n' 'a: a' "a> connect clean '' 'id=$id'" \
+			'a< connack 00 -assigned-id' 'a> disconnect' 'a< closed'
+	done | sed "s/ ''//" >script
+	raw <script
+	raw <<-'EOF'
+		a: a
+		a> connect clean id=x session-expiry=60
+		a< connack 00 present=0
+		a> disconnect
+		a< closed
+		a: a
+		a> connect id=X
+		a< connack 97
+		a< closed
+		a: a
+		a> connect id=x
+		a< connack 00 present=1
+		a> disconnect
+		a< closed
+		a: a
+		a> hex 10 11 0004 4d515454 05 82 0000 00 0001 ff 0001 61
+		a< connack 81
+		a< closed
+		a: a
+		a> hex 10 11 0004 4d515454 05 82 0000 00 0001 00 0001 61
+		a< connack 81
+		a< closed
+	EOF
+	for _ in 1 2 3; do
+		printf '%s\n' 'a: a' 'a> connect id= session-expiry=0' \
+			'a< connack 00 present=0 assigned-id=' 'a> disconnect' \
+			'a< closed'
+	done >script
+	[ "$(raw <script | grep -o 'assigned-id=.\+' | sort -u | wc -l)" = 3 ]
+}
+
+@test "an assigned ClientId is the name of the session" {
+	local id
+	broker a
+	id=$(raw <<-'EOF' | sed -n 's/.*assigned-id=\([^ ]\+\).*/\1/p'
+		a: a
+		a> connect id= session-expiry=60
+		a< connack 00 present=0 assigned-id=
+		a> disconnect
+		a< closed
+	EOF
+	)
+	raw <<-EOF
+		a: a
+		a> connect id=$id
+		a< connack 00 present=1 -assigned-id
+	EOF
+}
+
+@test "DUP and packet identifiers of a publisher are its own affair" {
+	broker p s
+	raw <<-'EOF'
+		s: s
+		s> connect clean
+		s< connack 00
+		s> subscribe t,q1
+		s< suback 01
+		p: p
+		p> connect clean
+		p< connack 00
+		p> publish t q1 id=65535 dup payload=1
+		p< puback id=65535 00
+		s< publish t q1 id=1 -dup payload=1
+		p> publish t q1 id=65535 payload=2
+		p< puback id=65535 00
+		s< publish t q1 id=2 -dup payload=2
+		p> publish t q1 id=65535 dup payload=3
+		p< puback id=65535 00
+		s< publish t q1 id=3 -dup payload=3
+		p> publish t q1 id=7 payload=4
+		p> publish t q1 id=7 payload=5
+		p< puback id=7 00
+		p< puback id=7 00
+		s< publish t q1 id=4 payload=4
+		s< publish t q1 id=5 payload=5
+	EOF
+}
+
+@test "PUBACKs are in the order of the publishes, refused ones, too" {
+	local n
+	broker p
+	{
+		printf '%s\n' 'p: p' 'p> connect clean' 'p< connack 00'
+		printf 'p> hex'
+		for n in {1..100}; do
+			# every third topic is $, every fifth has a wildcard
+			case $((n % 3)):$((n % 5)) in
+			0:*) printf ' 3206 0001 24 %04x 00' "$n" ;;
+			*:0) printf ' 3206 0001 23 %04x 00' "$n" ;;
+			*) printf ' 3206 0001 61 %04x 00' "$n" ;;
+			esac
+		done
+		echo
+		for n in {1..100}; do
+			case $((n % 3)):$((n % 5)) in
+			0:*) echo "p< puback id=$n 87" ;;
+			*:0) echo "p< puback id=$n 90" ;;
+			*) echo "p< puback id=$n 00" ;;
+			esac
+		done
+	} >script
+	raw <script
+}
+
+# burst FROM TO - script line: p publishes these to a and b, at once.
+burst() {
+	local n
+	printf 'p> hex'
+	for ((n = $1; n <= $2; n++)); do
+		printf ' 3207 0001 61 %04x 00 %02x' "$n" "$n"
+		printf ' 3207 0001 62 %04x 00 %02x' "$((n + 100))" "$n"
+		printf ' 3005 0001 7a 00 %02x' "$n"
+	done
+	echo
+}
+
+@test "messages come in their order, whether one was there or not" {
+	local n
+	broker p s
+	{
+		cat <<-'EOF'
+			p: p
+			p> connect clean
+			p< connack 00
+			s: s
+			s> connect session-expiry=60
+			s< connack 00
+			s> subscribe a,q1 b,q1
+			s< suback 01 01
+			s!
+		EOF
+		burst 33 36
+		for n in 33 34 35 36; do
+			echo "p< puback id=$n"
+			echo "p< puback id=$((n + 100))"
+		done
+		cat <<-'EOF'
+			s: s
+			s> connect session-expiry=60 receive-maximum=3
+			s< connack 00 present=1
+		EOF
+		burst 48 53
+		for n in 33 34 35 36 48 49 50 51 52 53; do
+			echo "s< publish a payload='$(printf "\x$(printf %x "$n")")'"
+			echo "s> puback"
+			echo "s< publish b payload='$(printf "\x$(printf %x "$n")")'"
+			echo "s> puback"
+		done
+		cat <<-'EOF'
+			s> subscribe z,q1
+			s< suback 01
+		EOF
+		burst 65 70
+		for n in 65 66 67 68 69 70; do
+			echo "s< publish z q0 payload=$(printf "\x$(printf %x "$n")")"
+		done
+	} >script
+	raw <script
+}
