@@ -591,6 +591,34 @@ by_token=("" --method CUSTOM-JWT --data token)
 	ended 0x87
 }
 
+@test "a new login is by the method of the first, and AUTH is for nothing else" {
+	broker "$(jwt_settings)"
+	token '{sub: "a"}' >token
+	local again login="connect clean id=a name= method=CUSTOM-JWT"
+	login+=" data=$(<token)"
+	for again in "19 method=OAUTH2-JWT data=x;82" 		"18 method=CUSTOM-JWT data=$(<token);82" 		"00 method=CUSTOM-JWT;82" "19 data=x;82" 		"19 method=CUSTOM-JWT data=x user=k:v;83" 		"19 method=CUSTOM-JWT data=x;87"; do
+		cat <<-EOF
+			a: someone
+			a> $login
+			a< connack 00 method=CUSTOM-JWT -data
+			a> auth 19 method=CUSTOM-JWT data=$(<token)
+			a< auth 00 method=CUSTOM-JWT -data -reason
+			a> auth ${again%;*}
+			a< disconnect ${again#*;}
+			a< closed
+		EOF
+	done >script
+	cat >>script <<-EOF
+		a: someone
+		a> connect clean
+		a< connack 00 -method
+		a> auth 19 method=CUSTOM-JWT data=$(<token)
+		a< disconnect 82
+		a< closed
+	EOF
+	/usr/bin/python3 "$top/tests/mqtt/raw.py" "$(mport mqtts)" <script
+}
+
 @test "a method that is not known is refused with 0x8c" {
 	broker
 	token '{sub: "a"}' >token
