@@ -779,3 +779,236 @@ burst() {
 	} >script
 	raw <script
 }
+
+@test "a filter that goes or is replaced leaves what was begun" {
+	broker p s
+	raw <<-'EOF'
+		p: p
+		p> connect clean
+		p< connack 00
+		s: s
+		s> connect session-expiry=60 receive-maximum=1
+		s< connack 00
+		s> subscribe t,q1 sub-id=3
+		s< suback 01
+		p> publish t q1 payload=1
+		p< puback 00
+		p> publish t q1 payload=2
+		p< puback 00
+		s< publish t id=1 payload=1 sub-id=3
+		s> unsubscribe t/+ T t/ id=1
+		s< unsuback id=1 11 11 11
+		s> unsubscribe t id=2
+		s< unsuback id=2 00
+		p> publish t q1 payload=3
+		p< puback 00
+		s< nothing
+		s!
+		s: s
+		s> connect session-expiry=60
+		s< connack 00 present=1
+		s< publish t q1 id=1 dup payload=1 sub-id=3
+		s> puback
+		s< publish t q1 id=2 -dup payload=2
+		s> puback
+		s> subscribe t
+		s< suback 00
+		s> subscribe t,q1 sub-id=4
+		s< suback 01
+		p> publish t q1 payload=4
+		p< puback 00
+		s< publish t q1 payload=4 sub-id=4
+		s> puback
+		s< nothing
+	EOF
+}
+
+@test "a message comes with the lower QoS of its publish and what was granted" {
+	local publish subscribe q
+	broker p s
+	{
+		printf '%s\n' 'p: p' 'p> connect clean' 'p< connack 00'
+		for subscribe in q0 q1 q2; do
+			printf '%s\n' 's: s' 's> connect clean' 's< connack 00' \
+				"s> subscribe a/+${subscribe/#/,} \
+				\$share/g/b${subscribe/#/,}" |
+				sed 's/,q0//g'
+			case $subscribe in
+			q0) echo 's< suback 00 00' ;;
+			*) echo 's< suback 01 01' ;;
+			esac
+			for publish in 0 1; do
+				q=$publish
+				[ "$subscribe" != q0 ] || q=0
+				printf '%s\n' "p> publish a/1 q$publish" \
+					"s< publish a/1 q$q" \
+					"p> publish b q$publish" \
+					"s< publish b q$q"
+				[ "$publish" = 0 ] ||
+					printf '%s\n' 'p< puback' 'p< puback'
+			done
+		done
+	} >script
+	raw <script
+}
+
+@test "overlapping subscriptions: one copy, highest QoS, any retain as published" {
+	broker p s
+	raw <<-'EOF'
+		p: p
+		p> connect clean
+		p< connack 00
+		s: s
+		s> connect clean
+		s< connack 00
+		s> subscribe a/+ sub-id=1
+		s< suback 00
+		s> subscribe a/#,q1 sub-id=2
+		s< suback 01
+		s> subscribe +/b,rap sub-id=3
+		s< suback 00
+		s> subscribe #,nl
+		s< suback 00
+		p> publish a/b q1 retain payload=1
+		p< puback 00
+		s< publish a/b q1 retain sub-id=1 sub-id=2 sub-id=3 payload=1
+		s> puback
+		p> publish a/c q1 retain payload=2
+		p< puback 00
+		s< publish a/c q1 -retain sub-id=1 sub-id=2 payload=2
+		s> puback
+		s> publish x/y payload=3
+		s< nothing
+		s> subscribe a/b,q1 sub-id=9
+		s< suback 01
+		s< publish a/b q1 retain sub-id=9 payload=1
+		s> puback
+		s< nothing
+	EOF
+}
+
+@test "retain flags: what is retained stays until another retained message" {
+	broker p q s
+	raw <<-'EOF'
+		p: p
+		p> connect clean
+		p< connack 00
+		q: q
+		q> connect 4 clean
+		q< connack 00
+		p> publish t q1 retain payload=1 format=1 content-type=c user=b:1 user=a:2
+		p< puback 00
+		p> publish t q1 payload=2
+		p< puback 00
+		p> publish t payload=3
+		s: s
+		s> connect clean
+		s< connack 00
+		s> subscribe t,q1
+		s< suback 01
+		s< publish t q1 retain payload=1 format=1 content-type=c user=b:1,a:2
+		s> puback
+		q> publish t retain payload=4
+		s< publish t q0 -retain payload=4 -format
+		s> subscribe t,q1
+		s< suback 01
+		s< publish t q0 retain payload=4 -format -user
+		p> publish none q1 retain
+		p< puback 00
+		s> subscribe none
+		s< suback 00
+		s< nothing
+		q> publish t q1 retain
+		q< puback
+		s< publish t q1 -retain payload=
+		s> puback
+		s> subscribe t
+		s< suback 00
+		s< nothing
+	EOF
+}
+
+@test "aliases 1 to 10, set anew at any time, each connection has its own" {
+	local n
+	broker p q s
+	{
+		for n in p q s; do
+			printf '%s\n' "$n: $n" "$n> connect clean" \
+				"$n< connack 00 alias-maximum=10"
+		done
+		printf '%s\n' 's> subscribe +/+' 's< suback 00'
+		for n in {1..10}; do
+			echo "p> publish p/$n alias=$n"
+			echo "s< publish p/$n -alias"
+			echo "q> publish q/$n alias=$n"
+			echo "s< publish q/$n -alias"
+		done
+		for n in {10..1}; do
+			echo "p> publish '' alias=$n payload=$n"
+			echo "s< publish p/$n -alias payload=$n"
+			echo "q> publish '' q1 alias=$n payload=$n"
+			echo "q< puback 00"
+			echo "s< publish q/$n q0 payload=$n"
+		done
+	} >script
+	raw <script
+}
+
+@test "a PUBACK with an error ends the connection, and the message" {
+	broker p a b
+	raw <<-'EOF'
+		p: p
+		p> connect clean
+		p< connack 00
+		a: a
+		a> connect session-expiry=60
+		a< connack 00
+		a> subscribe $share/g/t,q1
+		a< suback 01
+		p> publish t q1 payload=1
+		p< puback 00
+		p> publish t q1 payload=2
+		p< puback 00
+		a< publish t id=1 payload=1
+		a< publish t id=2 payload=2
+		b: b
+		b> connect clean
+		b< connack 00
+		b> subscribe $share/g/t,q1
+		b< suback 01
+		a> puback id=1 code=87
+		a< disconnect 83
+		a< closed
+		b< nothing
+		a: a
+		a> connect session-expiry=60
+		a< connack 00 present=1
+		a< publish t id=2 dup payload=2
+		a> disconnect 00 session-expiry=0
+		a< closed
+		b< publish t q1 -dup payload=2
+		b< nothing
+	EOF
+}
+
+@test "what the client asks about reasons and responses changes nothing else" {
+	broker a
+	raw <<-'EOF'
+		a: a
+		a> connect clean request-problem=0 request-response=1
+		a< connack 00 -response-info -reason -user
+		a> subscribe a+ $x
+		a< suback 8f 87 -reason -user
+		a> publish a# q1
+		a< puback 90 -reason -user
+		a> unsubscribe x
+		a< unsuback 11 -reason -user
+		a> publish t q2
+		a< disconnect 9b -user -session-expiry
+		a< closed
+		a: a
+		a> connect clean request-problem=0 user=k:v
+		a< connack 83 reason= -user
+		a< closed
+	EOF
+}

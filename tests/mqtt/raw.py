@@ -358,7 +358,7 @@ class Connection:
         if got[0] != words[0]:
             return False
         if words[0] in ("suback", "unsuback"):
-            codes = [x for x in words[1:] if "=" not in x]
+            codes = [x for x in words[1:] if "=" not in x and x[0] != "-"]
             if codes != [x for x in got[1:] if "=" not in x]:
                 return False
         names = [x.partition("=")[0] for x in got]
