@@ -119,7 +119,7 @@ $(B)/tests/crash/shim.so: tests/crash/shim.c
 $(B)/npm/mqtt-$(MQTTJS):
 	@mkdir -p $(@D)
 	@echo npm mqtt
-	$(Q)npm install --silent --no-audit --no-fund --prefix $(@D) \
+	$(Q)npm install --loglevel=error --no-audit --no-fund --prefix $(@D) \
 	    mqtt@$(MQTTJS)
 	@touch $@
 
