@@ -596,7 +596,11 @@ by_token=("" --method CUSTOM-JWT --data token)
 	token '{sub: "a"}' >token
 	local again login="connect clean id=a name= method=CUSTOM-JWT"
 	login+=" data=$(<token)"
-	for again in "19 method=OAUTH2-JWT data=x;82" 		"18 method=CUSTOM-JWT data=$(<token);82" 		"00 method=CUSTOM-JWT;82" "19 data=x;82" 		"19 method=CUSTOM-JWT data=x user=k:v;83" 		"19 method=CUSTOM-JWT data=x;87"; do
+	for again in "19 method=OAUTH2-JWT data=x;82" \
+		"18 method=CUSTOM-JWT data=$(<token);82" \
+		"00 method=CUSTOM-JWT;82" "19 data=x;82" \
+		"19 method=CUSTOM-JWT data=x user=k:v;83" \
+		"19 method=CUSTOM-JWT data=x;87"; do
 		cat <<-EOF
 			a: someone
 			a> $login

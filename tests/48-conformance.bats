@@ -1012,3 +1012,156 @@ burst() {
 		a< closed
 	EOF
 }
+
+# ---- reason codes ----
+
+@test "what is not granted: 0x87 for the one topic or filter, or the end" {
+	bare_ns
+	device p
+	topic_space inward 'in/#'
+	topic_space outward 'out/+'
+	allow inward "\$all" Publisher
+	allow outward "\$all" Subscriber
+	start_broker
+	raw <<-'EOF'
+		p: p
+		p> connect clean
+		p< connack 00
+		p> publish in/1 q1
+		p< puback 00
+		p> publish out/1 q1 id=2
+		p< puback id=2 87
+		p> subscribe in/1 out/1,q1 out/# $share/g/out/1 $share/g/in/1 a+
+		p< suback 87 01 87 00 87 8f
+		p> publish out/1 q0
+		p< disconnect 87
+		p< closed
+		p: p
+		p> connect clean will=out/1
+		p< connack 87
+		p< closed
+		p: p
+		p> connect 4 clean
+		p< connack 00
+		p> publish in/1 q1
+		p< puback
+		p> subscribe in/1 out/1,q1 out/#
+		p< suback 80 01 80
+		p> publish out/1 q0
+		p< closed
+		p: p
+		p> connect 4 clean
+		p< connack 00
+		p> publish out/1 q1
+		p< closed
+		p: p
+		p> connect 4 clean will=out/1
+		p< connack 05
+		p< closed
+	EOF
+}
+
+@test "CONNECTs that are refused have these codes, in both versions" {
+	broker a b
+	egns-ctl namespace client update -o none -n b --state Disabled
+	raw <<-'EOF'
+		a: a
+		a> connect id=mine session-expiry=60
+		a< connack 00
+		b: a
+		b> connect 4 clean id=other
+		b< connack 03
+		b< closed
+		b: a
+		b> connect clean id=other
+		b< connack 97 reason=
+		b< closed
+		b: a
+		b> connect clean name=b
+		b< connack 87 reason=
+		b< closed
+		b: b
+		b> connect clean
+		b< connack 87 reason=
+		b< closed
+		b: b
+		b> connect 4 clean
+		b< connack 05
+		b< closed
+		b: a
+		b> connect clean will=
+		b< connack 82
+		b< closed
+		b: a
+		b> connect 4 clean will=
+		b< closed
+		b: a
+		b> connect clean will=a+
+		b< connack 90
+		b< closed
+		b: a
+		b> connect clean will=t will-content-type=x*257
+		b< connack 97
+		b< closed
+		b: a
+		b> connect clean receive-maximum=1 receive-maximum=1
+		b< connack 82
+		b< closed
+		b: a
+		b> connect clean maximum-packet=0
+		b< connack 82
+		b< closed
+		b: a
+		b> connect clean data=x
+		b< connack 82
+		b< closed
+		b: a
+		b> connect 4 clean id=x*129
+		b< connack 02
+		b< closed
+		a< nothing
+	EOF
+}
+
+@test "a session overflows in the profile of the service: 0x97, and it is gone" {
+	local n
+	broker p s t
+	egns-ctl namespace update -o none --profile Azure
+	{
+		cat <<-'EOF'
+			p: p
+			p> connect clean
+			p< connack 00
+			s: s
+			s> connect session-expiry=60
+			s< connack 00
+			s> subscribe t,q1
+			s< suback 01
+			t: t
+			t> connect session-expiry=60
+			t< connack 00
+			t> subscribe t,q1
+			t< suback 01
+			t> disconnect
+			t< closed
+		EOF
+		for n in {1..101}; do
+			printf '%s\n' 'p> publish t q1' 'p< puback 00'
+		done
+		for n in {1..16}; do
+			echo "s< publish t id=$n"
+		done
+		cat <<-'EOF'
+			s< disconnect 97
+			s< closed
+			s: s
+			s> connect session-expiry=60
+			s< connack 00 present=0
+			t: t
+			t> connect session-expiry=60
+			t< connack 00 present=0
+			p< nothing
+		EOF
+	} >script
+	raw <script
+}
