@@ -129,6 +129,22 @@ plant() {
 	does_not_start 66 'egns-ctl namespace create' -C nowhere
 }
 
+@test "status says where to look when up cannot start the broker" {
+	bare_ns
+	start_broker
+	egns-ctl namespace create -C two -n two -o none --listeners \
+		"{\"mqtts\":\"127.0.0.1:0\",\"wss\":\"127.0.0.1:$(mport wss)\"}"
+	egns-ctl up -C two -d
+	egns-ctl namespace update -C two -o none \
+		--set topicSpacesConfiguration.state=Enabled
+	wait_for grep -q 'Address already in use' two/run/brokerd.log
+	run -69 --separate-stderr egns-ctl status -C two -o table
+	[[ $stderr == *"brokerd: not ready, and up starts it again; see run/brokerd.log"* ]]
+	stop egns-brokerd
+	wait_for egns-ctl status -C two -o none
+	egns-ctl down -C two
+}
+
 @test "the quickstart shows the broker, too, and leaves nothing" {
 	run -0 "$top/examples/quickstart.sh"
 	[[ $output == *'"user-properties":[["unit","C"]]},"payload":{"celsius":71.5}}'* ]]
