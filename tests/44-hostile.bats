@@ -6,6 +6,8 @@ load broker
 
 # hostile SCENARIO - against a broker that runs.
 hostile() {
+	# what sanitizers need for themselves
+	[[ $B != */asan ]] || export MEMORY=$((3 * ${MEMORY:-64}))
 	/usr/bin/python3 "$top/tests/mqtt/hostile.py" "$(mport mqtts)" \
 		"$(mport wss)" "${pid_of[egns-brokerd]}" "$1"
 }
@@ -85,6 +87,20 @@ broker() {
 @test "small publishes to many subscribers who read nothing" {
 	broker
 	hostile amplify
+}
+
+@test "a full route/ refuses, and goes on when there is room" {
+	broker_ns
+	egns-ctl namespace topic create -o none -n routed
+	egns-ctl namespace update -o none --set \
+		topicSpacesConfiguration.routeTopicResourceId="$(
+			egns-ctl namespace topic show -n routed --query id -o tsv)" \
+		topicSpacesConfiguration.routingSpool.maximumBytes=1048576 \
+		topicSpacesConfiguration.maximumClientSessionsPerAuthenticationName=9
+	device bad
+	advance 0
+	start_broker
+	ROUTE=1048576 hostile full_route
 }
 
 @test "acknowledgements of nothing cost nothing" {

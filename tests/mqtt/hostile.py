@@ -608,7 +608,7 @@ def never_acknowledges():
     check(c.receive()[0] == "pingresp", "more than 16")
     s = stats()
     check(s["droppedMessages"] == 300, s)
-    check(s["queued"] == 200, s)
+    check(s["queued"] - 200 in (0, 1), s)  # one may be the canary's
     names = os.listdir("spool/dropped")
     wait_for(lambda: sum(1 for name in os.listdir("spool/dropped")
              for _ in open("spool/dropped/" + name)) == 300, names)
@@ -623,6 +623,51 @@ def never_acknowledges():
     for n in range(16, 200):
         check(c.receive()[-1] == f"payload={n}", "another message")
         c.send(["puback"])
+
+
+def waiting():
+    """Bytes of files that wait in route/."""
+    return sum(os.stat(f"spool/route/new/{name}").st_size
+               for name in os.listdir("spool/route/new"))
+
+
+def full_route():
+    """When route/ is full nothing is accepted; the connection stays."""
+    p = client("bad")
+    most = int(os.environ["ROUTE"])
+    answers = []
+    while "97" not in answers[-1:]:
+        check(len(answers) < 10000, "no end")
+        p.send(["publish", "load", "q1", "payload=x*1000"])
+        answers.append(p.receive()[2])
+    check(set(answers[:-1]) == {"00"}, answers)
+    check(most * 0.9 < waiting() < most * 1.1, waiting())
+    before = waiting()
+    q0 = raw.Connection(PORT, "bad")
+    q0.send(["connect", "clean", "id=q0"])
+    q0.receive()
+    q0.send(["publish", "load", "payload=x"])
+    check(last_word(q0) == "97", "QoS 0: another reason")
+    old = raw.Connection(PORT, "bad")
+    old.send(["connect", "4", "clean", "id=old"])
+    old.receive()
+    old.send(["publish", "load", "q1"])
+    check(old.receive() == ["closed"], "3.1.1: not closed")
+    s = client("bad", "clean", "id=s")
+    s.send(["subscribe", "load,q1"])
+    check("01" in s.receive(), "SUBSCRIBE needs no room")
+    check(waiting() == before, "something was written")
+    check(stats()["routed"] == len(answers) - 1, stats(), len(answers))
+    for name in os.listdir("spool/route/new"):
+        os.unlink("spool/route/new/" + name)
+
+    def goes_on():
+        p.send(["publish", "load", "q1", "payload=again"])
+        return p.receive()[2] == "00"
+
+    advance(2)
+    wait_for(goes_on, "room again")
+    check("payload=again" in s.receive(), "not delivered")
 
 
 # ---- many of something ----
@@ -782,9 +827,15 @@ def acks():
     print(f"200,000 PUBACKs in {time.monotonic() - begin:.2f} s")
 
 
+ALONE = {"full_route"}  # no canary: it would publish, too
+
+
 def main():
     name = sys.argv[4]
     before = memory()
+    if name in ALONE:
+        globals()[name]()
+        return
     canary = Canary()
     canary.start()
     globals()[name]()
