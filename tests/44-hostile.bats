@@ -139,3 +139,10 @@ broker() {
 	ulimit -Sn 2000
 	LIMIT=256 hostile half_open
 }
+
+# Longer: B=build/asan FUZZ=100000 bats -f chance tests/44-hostile.bats
+@test "packets by chance" {
+	broker
+	/usr/bin/python3 "$top/tests/mqtt/fuzz.py" "$(mport mqtts)" \
+		"$(mport wss)" "${pid_of[egns-brokerd]}" "${FUZZ:-300}"
+}
