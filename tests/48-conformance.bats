@@ -544,6 +544,7 @@ present() {
 @test "a will is published for every end but a DISCONNECT with 0x00" {
 	local n=0 end
 	broker s w
+	# shellcheck disable=SC2016 # of the script
 	{
 		printf '%s\n' 's: s' 's> connect clean' 's< connack 00' \
 			's> subscribe will/#' 's< suback 00'
@@ -614,6 +615,7 @@ present() {
 @test "ClientIds are any text, compared byte by byte; made up ones are new" {
 	local id
 	broker a
+	# shellcheck disable=SC2016 # a name like any other
 	for id in 0 aZ09 abcdefghijklmnopqrstuvw '$x/+/#' ' ' é 日本 x*128 é*128; do
 		printf '%s\n' 'a: a' "a> connect clean '' 'id=$id'" \
 			'a< connack 00 -assigned-id' 'a> disconnect' 'a< closed'
@@ -724,6 +726,11 @@ present() {
 	raw <script
 }
 
+# The character of this number.
+character() {
+	printf '%b' "\\x$(printf %x "$1")"
+}
+
 # burst FROM TO - script line: p publishes these to a and b, at once.
 burst() {
 	local n
@@ -763,9 +770,9 @@ burst() {
 		EOF
 		burst 48 53
 		for n in 33 34 35 36 48 49 50 51 52 53; do
-			echo "s< publish a payload='$(printf "\x$(printf %x "$n")")'"
+			echo "s< publish a payload='$(character "$n")'"
 			echo "s> puback"
-			echo "s< publish b payload='$(printf "\x$(printf %x "$n")")'"
+			echo "s< publish b payload='$(character "$n")'"
 			echo "s> puback"
 		done
 		cat <<-'EOF'
@@ -774,7 +781,7 @@ burst() {
 		EOF
 		burst 65 70
 		for n in 65 66 67 68 69 70; do
-			echo "s< publish z q0 payload=$(printf "\x$(printf %x "$n")")"
+			echo "s< publish z q0 payload=$(character "$n")"
 		done
 	} >script
 	raw <script
@@ -1164,4 +1171,20 @@ burst() {
 		EOF
 	} >script
 	raw <script
+}
+
+@test "every test that egns-conformance(7) names is there, and each statement has one" {
+	local page=$top/man/egns-conformance.7 file begin
+	sed -n 's/^\.It .*\[\(.*\)]$/\1/p' "$page" | sort -u >tests
+	[ "$(wc -l <tests)" -gt 50 ]
+	while read -r file begin; do
+		case $file in
+		[0-9]*) grep -qF "@test \"$begin" "$top/tests/$file"-*.bats ;;
+		*) grep -q "^${begin}[a-z0-9_]*(void)" "$top/tests/unit/$file.c" ;;
+		esac || { echo "no test: $file $begin"; return 1; }
+	done <tests
+	# AUTH 0x18 is never sent: nothing to see
+	run grep '^\.It [0-9].* Ta kept Ta .*[^]]$' "$page"
+	[ "${#lines[@]}" -eq 1 ]
+	[[ $output == *" 4.12.0-2 "* ]]
 }
