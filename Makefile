@@ -138,6 +138,7 @@ asan:
 soak: test-deps
 	@$(MAKE) -j2 --no-print-directory testing
 	@B=$(B) tests/soak/soak
+	@B=$(B) tests/soak/broker
 
 bench: bench-deps
 	@$(MAKE) -j2 --no-print-directory all $(LOADS)
