@@ -421,6 +421,26 @@ agrees() {
 	metric egns_Mqtt_RetainedMessages 1
 }
 
+@test "route/ that fills is a problem before publishes are refused" {
+	plant
+	topic ingest
+	egns-ctl namespace update -o none --set \
+		topicSpacesConfiguration.routeTopicResourceId=topics/ingest \
+		--set topicSpacesConfiguration.routingSpool.maximumBytes=1024
+	start_broker
+	converse
+	say 'p: press' 'p> connect' 'p< connack 00' \
+		'p> publish plant/press/t q1 id=1 payload=1' 'p< puback 00'
+	egns-ctl status --jq .problems | jq -e 'map(select(.where == "route")) == []'
+	say 'p> publish plant/press/t q1 id=2 payload=x*500' 'p< puback 00'
+	egns-ctl status --jq .problems | jq -e 'map(select(.where == "route")) |
+		length == 1 and .[0].count == 2'
+	say 'p> publish plant/press/t q1 id=3 payload=x*500' 'p< puback 00' \
+		'p> publish plant/press/t q1 id=4 payload=4' 'p< puback 97'
+	logged "refused: route/ is full: routingSpool.maximumBytes is reached"
+	over
+}
+
 # ---- the end ----
 
 @test "TERM tells the clients, loses nothing and ends with 0" {

@@ -663,7 +663,7 @@ acceptable(struct client *c, struct mqtt_publish *p)
 	if (reason == MQTT_SUCCESS && b->settings.route &&
 	    !window_route_room(b)) {
 		reason = MQTT_QUOTA;
-		words = "route/ is full: is egns-route running?";
+		words = "route/ is full: routingSpool.maximumBytes is reached";
 	}
 	if (reason == MQTT_SUCCESS)
 		return allowed(c, p);

@@ -18,6 +18,8 @@
 #include "maildir.h"
 #include "stats.h"
 
+#define ROUTE_BYTES 1073741824.0 /* routingSpool.maximumBytes by default */
+
 struct status {
 	struct spool spool;
 	jv daemons, problems, listeners;
@@ -40,10 +42,14 @@ problem(struct status *s, const char *what, const char *where, uint64_t count)
 	s->problems = jv_array_append(s->problems, v);
 }
 
-/* Files in a directory and the lines that their names tell; none without it. */
+/* Files in a directory, and the lines and bytes that their names tell; none
+ * without it. */
+struct files {
+	uint64_t n, lines, bytes;
+};
+
 static void
-count_files(const struct status *s, const char *path, uint64_t *files,
-    uint64_t *lines)
+count_files(const struct status *s, const char *path, struct files *count)
 {
 	DIR *dir = file_opendir(s->spool.fd, path, 0);
 	struct maildir_name name;
@@ -54,9 +60,11 @@ count_files(const struct status *s, const char *path, uint64_t *files,
 	while ((e = readdir(dir)) != NULL) {
 		if (e->d_name[0] == '.')
 			continue;
-		++*files;
-		if (maildir_parse(e->d_name, &name))
-			*lines += name.lines;
+		count->n++;
+		if (!maildir_parse(e->d_name, &name))
+			continue;
+		count->lines += name.lines;
+		count->bytes += name.bytes;
 	}
 	closedir(dir);
 }
@@ -85,13 +93,36 @@ add_certificate(const char *where, const char *words, void *arg)
 	problem(arg, words, where, 0);
 }
 
+/* Half of what brokerd may put there waits: nobody takes it, or not in time. */
 static void
-find_expiring(struct status *s)
+find_routed(struct status *s, struct registry *r)
+{
+	jv namespace = registry_get(r, "namespace");
+	jv max = jq_get(namespace, "properties.topicSpacesConfiguration."
+	    "routingSpool.maximumBytes");
+	double limit = jv_get_kind(max) == JV_KIND_NUMBER ?
+	    jv_number_value(max) : ROUTE_BYTES;
+	struct files files = { 0 };
+
+	jv_free(max);
+	jv_free(namespace);
+	count_files(s, "route/new", &files);
+	count_files(s, "route/cur", &files);
+	if ((double)files.bytes > limit / 2)
+		problem(s, "messages wait, and more than half of "
+		    "routingSpool.maximumBytes is taken", "route",
+		    files.lines);
+}
+
+static void
+look_into_registry(struct status *s)
 {
 	struct registry *r = registry_open(&s->spool, false, NULL);
 
-	if (r != NULL)
-		expiry_each(&s->spool, r, add_certificate, s);
+	if (r == NULL)
+		return;
+	find_routed(s, r);
+	expiry_each(&s->spool, r, add_certificate, s);
 	registry_close(r);
 }
 
@@ -100,25 +131,27 @@ find_problems(struct status *s)
 {
 	static const char *const corrupt[] = { "deadletter/corrupt",
 		"route/corrupt" };
-	uint64_t files = 0, lines = 0, ignored = 0;
+	struct files letters = { 0 };
 	char now[CLOCK_TEXT + 1], path[32];
+	uint64_t lines;
 	size_t i;
 
 	for (i = 0; i < sizeof(corrupt) / sizeof(corrupt[0]); i++) {
-		files = 0;
-		count_files(s, corrupt[i], &files, &ignored);
-		if (files > 0)
-			problem(s, "corrupt files", corrupt[i], files);
+		struct files files = { 0 };
+
+		count_files(s, corrupt[i], &files);
+		if (files.n > 0)
+			problem(s, "corrupt files", corrupt[i], files.n);
 	}
-	count_files(s, "deadletter/new", &files, &lines);
-	count_files(s, "deadletter/cur", &files, &lines);
-	if (lines > 0)
-		problem(s, "dead letters wait", "deadletter", lines);
+	count_files(s, "deadletter/new", &letters);
+	count_files(s, "deadletter/cur", &letters);
+	if (letters.lines > 0)
+		problem(s, "dead letters wait", "deadletter", letters.lines);
 	clock_format(now, clock_now());
 	snprintf(path, sizeof(path), "dropped/%.10s.ndjson", now);
 	if ((lines = count_lines(s, path)) > 0)
 		problem(s, "events dropped today", path, lines);
-	find_expiring(s);
+	look_into_registry(s);
 }
 
 /* ---- daemons ---- */
