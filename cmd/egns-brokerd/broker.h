@@ -64,6 +64,7 @@ struct broker {
 	struct control *control;
 	struct refusals *refusals;
 	struct stats stats;
+	struct rate *rate; /* NULL: there are no limits; rate.c */
 
 	struct listener mqtts, wss; /* listen.c */
 

@@ -46,6 +46,7 @@ client_unref(struct client *c)
 	for (int i = 0; c->aliases != NULL && i < CLIENT_ALIASES; i++)
 		free(c->aliases[i].topic);
 	free(c->aliases);
+	free(c->rate);
 	free(c);
 }
 

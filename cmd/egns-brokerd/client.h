@@ -99,6 +99,7 @@ struct client {
 	struct auth_pending *pending;
 	struct principal who;
 	struct session *session;
+	struct rate *rate; /* NULL: it has no limits; rate.c */
 	struct mqtt_str method; /* of CONNECT; owned */
 	uint32_t maximum_packet; /* that it takes */
 	uint16_t receive_maximum;

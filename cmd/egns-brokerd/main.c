@@ -57,6 +57,11 @@ on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	b->now = clock_now();
 	if (!b->stopping)
 		listen_resume(b);
+	/* what the rates have put off */
+	for (struct client *c = b->rate == NULL ? NULL : b->clients; c != NULL;
+	     c = c->next)
+		if (c->state == CLIENT_CONNECTED)
+			session_push(c->session);
 	if (!clock_movable() && now - b->swept < SWEEP_PERIOD)
 		return;
 	if (now / METRICS_PERIOD != b->swept / METRICS_PERIOD)
@@ -160,6 +165,7 @@ broker_open(struct broker *b, struct fault *f)
 	    settings_read(b, f) == -1)
 		return -1;
 	retain_limit(b->retain, b->settings.units);
+	rate_change(b);
 	if (refusals_open(b, f) == -1 || window_open(b, f) == -1 || store_open(b, f) == -1 ||
 	    clients_open(b, f) == -1 || listen_open(b, f) == -1)
 		return -1;
@@ -193,6 +199,7 @@ broker_close(struct broker *b)
 	retain_free(b->retain);
 	refusals_close(b);
 	subs_free(b->subs);
+	rate_close(b);
 	auth_free(b->auth);
 	settings_free(&b->settings);
 	match_free(&b->match);

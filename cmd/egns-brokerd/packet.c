@@ -7,6 +7,7 @@
 #include "log.h"
 #include "publish.h"
 #include "quote.h"
+#include "rate.h"
 #include "record.h"
 #include "store.h"
 #include "subs.h"
@@ -262,6 +263,11 @@ take_connect(struct client *c, const struct mqtt_header *h,
 			refuse_connect(c, reason, "ClientError", why);
 		return;
 	}
+	if (c->broker->rate != NULL && !rate_connect(c->broker)) {
+		refuse_connect(c, MQTT_CONNECTION_RATE, "QuotaExceeded",
+		    "too many CONNECTs a second to the namespace");
+		return;
+	}
 	if ((why = connect_unfit(&p, &reason)) != NULL) {
 		refuse_connect(c, reason, reason == MQTT_QUOTA ?
 		    "QuotaExceeded" : "ClientError", why);
@@ -448,6 +454,29 @@ will_allowed(struct client *c)
 	return false;
 }
 
+static bool
+rates_allow(struct client *c, const struct session *s)
+{
+	struct broker *b = c->broker;
+	const struct connecting *x = c->connecting;
+
+	if (b->rate == NULL)
+		return true;
+	if (!rate_session(b, x->id, x->id_len))
+		refuse_connect(c, MQTT_CONNECTION_RATE, "QuotaExceeded",
+		    "more than one CONNECT a second for the session");
+	else if (s == NULL &&
+	    b->nsessions >= (uint64_t)RATE_SESSIONS * b->settings.units)
+		refuse_connect(c, MQTT_QUOTA, "QuotaExceeded",
+		    "the namespace has as many sessions as its throughput "
+		    "units allow");
+	else {
+		rate_client(c);
+		return true;
+	}
+	return false;
+}
+
 static void
 open_session(struct client *c)
 {
@@ -460,7 +489,7 @@ open_session(struct client *c)
 		    "the session belongs to another client");
 		return;
 	}
-	if (!will_allowed(c))
+	if (!will_allowed(c) || !rates_allow(c, s))
 		return;
 	if (s != NULL) {
 		x->ended = s->told;
@@ -804,7 +833,8 @@ subscribe_unfit(struct client *c, const struct mqtt_subscribe *p,
 }
 
 static void
-too_many(struct client *c, const struct mqtt_subscribe *p, bool unsubscribe)
+refuse_all(struct client *c, const struct mqtt_subscribe *p, bool unsubscribe,
+    const char *words)
 {
 	unsigned char *codes = malloc(p->count);
 	char name[QUOTE_MAX];
@@ -821,14 +851,14 @@ too_many(struct client *c, const struct mqtt_subscribe *p, bool unsubscribe)
 	}
 	free(codes);
 	if (c->out.len == before || !client_fits(c, before))
-		client_end(c, END_QUOTA, MQTT_QUOTA, "too many filters");
+		client_end(c, END_QUOTA, MQTT_QUOTA, words);
 	for (size_t i = 0; i < p->count; i++)
 		count_filter(c, unsubscribe, MQTT_QUOTA);
 	if (!client_may_say(c, "subscribe refused"))
 		return;
-	log_warn("client '%s': %s of %u filters refused: at most %d",
+	log_warn("client '%s': %s of %u filters refused: %s",
 	    quote(name, c->who.name, strlen(c->who.name)),
-	    unsubscribe ? "unsubscribe" : "subscribe", p->count, FILTERS_MAX);
+	    unsubscribe ? "unsubscribe" : "subscribe", p->count, words);
 }
 
 static void
@@ -850,7 +880,11 @@ take_subscribe(struct client *c, bool unsubscribe, const unsigned char *body,
 	if (subscribe_unfit(c, &p, unsubscribe))
 		return;
 	if (p.count > FILTERS_MAX) {
-		too_many(c, &p, unsubscribe);
+		refuse_all(c, &p, unsubscribe, "too many filters");
+		return;
+	}
+	if (c->rate != NULL && !rate_subscribe(c)) {
+		refuse_all(c, &p, unsubscribe, "too many requests a second");
 		return;
 	}
 	if ((x = window_alloc(c->broker, sizeof(*x))) == NULL)

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "log.h"
 #include "quote.h"
+#include "rate.h"
 #include "record.h"
 #include "store.h"
 #include "topic.h"
@@ -45,6 +46,7 @@ static const struct {
 } classes[] = {
 	{ MQTT_NOT_AUTHORIZED, STATS_AUTHORIZATION, END_AUTHORIZATION },
 	{ MQTT_QUOTA, STATS_QUOTA, END_QUOTA },
+	{ MQTT_RATE, STATS_QUOTA, END_QUOTA },
 	{ MQTT_BAD_TOPIC, STATS_CLIENT, END_CLIENT_ERROR },
 };
 
@@ -664,6 +666,11 @@ acceptable(struct client *c, struct mqtt_publish *p)
 	    !window_route_room(b)) {
 		reason = MQTT_QUOTA;
 		words = "route/ is full: routingSpool.maximumBytes is reached";
+	}
+	if (reason == MQTT_SUCCESS && c->rate != NULL && !rate_publish(c,
+	    p->topic.len + p->props.raw_len + p->payload.len)) {
+		reason = p->qos == 1 ? MQTT_QUOTA : MQTT_RATE;
+		words = "messages come too fast";
 	}
 	if (reason == MQTT_SUCCESS)
 		return allowed(c, p);

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "publish.h"
 #include "quote.h"
+#include "rate.h"
 #include "store.h"
 #include "subs.h"
 #include "topic.h"
@@ -388,13 +389,30 @@ send_now(struct session *s, struct message *m, const struct deliver *d)
 		s->broker->stats.dropped_qos0++;
 }
 
+/* Where rates are limited QoS 0 may have to wait its turn. */
+static bool
+too_fast(const struct session *s, const struct message *m)
+{
+	struct client *c = s->client;
+
+	return c != NULL && c->rate != NULL && (s->unsent < s->count ||
+	    !rate_deliver(c, message_bytes(m)));
+}
+
 void
 session_deliver(struct session *s, struct message *m, const struct deliver *d)
 {
 	if (s->ended)
 		return;
-	if (d->qos == 0 && !d->patient) {
+	if (d->qos == 0 && !d->patient && !too_fast(s, m)) {
 		send_now(s, m, d);
+		return;
+	}
+	/* so that it leaves room for QoS 1 */
+	if (d->qos == 0 && !d->patient &&
+	    (!session_room(s, message_bytes(m)) ||
+	    s->count > s->broker->settings.queue_messages / 2)) {
+		s->broker->stats.dropped_qos0++;
 		return;
 	}
 	if (fill_entry(s, m, d) == -1) {
@@ -480,6 +498,9 @@ session_push(struct session *s)
 		if (!q->done && q->qos == 1 && !window_open_for(s))
 			break;
 		if (q->sequence - entry(s, 0)->sequence >= SESSION_SPAN)
+			break;
+		if (!q->done && c->rate != NULL &&
+		    !rate_deliver(c, message_bytes(q->message)))
 			break;
 		s->unsent++;
 		if (!q->done)

@@ -10,6 +10,7 @@
 #include "expiry.h"
 #include "jq.h"
 #include "log.h"
+#include "rate.h"
 #include "registry.h"
 
 #define PEM_MAX (256 * 1024)
@@ -237,6 +238,7 @@ change(struct broker *b, struct registry *r, struct settings *new,
 	*new = (struct settings){ 0 };
 	settings_free(&old);
 	retain_limit(b->retain, b->settings.units);
+	rate_change(b);
 	recheck(b, r);
 	expiry_each(b->spool, r, expires, NULL);
 	return 0;

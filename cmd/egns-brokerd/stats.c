@@ -178,6 +178,10 @@ stats_metrics(const struct broker *broker, struct buf *b)
 	    SESSION_ENDS, s->dropped_sessions, "sessions that have ended");
 	by_reason(b, "egns_Mqtt_Disconnections", "Reason", ends, ENDS, s->ends,
 	    "connections that have ended");
+	if (broker->rate != NULL)
+		by_reason(b, "egns_MQTT_ThrottlingEnforcements", "ThrottleType",
+		    rate_names, RATES, s->throttled, "what a rate of the "
+		    "profile Azure has refused or put off");
 	single(b, "egns_Mqtt_Sessions", "gauge", "sessions, offline included",
 	    (double)broker->nsessions);
 	single(b, "egns_Mqtt_Subscriptions", "gauge",

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "rate.h"
 
 /* What the broker counts, by the dimensions of the service's metrics. */
 enum stats_protocol {
@@ -44,6 +45,7 @@ struct stats {
 	uint64_t dropped_messages;    /* for full queues, expired .. */
 	uint64_t dropped_qos0;        /* that a client did not read in time */
 	uint64_t ends[16];            /* enum client_end */
+	uint64_t throttled[RATES];
 	uint64_t routed;
 };
 

@@ -827,7 +827,193 @@ def acks():
     print(f"200,000 PUBACKs in {time.monotonic() - begin:.2f} s")
 
 
-ALONE = {"full_route"}  # no canary: it would publish, too
+# ---- the rates of the profile Azure ----
+
+def throttled(kind):
+    with open("spool/metrics/brokerd.prom", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("egns_MQTT_ThrottlingEnforcements") and \
+                    f'"{kind}"' in line:
+                return float(line.split()[-1])
+    return 0.0
+
+
+def counted(kind):
+    """The metric says so, as soon as it is written anew."""
+    advance(6)
+    wait_for(lambda: throttled(kind) > 0, kind)
+
+
+def session(name, *words):
+    """A client with a session of its own: one CONNECT a second for each."""
+    return client("bad", *(words or ("clean",)), f"id={name}")
+
+
+def fast_publish():
+    """1000 messages and 1 MB a second, of a session and of a unit."""
+    p = session("p")
+    codes = []
+    for _ in range(6):
+        p.socket.sendall(publish() * 500)
+        codes += [p.receive()[2] for _ in range(500)]
+    check(codes[:1000] == ["00"] * 1000, codes[:1000])
+    check(set(codes[1000:]) == {"00", "97"}, set(codes[1000:]))
+    advance(2)
+    p.socket.sendall(publish(payload=bytes(400000)) * 4)
+    codes = [p.receive()[2] for _ in range(4)]
+    check(codes[:2] == ["00"] * 2 and "97" in codes, codes)
+    advance(2)
+    # what one session may do is what all may do with one unit
+    others = [session(f"q{n}") for n in range(2)]
+    codes = []
+    for c in others:
+        c.socket.sendall(publish() * 900)
+    for c in others:
+        codes += [c.receive()[2] for _ in range(900)]
+    check("97" in codes and codes.count("00") >= 1000, codes.count("00"))
+    advance(2)
+    p.socket.sendall(publish(first=0x30) * 3000)
+    check(last_word(p) == "96", "QoS 0: another reason")
+    advance(2)
+    old = session("old", "4", "clean")
+    say(old.socket, (packet(0x32, string(b"t") + u16(1))) * 3000)
+    while (got := old.receive())[0] == "puback":
+        pass
+    check(got == ["closed"], "3.1.1:", *got)
+    for kind in ("IncomingPublishPacketsPerConnection",
+                 "IncomingPublishPacketsPerNamespace",
+                 "InboundBandwidthPerConnection"):
+        counted(kind)
+
+
+def connack(name, version="5"):
+    c = raw.Connection(PORT, "bad")
+    c.send(["connect", version, "clean", f"id={name}"])
+    return c.receive()[2]
+
+
+def fast_connect():
+    """One CONNECT a second for a session, 200 for a unit."""
+    check(connack("a") == "00", "the first")
+    check(connack("a") == "9f", "the second")
+    check(connack("a", "4") == "03", "3.1.1")
+    check(connack("b") == "00", "another session")
+    advance(2)
+    check(connack("a") == "00", "a second later")
+    advance(2)
+    peers = [raw.Connection(PORT, "bad") for _ in range(320)]
+    for n, c in enumerate(peers):
+        c.send(["connect", "clean", f"id=n{n % 80}"])
+    codes = [c.receive()[2] for c in peers]
+    check("00" in codes and "9f" in codes, codes)
+    counted("ConnectPacketsPerConnection")
+    counted("ConnectPacketsPerNamespace")
+
+
+def fast_subscribe():
+    """5 SUBSCRIBE and UNSUBSCRIBE a second; each filter has its 0x97."""
+    c = session("s")
+    for n in range(8):
+        c.send(["subscribe", f"id={n + 1}", "a", "b,q1"])
+    answers = [c.receive()[-2:] for _ in range(8)]
+    check(answers[:5] == [["00", "01"]] * 5, answers)
+    check(answers[-1] == ["97", "97"], answers)
+    c.send(["unsubscribe", "a"])
+    check(c.receive()[0] == "unsuback", "no answer")
+    advance(2)
+    c.send(["subscribe", "a"])
+    check(c.receive()[-1] == "00", "not allowed a second later")
+    counted("SubscribeOperationsPerConnection")
+
+
+def change():
+    """Limits come and go with the profile."""
+    c = client("bad")
+    for profile in "Default", "Azure", "Default":
+        subprocess.run(["egns-ctl", "namespace", "update", "-o", "none",
+                        "--profile", profile], check=True)
+        for _ in range(20):
+            c.send(["subscribe", "a"])
+        codes = [c.receive()[-1] for _ in range(20)]
+        check(("97" in codes) == (profile == "Azure"), profile, codes)
+
+
+def fast_deliveries():
+    """100 messages a second to a session: the others wait, in order."""
+    s = session("s")
+    s.send(["subscribe", "load,q1"])
+    s.receive()
+    p = session("p")
+    begin = time.monotonic()
+    for n in range(140):
+        p.send(["publish", "load", f"payload={n}"])
+    for n in range(140):
+        check(f"payload={n}" in s.receive(), "not", n)
+    check(time.monotonic() - begin > 0.3, "140 messages at once, QoS 0")
+    advance(2)
+    begin = time.monotonic()
+    for n in range(140):
+        p.send(["publish", "load", "q1", f"payload={n}"])
+        p.receive()
+        check(f"payload={n}" in s.receive(), "not", n)
+        s.send(["puback"])
+    check(time.monotonic() - begin > 0.3, "140 messages at once, QoS 1")
+    counted("OutboundPublishPacketsPerConnection")
+
+
+def overflow():
+    """100 messages wait for a session; the next one is its end."""
+    s = session("s", "session-expiry=3600", "will=will", "will-qos=1",
+                "will-payload=gone")
+    s.send(["subscribe", "load,q1", "will,q1"])
+    s.receive()
+    watcher = session("w")
+    watcher.send(["subscribe", "will,q1"])
+    watcher.receive()
+    p = session("p")
+
+    def fill(n):
+        for i in range(n):
+            p.send(["publish", "load", "q1", f"payload={i}"])
+            check(p.receive()[2] == "00", "the publisher is refused")
+
+    fill(100)
+    s.send(["pingreq"])
+    got = s.receive()
+    while got[0] == "publish":
+        got = s.receive()
+    check(got == ["pingresp"], *got)
+    advance(2)
+    fill(1)
+    check(last_word(s) == "97", "another reason")
+    check("payload=gone" in watcher.receive(), "no will")
+    advance(2)
+    s = raw.Connection(PORT, "bad")
+    s.send(["connect", "session-expiry=3600", "id=s"])
+    check("present=0" in s.receive(), "the session is still there")
+    s.send(["subscribe", "load,q1"])
+    s.receive()
+    s.socket.close()
+    wait_for(lambda: stats()["connections"] == 2, "it is still there")
+    advance(2)
+    p.send(["publish", "load", "q1", "payload=x*300000"])
+    check(p.receive()[2] == "00", "refused")
+    advance(2)
+    for _ in range(3):
+        p.send(["publish", "load", "q1", "payload=x*300000"])
+        check(p.receive()[2] == "00", "refused")
+        advance(2)
+    wait_for(lambda: stats()["sessions"] == 2, "1 MB, and it is still there")
+    with open("spool/dropped/" + os.listdir("spool/dropped")[0],
+              encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    check(sum(x["topic"] == "load" for x in lines) == 105, len(lines))
+    check({x["reason"] for x in lines} == {"SessionOverflow"}, lines[0])
+
+
+# No canary: it would be limited, too.
+ALONE = {"full_route", "fast_publish", "fast_connect", "fast_subscribe",
+         "fast_deliveries", "overflow", "change"}
 
 
 def main():
