@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base64.h"
+#include "crc32c.h"
 #include "topic.h"
 #include "utf8.h"
 
@@ -490,4 +491,45 @@ record_free(struct record *rec)
 	buf_free(&rec->forward);
 	buf_free(&rec->mem);
 	*rec = (struct record){ 0 };
+}
+
+/* ---- lines with a checksum ---- */
+
+#define PREFIX "{\"crc32c\":\"00000000\","
+#define CRC_AT 11
+
+size_t
+record_begin(struct buf *b)
+{
+	size_t at = b->len;
+
+	buf_add(b, PREFIX, sizeof(PREFIX) - 1);
+	return at;
+}
+
+/* The checksum is over what is behind it, without the newline. */
+void
+record_end(struct buf *b, size_t at)
+{
+	char *line;
+
+	buf_add(b, "}\n", 2);
+	if (b->bad)
+		return;
+	line = buf_data(b) + at;
+	crc32c_format(line + CRC_AT, crc32c(0, line + sizeof(PREFIX) - 1,
+	    b->len - at - sizeof(PREFIX)));
+}
+
+bool
+record_whole(const char *line, size_t len)
+{
+	char crc[CRC32C_TEXT];
+
+	if (len < sizeof(PREFIX) || line[len - 1] != '\n' ||
+	    memcmp(line, PREFIX, CRC_AT) != 0)
+		return false;
+	crc32c_format(crc, crc32c(0, line + sizeof(PREFIX) - 1,
+	    len - sizeof(PREFIX)));
+	return memcmp(crc, line + CRC_AT, CRC32C_TEXT) == 0;
 }

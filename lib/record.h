@@ -47,4 +47,15 @@ int record_read(struct record *, const struct json *, uint32_t obj,
     struct fault *);
 void record_free(struct record *);
 
+/*
+ * Lines of sessions/, egns-spool(5), are objects whose first member is their
+ * checksum. record_begin begins one and tells where; members are added, each
+ * with a comma behind it but for the last; record_end finishes it.
+ */
+size_t record_begin(struct buf *);
+void record_end(struct buf *, size_t at);
+
+/* Is it one, newline included, and as it was written? */
+bool record_whole(const char *line, size_t);
+
 #endif

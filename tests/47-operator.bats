@@ -441,6 +441,34 @@ agrees() {
 	over
 }
 
+@test "scrub looks at sessions, too, and finds what is broken" {
+	plant
+	start_broker
+	converse
+	say 's: screen' 's> connect id=s session-expiry=600' 's< connack 00' \
+		's> subscribe plant/#,q1' 's< suback 01' 's> disconnect' \
+		's< closed' 'p: press' 'p> connect' 'p< connack 00' \
+		'p> publish plant/press/t q1 id=1 payload=first' 'p< puback 00' \
+		'p> publish plant/press/t q1 id=2 payload=second' 'p< puback 00'
+	over
+	egns-ctl scrub --jq '[.whole, .files, .lines]' | jq -ce \
+		'.[0] and .[1] >= 3 and .[2] >= 4'
+	stop egns-brokerd
+	sed -i 's/first/thief/' spool/sessions/0000000001.ndjson
+	run -1 egns-ctl scrub --jq '.broken[]'
+	jq -e '.file == "sessions/0000000001.ndjson" and .offset == 0' <<<"$output"
+	# the broker says so, keeps it for people, and goes on with the rest
+	start_broker
+	logged 'line at 0 is broken; it is kept in dropped/'
+	jq -re 'select(.reason == "Corrupt").line_base64' spool/dropped/* |
+		base64 -d | grep -q thief
+	converse
+	say 's: screen' 's> connect id=s session-expiry=600' \
+		's< connack 00 present=1' 's< publish payload=second' 's> puback' \
+		's< nothing'
+	over
+}
+
 # ---- the end ----
 
 @test "TERM tells the clients, loses nothing and ends with 0" {

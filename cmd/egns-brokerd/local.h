@@ -45,7 +45,6 @@ struct store {
 
 void store_segment_name(char name[STORE_NAME], uint32_t number);
 struct segment_info *store_add_segment(struct store *, uint32_t number);
-bool store_line_whole(const char *, size_t);
 int store_was_also(struct message *, uint64_t session, uint64_t sequence,
     const char *line, size_t len);
 void store_enter(struct store *, struct message *, struct segment_info *,

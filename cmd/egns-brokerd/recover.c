@@ -512,7 +512,7 @@ static int
 take_line(struct recovery *r, struct segment_info *seg, uint64_t at,
     const char *line, size_t len)
 {
-	if (!store_line_whole(line, len) ||
+	if (!record_whole(line, len) ||
 	    json_scan(&r->json, line, len - 1, NULL) == -1)
 		return -1;
 	if (seg == NULL)

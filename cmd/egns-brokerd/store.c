@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "crc32c.h"
 #include "file.h"
 #include "journal.h"
 #include "local.h"
@@ -25,45 +24,6 @@
 #define CLEAN_STEP (256 * 1024)
 
 /* ---- lines ---- */
-
-#define PREFIX "{\"crc32c\":\"00000000\","
-#define CRC_AT 11
-
-static size_t
-begin(struct buf *b)
-{
-	size_t at = b->len;
-
-	buf_add(b, PREFIX, sizeof(PREFIX) - 1);
-	return at;
-}
-
-/* The checksum is over what is behind it, without the newline. */
-static void
-end(struct buf *b, size_t at)
-{
-	char *line;
-
-	buf_add(b, "}\n", 2);
-	if (b->bad)
-		return;
-	line = buf_data(b) + at;
-	crc32c_format(line + CRC_AT, crc32c(0, line + sizeof(PREFIX) - 1,
-	    b->len - at - sizeof(PREFIX)));
-}
-
-bool
-store_line_whole(const char *line, size_t len)
-{
-	char crc[CRC32C_TEXT];
-
-	if (len < sizeof(PREFIX) || line[len - 1] != '\n' ||
-	    memcmp(line, PREFIX, CRC_AT) != 0)
-		return false;
-	crc32c_format(crc, crc32c(0, line + sizeof(PREFIX) - 1,
-	    len - sizeof(PREFIX)));
-	return memcmp(crc, line + CRC_AT, CRC32C_TEXT) == 0;
-}
 
 static void
 number(struct buf *b, const char *name, uint64_t n)
@@ -97,7 +57,7 @@ instant(struct buf *b, const char *name, int64_t us)
 static void
 session_line(struct buf *b, const struct session *s)
 {
-	size_t at = begin(b);
+	size_t at = record_begin(b);
 
 	number(b, "session", s->number);
 	text(b, "id", s->id, strlen(s->id));
@@ -115,7 +75,7 @@ session_line(struct buf *b, const struct session *s)
 		buf_str(b, s->will.record);
 		buf_str(b, "}");
 	}
-	end(b, at);
+	record_end(b, at);
 }
 
 void
@@ -131,33 +91,33 @@ void
 store_disconnected(struct session *s, bool will)
 {
 	struct buf *b = window_lines(s->broker, WINDOW_STATE_MUST);
-	size_t at = begin(b);
+	size_t at = record_begin(b);
 
 	number(b, "session", s->number);
 	buf_printf(b, ",\"connections\":%ju,\"sent\":%ju,\"will\":%s",
 	    (uintmax_t)s->connections, (uintmax_t)s->sent,
 	    will ? "true" : "false");
 	instant(b, "disconnected", s->offline_since);
-	end(b, at);
+	record_end(b, at);
 }
 
 void
 store_ended(struct session *s)
 {
 	struct buf *b = window_lines(s->broker, WINDOW_STATE_MUST);
-	size_t at = begin(b);
+	size_t at = record_begin(b);
 
 	tcmapout(s->broker->store->by_number, &s->number, sizeof(s->number));
 	number(b, "session", s->number);
 	buf_str(b, ",\"ended\":true");
-	end(b, at);
+	record_end(b, at);
 }
 
 static void
 subscription_line(struct buf *b, const struct session *s, const char *filter,
     size_t len, const struct subscription_options *o)
 {
-	size_t at = begin(b);
+	size_t at = record_begin(b);
 
 	number(b, "session", s->number);
 	text(b, "subscribe", filter, len);
@@ -168,7 +128,7 @@ subscription_line(struct buf *b, const struct session *s, const char *filter,
 		buf_str(b, ",\"retainAsPublished\":true");
 	if (o->id != 0)
 		buf_printf(b, ",\"identifier\":%u", o->id);
-	end(b, at);
+	record_end(b, at);
 }
 
 void
@@ -183,21 +143,21 @@ void
 store_unsubscribed(struct session *s, const char *filter, size_t len)
 {
 	struct buf *b = window_lines(s->broker, WINDOW_STATE);
-	size_t at = begin(b);
+	size_t at = record_begin(b);
 
 	number(b, "session", s->number);
 	text(b, "unsubscribe", filter, len);
-	end(b, at);
+	record_end(b, at);
 }
 
 /* All sessions as they are now; what is in the window follows. */
 static void
 snapshot(struct broker *b, struct buf *out)
 {
-	size_t at = begin(out);
+	size_t at = record_begin(out);
 
 	number(out, "next", b->next_session);
-	end(out, at);
+	record_end(out, at);
 	for (struct session *s = b->sessions; s != NULL; s = s->next) {
 		if (!s->stored)
 			continue;
@@ -313,7 +273,7 @@ store_message(struct broker *broker, struct message *m, const char *record,
     enum store_retain retain)
 {
 	struct buf *b = window_lines(broker, WINDOW_MESSAGES);
-	size_t at = begin(b), listed = 0;
+	size_t at = record_begin(b), listed = 0;
 
 	m->number = broker->store->next_message++;
 	number(b, "message", m->number);
@@ -338,7 +298,7 @@ store_message(struct broker *broker, struct message *m, const char *record,
 	}
 	buf_str(b, ",");
 	buf_add(b, record, len);
-	end(b, at);
+	record_end(b, at);
 	gathered(broker->store, m, at, b->len - at);
 }
 
@@ -350,7 +310,7 @@ store_also(struct broker *broker, struct message *m,
 	struct holder *h;
 	size_t at, from;
 
-	at = begin(b);
+	at = record_begin(b);
 	number(b, "also", m->number);
 	buf_str(b, ",\"to\":[");
 	from = b->len;
@@ -366,7 +326,7 @@ store_also(struct broker *broker, struct message *m,
 	m->holders++;
 	m->promised++;
 	buf_str(b, "]");
-	end(b, at);
+	record_end(b, at);
 }
 
 void
@@ -422,9 +382,9 @@ store_unretained(struct broker *broker, struct message *m)
 	struct buf *b = window_lines(broker, WINDOW_MESSAGES_MUST);
 	size_t at;
 
-	at = begin(b);
+	at = record_begin(b);
 	buf_printf(b, "\"session\":0,\"settled\":[%ju]", (uintmax_t)m->number);
-	end(b, at);
+	record_end(b, at);
 	m->retained = false;
 	store_release(broker, m);
 }
@@ -442,14 +402,14 @@ settle_lines(struct broker *broker)
 		if (!s->ended && s->settled.len > 0) {
 			struct buf *b = window_lines(broker,
 			    WINDOW_MESSAGES_MUST);
-			size_t at = begin(b);
+			size_t at = record_begin(b);
 
 			number(b, "session", s->number);
 			buf_str(b, ",\"settled\":[");
 			buf_add(b, buf_data(&s->settled), s->settled.len);
 			buf_str(b, "]");
 			b->bad |= s->settled.bad;
-			end(b, at);
+			record_end(b, at);
 		}
 		buf_free(&s->settled);
 		session_unref(s);
@@ -470,7 +430,7 @@ read_line(struct store *st, const struct message *m)
 	store_segment_name(name, m->segment);
 	fd = openat(st->dir, name, O_RDONLY | O_CLOEXEC);
 	if (fd == -1 || file_pread(fd, line, m->length, (off_t)m->offset) !=
-	    (ssize_t)m->length || !store_line_whole(line, m->length)) {
+	    (ssize_t)m->length || !record_whole(line, m->length)) {
 		log_warn("sessions/%s: message %ju at %ju cannot be read", name,
 		    (uintmax_t)m->number, (uintmax_t)m->offset);
 		free(line);
@@ -555,7 +515,7 @@ write_again(struct broker *broker, struct message *m)
 		free(line);
 		return false;
 	}
-	begin(b);
+	record_begin(b);
 	number(b, "message", m->number);
 	buf_str(b, ",\"to\":[");
 	for (t = to + 1; t < j->tok[to].next; t = j->tok[t].next) {
@@ -573,7 +533,7 @@ write_again(struct broker *broker, struct message *m)
 	    sizeof(RETAINED) - 1) == 0)
 		rest += sizeof(RETAINED) - 1;
 	buf_add(b, line + rest, m->length - 2 - rest);
-	end(b, at);
+	record_end(b, at);
 	free(line);
 	gathered(broker->store, m, at, b->len - at);
 	broker->store->placed[broker->store->nplaced - 1].again = true;

@@ -1,4 +1,4 @@
-/* scrub: every checksum of logs, states, maildirs and the registry */
+/* scrub: every checksum of logs, states, maildirs, sessions and the registry */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,9 +16,11 @@
 #include "file.h"
 #include "journal.h"
 #include "maildir.h"
+#include "record.h"
 #include "segment.h"
 
 #define PATH_SIZE 512
+#define SESSIONS_LINE (16 * 1024 * 1024) /* bytes, as in brokerd */
 #define BROKEN_MAX 10000 /* rows of the answer; the rest is only counted */
 
 struct scrub {
@@ -249,6 +251,63 @@ scrub_maildir(struct scrub *s, const char *path, struct fault *f)
 	return 0;
 }
 
+/* ---- sessions of brokerd ---- */
+
+/* What has no newline yet is torn, or being written. */
+static int
+scrub_lines(struct scrub *s, int fd, const char *file, struct fault *f)
+{
+	struct segment_reader in = { .fd = fd, .max = SESSIONS_LINE };
+	struct stat st;
+	const char *line;
+	uint64_t at = 0;
+	size_t len;
+	int rc;
+
+	if (fstat(fd, &st) == -1)
+		return fault_errno(f, FAULT_INTERNAL, "%s", file);
+	in.end = (uint64_t)st.st_size;
+	for (; (rc = segment_line(&in, &line, &len)) == 1; at += len) {
+		s->lines++;
+		s->bytes += len;
+		if (line == NULL || !record_whole(line, len))
+			broken(s, file, at,
+			    "the line does not match its checksum");
+	}
+	segment_reader_free(&in);
+	return rc == -1 ? fault_errno(f, FAULT_INTERNAL, "%s", file) : 0;
+}
+
+static int
+scrub_sessions(struct scrub *s, struct fault *f)
+{
+	DIR *dir = file_opendir(s->books.spool.fd, "sessions", 0);
+	char file[PATH_SIZE];
+	struct dirent *e;
+	size_t len;
+	int fd, rc = 0;
+
+	if (dir == NULL)
+		return errno == ENOENT ? 0 :
+		    fault_errno(f, FAULT_INTERNAL, "sessions");
+	while (rc == 0 && (e = readdir(dir)) != NULL) {
+		len = strlen(e->d_name);
+		if (len < 7 || strcmp(e->d_name + len - 7, ".ndjson") != 0)
+			continue;
+		snprintf(file, sizeof(file), "sessions/%s", e->d_name);
+		fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_CLOEXEC);
+		if (fd == -1 && errno == ENOENT)
+			continue; /* nobody waits for it any more */
+		s->files++;
+		rc = fd == -1 ? fault_errno(f, FAULT_INTERNAL, "%s", file) :
+		    scrub_lines(s, fd, file, f);
+		if (fd != -1)
+			close(fd);
+	}
+	closedir(dir);
+	return rc;
+}
+
 /* ---- */
 
 static int
@@ -276,6 +335,8 @@ scrub_rest(struct scrub *s, struct fault *f)
 	size_t i;
 
 	scrub_changes(s);
+	if (scrub_sessions(s, f) == -1)
+		return -1;
 	for (i = 0; i < sizeof(maildirs) / sizeof(maildirs[0]); i++) {
 		if (scrub_maildir(s, maildirs[i], f) == -1)
 			return -1;
