@@ -439,11 +439,11 @@ raw() {
 		s< connack 00
 		s> subscribe r/a
 		s< suback 00
-		s< publish r/a retain expiry=20 payload=1
+		s< publish r/a retain expiry~20 payload=1
 		advance 30
 		s> subscribe r/a r/b
 		s< suback 00 00
-		s< publish r/b retain expiry=530 payload=2
+		s< publish r/b retain expiry~530 payload=2
 		s< nothing
 		advance 100000
 		s: s
@@ -511,7 +511,7 @@ raw() {
 		w> connect clean will=will/2 will-payload=2 will-qos=1 will-retain will-user=k:v will-content-type=t will-format=1 will-expiry=30 will-response-topic=r will-correlation=c
 		w< connack 00
 		w> disconnect 04
-		s< publish will/2 q1 retain payload=2 user=k:v content-type=t format=1 expiry=30 response-topic=r correlation=c
+		s< publish will/2 q1 retain payload=2 user=k:v content-type=t format=1 expiry~30 response-topic=r correlation=c
 		s> puback
 		w: w
 		w> connect clean will=will/3
@@ -708,8 +708,8 @@ raw() {
 		s: s
 		s> connect session-expiry=3600
 		s< connack 00 present=1
-		s< publish t/1 q1 -dup payload=1 expiry=40 user=k:1,a:2 sub-id=5
-		s< publish t/2 q1 -dup payload=2 expiry=580 content-type=c
+		s< publish t/1 q1 -dup payload=1 expiry~40 user=k:1,a:2 sub-id=5
+		s< publish t/2 q1 -dup payload=2 expiry~580 content-type=c
 		s< publish t/3 q1 -dup payload=3 -expiry
 		s< publish t/4 q1 -dup payload=hex:00ff80
 		s< nothing
@@ -720,7 +720,7 @@ raw() {
 		s: s
 		s> connect 5
 		s< connack 00 present=1
-		s< publish t/2 q1 dup id=2 payload=2 expiry=480
+		s< publish t/2 q1 dup id=2 payload=2 expiry~480
 		s< publish t/3 q1 dup id=3 payload=3
 		s< publish t/4 q1 dup id=4
 		s< nothing
@@ -1198,7 +1198,7 @@ deliveries() {
 		s: s
 		s> connect session-expiry=600
 		s< connack 00 present=1
-		s< publish t/1 q1 id=1 dup sub-id=5 payload=1 user=k:1,k:0 expiry=50
+		s< publish t/1 q1 id=1 dup sub-id=5 payload=1 user=k:1,k:0 expiry~50
 		s< publish t/2 q1 id=3 dup sub-id=5 payload='{"a":1}'
 		s> puback id=1
 		s> puback id=3
@@ -1217,7 +1217,7 @@ deliveries() {
 		p< connack 00
 		p> subscribe t/+
 		p< suback 00
-		p< publish t/1 retain payload=1 expiry=19
+		p< publish t/1 retain payload=1 expiry~19
 	EOF
 }
 

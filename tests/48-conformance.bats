@@ -156,7 +156,7 @@ raw() {
 		p< puback 00
 		p> publish t q1 payload=3 expiry=10
 		p< puback 00
-		s< publish t q1 id=1 -dup payload=1 expiry=10
+		s< publish t q1 id=1 -dup payload=1 expiry~10
 		s< publish t q1 id=2 -dup payload=2
 		s> puback id=2
 		s< publish t q1 id=3 -dup payload=3
@@ -1017,6 +1017,44 @@ burst() {
 		a> connect clean request-problem=0 user=k:v
 		a< connack 83 reason= -user
 		a< closed
+	EOF
+}
+
+@test "a PUBACK is for what was sent on its connection" {
+	broker p s
+	raw <<-'EOF'
+		p: p
+		p> connect clean
+		p< connack 00
+		s: s
+		s> connect session-expiry=60
+		s< connack 00
+		s> subscribe t,q1
+		s< suback 01
+		p> publish t q1 payload=1
+		p< puback 00
+		p> publish t q1 payload=2
+		p< puback 00
+		p> publish t q1 payload=3
+		p< puback 00
+		s< publish t id=1
+		s< publish t id=2
+		s< publish t id=3
+		s!
+		s: s
+		s> connect session-expiry=60 receive-maximum=1
+		s< connack 00 present=1
+		s< publish t dup id=1 payload=1
+		s> puback id=2
+		s> puback id=3
+		s> puback id=9
+		s< nothing
+		s> puback id=1
+		s< publish t dup id=2 payload=2
+		s< nothing
+		s> puback id=2
+		s< publish t dup id=3 payload=3
+		s< nothing
 	EOF
 }
 

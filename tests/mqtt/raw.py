@@ -7,7 +7,8 @@ says what goes over the wire to the byte, and sees what comes. A line is one of
     a> PACKET WORD...       send a packet
     a> hex 10 0c 00 04      send these bytes
     a< PACKET WORD...       wait for a packet: it has all of these words (one
-                            that ends in "=" with any value), and none of those
+                            that ends in "=" with any value, one like expiry~20
+                            with that or a little less), and none of those
                             written with a "-" in front
     a< closed               the peer has closed the connection
     a< nothing              there is no packet before the answer to a PINGREQ
@@ -22,6 +23,7 @@ status 1. A value "x*N" is N times that x; bytes that are not text, and all that
 is long, are shown as hex:... and bytes*N.
 """
 import os
+import re
 import shlex
 import socket
 import ssl
@@ -363,8 +365,18 @@ class Connection:
                 return False
         names = [x.partition("=")[0] for x in got]
         return all(word[1:] not in names if word.startswith("-") else
-                   word[:-1] in names if word.endswith("=") else word in got
+                   word[:-1] in names if word.endswith("=") else
+                   about(word, got) if ABOUT.fullmatch(word) else word in got
                    for word in words[1:])
+
+
+ABOUT = re.compile(r"([a-z-]+)~(\d+)")
+
+
+def about(word, got):
+    """Seconds go by while a test runs, too."""
+    name, most = ABOUT.fullmatch(word).groups()
+    return any(f"{name}={int(most) - n}" in got for n in range(6))
 
 
 def advance(seconds):
