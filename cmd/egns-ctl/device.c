@@ -285,10 +285,14 @@ reason_of(const struct device *d, int rc)
 static void
 explain(const struct device *d, char out[512])
 {
-	const char *client = d->opt->client;
+	const char *client = d->opt->client, *will = d->opt->will.topic;
+	char topic[QUOTE_MAX];
 
-	snprintf(out, 512, "see egns-ctl explain --client %.400s --connect",
-	    client != NULL ? client : "NAME");
+	snprintf(out, 512, "see egns-ctl explain --client %.128s --connect%s%s%s",
+	    client != NULL ? client : "NAME",
+	    will == NULL ? "" : " and --will '",
+	    will == NULL ? "" : quote(topic, will, strlen(will)),
+	    will == NULL ? "" : "'");
 }
 
 static void
