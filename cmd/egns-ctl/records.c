@@ -14,8 +14,9 @@
 #include "line.h"
 #include "maildir.h"
 
-/* An event, as base64 when it is corrupt, and what a record says about it. */
-#define RECORD_MAX (EVENT_MAX / 3 * 4 + 64 * 1024)
+/* A line of 16 MiB of sessions/ that is corrupt, as base64, and what a record says
+ * about it; events are smaller. */
+#define RECORD_MAX (16 * 1024 * 1024 / 3 * 4 + 64 * 1024)
 
 struct gathering {
 	struct books *books;
