@@ -380,6 +380,8 @@ agrees() {
 	logged "client 'screen': publish to 'plant/other/x' refused: "
 	logged "client 'screen': subscribe to 'x' refused: "
 	logged "client 'nobody': connect from 127.0.0.1:"
+	printf 'GET / HTTP/1.0\r\n\r\n' | socat -u - "TCP:127.0.0.1:$(mport mqtts)"
+	logged ": dropped: TLS: "
 	advance 61
 	logged "'press': publish refused, 10 more times in 60 s"
 	over

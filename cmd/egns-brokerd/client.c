@@ -260,6 +260,15 @@ linger(struct client *c)
 	ev_io_start(c->broker->loop, &c->read);
 }
 
+static void
+tls_failed(struct client *c, enum client_end why)
+{
+	char words[160];
+
+	snprintf(words, sizeof(words), "TLS: %s", tls_error(c->tls));
+	client_lost(c, why, words);
+}
+
 /* Encrypt all that is there, unless the socket is behind already. */
 static void
 flush(struct client *c)
@@ -283,7 +292,7 @@ flush(struct client *c)
 		buf_reset(&b->wire, 1024 * 1024);
 		if (tls_write(c->tls, buf_data(plain), plain->len, &b->wire) !=
 		    TLS_OK) {
-			client_lost(c, END_LOST, tls_error(c->tls));
+			tls_failed(c, END_LOST);
 			return;
 		}
 		free_out(c);
@@ -656,8 +665,8 @@ take_wire(struct client *c, const void *bytes, size_t n)
 	if (client_alive(c) && plain.len > 0)
 		take_frames(c, &plain);
 	if (client_alive(c) && result == TLS_FAILED)
-		client_lost(c, c->state == CLIENT_HANDSHAKE ?
-		    END_CLIENT_ERROR : END_LOST, tls_error(c->tls));
+		tls_failed(c, c->state == CLIENT_HANDSHAKE ?
+		    END_CLIENT_ERROR : END_LOST);
 	else if (client_alive(c) && result == TLS_CLOSED)
 		client_lost(c, END_LOST, "TLS closed");
 	if (b->plain.mem == NULL)
