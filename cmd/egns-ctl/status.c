@@ -279,6 +279,42 @@ process(const struct status *s, const char *name)
 	    pid != 0 ? since(s, name) : jv_null());
 }
 
+/* A row of a table fits on a screen: what was counted, and is not 0, is one text. */
+static jv
+narrow(jv row)
+{
+	static const char *const own[] = { "name", "running", "pid", "since",
+		"ready" };
+	jv rest = jv_copy(row), new = jv_object(), text = jv_string(""), keys;
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+		new = jv_object_set(new, jv_string(own[i]),
+		    jv_object_get(jv_copy(row), jv_string(own[i])));
+		rest = jv_object_delete(rest, jv_string(own[i]));
+	}
+	jv_free(row);
+	keys = jv_keys(jv_copy(rest));
+	jv_array_foreach(keys, i, key) {
+		jv v = jv_object_get(jv_copy(rest), jv_copy(key));
+
+		if (jv_get_kind(v) == JV_KIND_NUMBER &&
+		    jv_number_value(v) != 0)
+			text = jv_string_concat(text, jv_string_fmt(
+			    "%s%s %.0f", jv_string_length_bytes(jv_copy(text))
+			    != 0 ? ", " : "", jv_string_value(key),
+			    jv_number_value(v)));
+		jv_free(v);
+		jv_free(key);
+	}
+	jv_free(keys);
+	new = jv_object_set(new, jv_string("counts"), text);
+	if (jv_object_has(jv_copy(rest), jv_string("listeners")))
+		new = jv_object_set(new, jv_string("listeners"),
+		    jv_object_get(jv_copy(rest), jv_string("listeners")));
+	jv_free(rest);
+	return new;
+}
+
 /* Under up it is up that starts it: what is of interest is why it ended. */
 static void
 tell_not_ready(struct status *s, const char *name, const char *path,
@@ -319,7 +355,7 @@ look_at(struct status *s, const char *name)
 	} else if (strcmp(name, "brokerd") == 0) {
 		row = brokerd_counts(s, row);
 	}
-	s->daemons = jv_array_append(s->daemons, row);
+	s->daemons = jv_array_append(s->daemons, s->rows ? narrow(row) : row);
 }
 
 /* ---- the answer ---- */
