@@ -886,6 +886,12 @@ burst() {
 		s> puback
 		s> publish x/y payload=3
 		s< nothing
+		s> subscribe 1/+,rap 1/# 2/+ 2/#,rap
+		s< suback 00 00 00 00
+		p> publish 1/c retain
+		s< publish 1/c retain
+		p> publish 2/c retain
+		s< publish 2/c retain
 		s> subscribe a/b,q1 sub-id=9
 		s< suback 01
 		s< publish a/b q1 retain sub-id=9 payload=1
@@ -1199,6 +1205,7 @@ burst() {
 		cat <<-'EOF'
 			s< disconnect 97
 			s< closed
+			advance 2
 			s: s
 			s> connect session-expiry=60
 			s< connack 00 present=0
