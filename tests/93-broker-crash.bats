@@ -45,6 +45,11 @@ routed() {
 	sweep 1 3 SHIM_ENOSPC=N,6 SHIM_TORN=1
 }
 
+@test "a disk that stays full costs no more, and brokerd ends when told" {
+	sweep 30 8 SHIM_CALLS=write,pwrite,open,link,rename \
+		SHIM_ENOSPC=N,1000000000
+}
+
 @test "a call that fails with EIO loses brokerd nothing" {
 	sweep 1 1 SHIM_EIO=N
 }

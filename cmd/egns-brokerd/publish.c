@@ -284,7 +284,7 @@ release_target(struct broker *b, struct publishing *p, struct store_target *t,
 		session_unreserve(t->session, message_bytes(p->message));
 	if (p->also)
 		store_also_done(p->message);
-	if (stored && t->deliver.held && t->session->ended)
+	if (stored ? t->deliver.held && t->session->ended : p->also)
 		store_release(b, p->message);
 	if (t->deliver.share != NULL)
 		share_unref(b->subs, t->deliver.share);
