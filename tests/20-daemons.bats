@@ -228,6 +228,7 @@ while :; do wait; done' brokerd
 
 @test "status shows where the broker really listens, and what it counts" {
 	ns topic
+	# shellcheck disable=SC2016 # it is the script's own name
 	fake 'exec python3 "$0.py" 3>&3' brokerd
 	cat >fake/egns-brokerd.py <<-'EOF'
 	import fcntl, os, socket
