@@ -1587,6 +1587,47 @@ count_topics(const char *path, jv resource, void *arg)
 	return 0;
 }
 
+/* Limits of a namespace, mqtt-broker reference 18. */
+static const struct {
+	const char *prefix;
+	int max;
+} limits[] = {
+	{ "clientGroups/", 10 },
+	{ "topicSpaces/", 10 },
+	{ "permissionBindings/", 100 },
+	{ "caCertificates/", 11 }, /* ten, and that of `cert issue` */
+};
+
+static int
+count_one(const char *path, const char *text, size_t len, void *arg)
+{
+	int *n = arg;
+
+	(void)path;
+	(void)text;
+	(void)len;
+	++*n;
+	return 0;
+}
+
+static int
+within_limits(struct registry *r, struct fault *f)
+{
+	int n;
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		n = 0;
+		if (registry_each_text(r, limits[i].prefix, count_one, &n) ==
+		    -1)
+			return fault_set(f, FAULT_INTERNAL, "out of memory");
+		if (n > limits[i].max)
+			return fault_set(f, FAULT_TOO_MANY, "%.*s: a namespace "
+			    "has at most %d", (int)strlen(limits[i].prefix) - 1,
+			    limits[i].prefix, limits[i].max);
+	}
+	return 0;
+}
+
 /* No two clients have the same authentication name. */
 static int
 unique_names(struct registry *r, struct fault *f)
@@ -1621,6 +1662,8 @@ schema_links(struct registry *r, struct fault *f)
 		rc = registry_each(r, "topics/", count_topics, &l);
 	if (rc == 0)
 		rc = unique_names(r, f);
+	if (rc == 0)
+		rc = within_limits(r, f);
 	if (rc == 0 && l.topics > units * TOPICS_PER_UNIT)
 		rc = fault_set(f, FAULT_TOO_MANY, "topics: at most %d a "
 		    "throughput unit: raise sku.capacity", TOPICS_PER_UNIT);

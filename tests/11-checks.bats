@@ -138,3 +138,15 @@ load lib
 	refused 65 "line 2: clientGroups/bad: query: = <>" apply file
 	refused 66 "not found" namespace topic-space show -n good
 }
+
+@test "a namespace has ten client groups, topic spaces and authorities" {
+	ns
+	for i in 0 1 2 3 4 5 6 7 8 9; do
+		printf '%s\n' "{\"path\":\"topicSpaces/space-$i\",\"properties\":{\"topicTemplates\":[\"a/$i\"]}}" \
+			"{\"path\":\"clientGroups/group-$i\",\"properties\":{\"query\":\"attributes.n = $i\"}}"
+	done | egns-ctl apply -o none -
+	refused 75 'topicSpaces: a namespace has at most 10' namespace \
+		topic-space create -n one-more --topic-templates '["b"]'
+	refused 75 'clientGroups: a namespace has at most 10' namespace \
+		client-group create -n one-more --query 'attributes.n = 10'
+}

@@ -14,7 +14,7 @@
 #include "registry.h"
 
 #define PEM_MAX (256 * 1024)
-#define AUTHORITIES_MAX 64
+#define AUTHORITIES_MAX 64 /* the registry allows fewer */
 
 static double
 number(jv namespace, const char *path, double otherwise)
