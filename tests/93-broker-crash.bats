@@ -1,5 +1,6 @@
 # Every call that changes a file, one at a time, is where egns-brokerd is killed or
-# told that the disk is full or broken: egns-spool(5) says what each leaves.
+# told that the disk is full or broken: egns-spool(5), B1 to B7, says what each
+# leaves.
 
 load lib
 load broker
