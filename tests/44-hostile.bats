@@ -142,7 +142,16 @@ broker() {
 
 # Longer: B=build/asan FUZZ=100000 bats -f chance tests/44-hostile.bats
 @test "packets by chance" {
-	broker
+	broker --set topicSpacesConfiguration.sessionQueue.maximumMessages=30
+	chance
+}
+
+@test "packets by chance, with the profile of the service" {
+	broker --profile Azure
+	chance
+}
+
+chance() {
 	/usr/bin/python3 "$top/tests/mqtt/fuzz.py" "$(mport mqtts)" \
 		"$(mport wss)" "${pid_of[egns-brokerd]}" "${FUZZ:-300}"
 }

@@ -18,6 +18,7 @@ from raw import advance, string, u16, varint
 COUNT = int(sys.argv[4])
 SEED = int(sys.argv[5]) if len(sys.argv) > 5 else random.randrange(1 << 32)
 DEVICES = ["bad", "good", "canary"]
+SESSIONS = [b"", b"", b"", b"1", b"2", b"3"]
 LIVE = 8
 
 dice = random.Random(SEED)
@@ -97,8 +98,8 @@ def payload():
 def connect(device):
     version = pick([4, 5, 5, 5])
     flags = 0x80 | pick([0, 2])
-    body = string(pick([device.encode()] * 20 + [
-        b"shared", b"", b"n" * 128, b"\xff", b"\0"]))
+    body = string(pick([b"shared", b"", b"n" * 128, b"\xff", b"\0"])
+                  if chance(20) else device.encode() + pick(SESSIONS))
     if chance(3):
         flags |= 4 | pick([0, 8]) | pick([0, 0x20])
         body += properties(version, [0x18, 0x01, 0x02, 0x03, 0x26])
