@@ -25,7 +25,7 @@
 #define LAZY (CLOCK_SECOND / 10)
 
 /* After a failure, lines that must be written are tried again so often. */
-#define RETRY CLOCK_SECOND
+#define RETRY (CLOCK_SECOND / 10)
 
 /* What waits in route/ is counted anew so often, once it is half of the cap. */
 #define COUNT_PERIOD CLOCK_SECOND
@@ -358,10 +358,10 @@ window_full(const struct broker *b)
 {
 	const struct gather *g = b->window->open;
 
-	return g->work > WINDOW_WORK || (b->window->under_way != NULL &&
+	return g->work > WINDOW_WORK ||
 	    g->lines[WINDOW_MESSAGES].len + g->lines[WINDOW_ROUTE].len +
 	    g->lines[WINDOW_STATE].len + g->lines[WINDOW_DROPPED].len >
-	    WINDOW_BYTES);
+	    WINDOW_BYTES;
 }
 
 bool
@@ -388,11 +388,16 @@ due(struct broker *b)
 	struct window *w = b->window;
 	int64_t now = clock_mono();
 
-	if (w->open->ops != NULL || b->stopping || window_full(b))
+	if (b->stopping || window_full(b))
+		return true;
+	/* what is never refused would be tried without a pause */
+	if (now < w->retry_at)
+		return false;
+	if (w->open->ops != NULL)
 		return true;
 	if (w->lazy_since == 0)
 		w->lazy_since = now;
-	return now - w->lazy_since >= LAZY && now >= w->retry_at;
+	return now - w->lazy_since >= LAZY;
 }
 
 static void
