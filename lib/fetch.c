@@ -201,6 +201,8 @@ fetcher_new(struct ev_loop *loop, const char *authorities, struct fault *f)
 		r->authorities = strdup(authorities);
 	if (r->multi == NULL || (authorities != NULL && r->authorities == NULL))
 		goto fail;
+	curl_multi_setopt(r->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+	    (long)FETCH_CONNECTIONS);
 	curl_multi_setopt(r->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
 	curl_multi_setopt(r->multi, CURLMOPT_SOCKETDATA, r);
 	curl_multi_setopt(r->multi, CURLMOPT_TIMERFUNCTION, on_timeout);

@@ -13,6 +13,7 @@
  * kept. No redirects, no proxies but the environment's, TLS checked against the
  * system's authorities and those given.
  */
+#define FETCH_CONNECTIONS 32 /* at a time; other requests wait for one */
 struct fetcher;
 
 /* `authorities` is PEM or NULL; copied. NULL and a fault. */

@@ -22,7 +22,7 @@
 
 #define NET_MAX 65536     /* bytes that one read takes */
 #define ACCEPTS 16        /* connections taken in a turn */
-#define FDS_RESERVED 64   /* for files and the local socket */
+#define FDS_RESERVED 160  /* for files, the local socket and the webhook */
 #define IN_KEEP 4096      /* of buffers that have become empty */
 
 /* ---- life ---- */
@@ -951,9 +951,11 @@ clients_open(struct broker *b, struct fault *f)
 	struct rlimit limit = { 1024, 1024 };
 
 	getrlimit(RLIMIT_NOFILE, &limit);
-	b->clients_max = limit.rlim_cur > 2 * FDS_RESERVED ?
-	    (unsigned)(limit.rlim_cur > 1000000 ? 1000000 : limit.rlim_cur) -
-	    FDS_RESERVED : FDS_RESERVED;
+	if (limit.rlim_cur > 1000000)
+		limit.rlim_cur = 1000000;
+	b->clients_max = (unsigned)limit.rlim_cur > 2 * FDS_RESERVED ?
+	    (unsigned)limit.rlim_cur - FDS_RESERVED :
+	    (unsigned)limit.rlim_cur / 2;
 	if ((b->net = malloc(NET_MAX)) == NULL)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
 	return 0;
