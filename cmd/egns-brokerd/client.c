@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "connect.h"
 #include "log.h"
+#include "packet.h"
 #include "quote.h"
 #include "refusal.h"
 #include "session.h"
@@ -157,7 +159,7 @@ drop(struct client *c)
 
 	if (c->state == CLIENT_GONE)
 		return;
-	packet_forget(c);
+	connect_forget(c);
 	c->state = CLIENT_GONE;
 	ev_io_stop(b->loop, &c->read);
 	ev_io_stop(b->loop, &c->write);
@@ -404,7 +406,7 @@ client_finish(struct client *c)
 
 	if (!client_alive(c))
 		return;
-	packet_forget(c);
+	connect_forget(c);
 	ev_io_stop(b->loop, &c->read);
 	client_ref(c);
 	c->state = CLIENT_CLOSING;

@@ -109,7 +109,7 @@ struct client {
 	char *topic;       /* the last one that it might publish to */
 	size_t topic_len;
 	char *record;      /* the "client" member of its messages */
-	struct connecting *connecting; /* packet.c: CONNECT until CONNACK */
+	struct connecting *connecting; /* connect.c: CONNECT until CONNACK */
 	uint64_t dropped;  /* QoS 0 messages that it did not read in time */
 };
 
@@ -180,15 +180,5 @@ bool client_room(const struct client *, uint8_t qos);
 
 /* It has sent its CONNECT: nothing that strangers must not do holds for it. */
 void client_known(struct client *);
-
-/* packet.c: a whole packet. */
-void packet_take(struct client *, const struct mqtt_header *,
-    const unsigned char *body);
-/* packet.c: the header of one, before its body is here. False: refused, the
- * client is ended. */
-bool packet_allowed(struct client *, const struct mqtt_header *,
-    unsigned first);
-/* packet.c: the connection is over. */
-void packet_forget(struct client *);
 
 #endif
