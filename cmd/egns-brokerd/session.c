@@ -688,7 +688,8 @@ overflowed(struct broker *b, struct op *op, int error)
 	if (c != NULL)
 		client_end(c, END_OVERFLOW, MQTT_QUOTA,
 		    "the queue of unacknowledged messages is full");
-	session_unref(s);
+	/* the op's own reference, so it is there still */
+	session_unref(s); /* NOLINT(clang-analyzer-unix.Malloc) */
 }
 
 /* Not at once: whoever finds it full is in the middle of a publish, and the end
@@ -828,9 +829,10 @@ sessions_sweep(struct broker *b, int64_t now)
 void
 sessions_close(struct broker *b)
 {
-	struct session *s;
+	struct session *s, *next;
 
-	while ((s = b->sessions) != NULL) {
+	for (s = b->sessions; s != NULL; s = next) {
+		next = s->next;
 		subs_remove_all(b->subs, s);
 		for (uint32_t i = 0; i < s->count; i++)
 			if (!entry(s, i)->done)

@@ -513,12 +513,18 @@ webhook_new(struct webhook **hook, struct webhook *old, struct ev_loop *loop,
 void
 webhook_free(struct webhook *h)
 {
+	struct webhook_ask *a, *next;
+
 	if (h == NULL)
 		return;
-	while (h->asked != NULL)
-		ask_free(h->asked);
-	while (h->waiting != NULL)
-		ask_free(h->waiting);
+	for (a = h->asked; a != NULL; a = next) {
+		next = a->next;
+		ask_free(a);
+	}
+	for (a = h->waiting; a != NULL; a = next) {
+		next = a->next;
+		ask_free(a);
+	}
 	credential_free(h->credential);
 	fetcher_free(h->fetcher);
 	jv_free(h->settings);
