@@ -297,7 +297,6 @@ tell(struct broker *b, struct publishing *p, int error)
 	struct client *c = p->client;
 	enum stats_error e = error == 0 ? STATS_SUCCESS : STATS_QUOTA;
 
-	(void)b;
 	c->owed--;
 	b->stats.published[client_protocol(c)][1][e]++;
 	b->stats.requests[STATS_PUBLISH][client_protocol(c)][e]++;
