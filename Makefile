@@ -37,8 +37,7 @@ ground = buf file fault num clock quote spool
 ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
 	topic template tree group grants access enrich cert issue expiry uuid \
 	iprange nouns schema shorthand query table line client segment journal \
-	deliveries maildir \
-	record mqtt mqtt_properties
+	deliveries maildir record mqtt_properties
 topicd = $(ground) log base64 crc32c json jq event filter changes registry \
 	role segment journal queue deliveries deadletter maildir commit daemon metrics
 pull = $(ground) json line client
@@ -49,10 +48,9 @@ brokerd = $(ground) log base64 crc32c json jq changes registry role topic \
 
 PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd
 LIBS_egns-ctl = -ljq -ltokyocabinet -lwolfssl -lmosquitto -lev -lm
-LIBS_egns-topicd = -ljq -ltokyocabinet -lev -lpthread -lm
-LIBS_egns-pull = -lm
+LIBS_egns-topicd = -ljq -ltokyocabinet -lev -lpthread
 LIBS_egns-brokerd = -ljq -ltokyocabinet -lwolfssl -lwslay -lhttp_parser -lcurl \
-	-lev -lpthread -lm
+	-lev -lpthread
 
 all: $(PROGRAMS:%=$(B)/%)
 
