@@ -30,47 +30,6 @@ finish(struct mqtt_reader *r, const char **why)
 	return r->bad;
 }
 
-const char *
-mqtt_reason_words(enum mqtt_reason reason)
-{
-	switch (reason) {
-	case MQTT_SUCCESS: return "Success";
-	case MQTT_GRANTED_1: return "Granted QoS 1";
-	case MQTT_DISCONNECT_WITH_WILL: return "Disconnect with Will Message";
-	case MQTT_NO_SUBSCRIPTION: return "No subscription existed";
-	case MQTT_CONTINUE_AUTHENTICATION: return "Continue authentication";
-	case MQTT_REAUTHENTICATE: return "Re-authenticate";
-	case MQTT_UNSPECIFIED: return "Unspecified error";
-	case MQTT_MALFORMED: return "Malformed Packet";
-	case MQTT_PROTOCOL_ERROR: return "Protocol Error";
-	case MQTT_IMPLEMENTATION: return "Implementation specific error";
-	case MQTT_UNSUPPORTED_VERSION: return "Unsupported Protocol Version";
-	case MQTT_CLIENT_ID: return "Client Identifier not valid";
-	case MQTT_BAD_USER: return "Bad User Name or Password";
-	case MQTT_NOT_AUTHORIZED: return "Not authorized";
-	case MQTT_UNAVAILABLE: return "Server unavailable";
-	case MQTT_BUSY: return "Server busy";
-	case MQTT_SHUTTING_DOWN: return "Server shutting down";
-	case MQTT_BAD_METHOD: return "Bad authentication method";
-	case MQTT_KEEP_ALIVE: return "Keep Alive timeout";
-	case MQTT_TAKEN_OVER: return "Session taken over";
-	case MQTT_BAD_FILTER: return "Topic Filter invalid";
-	case MQTT_BAD_TOPIC: return "Topic Name invalid";
-	case MQTT_RECEIVE_MAXIMUM: return "Receive Maximum exceeded";
-	case MQTT_BAD_ALIAS: return "Topic Alias invalid";
-	case MQTT_TOO_LARGE: return "Packet too large";
-	case MQTT_RATE: return "Message rate too high";
-	case MQTT_QUOTA: return "Quota exceeded";
-	case MQTT_ADMINISTRATIVE: return "Administrative action";
-	case MQTT_BAD_FORMAT: return "Payload format invalid";
-	case MQTT_NO_RETAIN: return "Retain not supported";
-	case MQTT_NO_QOS: return "QoS not supported";
-	case MQTT_NO_SHARED: return "Shared Subscriptions not supported";
-	case MQTT_CONNECTION_RATE: return "Connection rate exceeded";
-	}
-	return "Unknown reason";
-}
-
 int
 mqtt_header(struct mqtt_header *h, const void *data, size_t n)
 {

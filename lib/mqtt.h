@@ -74,9 +74,6 @@ enum mqtt_reason {
 	MQTT_CONNECTION_RATE = 0x9f,
 };
 
-/* "Not authorized", for people; never NULL. */
-const char *mqtt_reason_words(enum mqtt_reason);
-
 /* Bytes in a packet; p is NULL when the field is not there. */
 struct mqtt_str {
 	const char *p;

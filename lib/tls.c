@@ -481,12 +481,6 @@ tls_error(const struct tls *t)
 }
 
 const char *
-tls_version(const struct tls *t)
-{
-	return wolfSSL_get_version(t->ssl);
-}
-
-const char *
 tls_cipher(const struct tls *t)
 {
 	return t->established ? wolfSSL_get_cipher_name(t->ssl) : "none";

@@ -51,8 +51,7 @@ void tls_goodbye(struct tls *, struct buf *out);
 bool tls_established(const struct tls *);
 /* Why it failed, for people; never NULL. */
 const char *tls_error(const struct tls *);
-/* "TLSv1.3", "TLS13-CHACHA20-POLY1305-SHA256". */
-const char *tls_version(const struct tls *);
+/* "TLS13-CHACHA20-POLY1305-SHA256". */
 const char *tls_cipher(const struct tls *);
 
 /*
