@@ -120,7 +120,8 @@ a_field_holds_the_name(void)
 		    device[i].words));
 	c = load("nameless");
 	CHECK(checks(IDENTITY_SUBJECT, "O=Acme", c, NULL));
-	CHECK(checks(IDENTITY_SUBJECT, "Acme", c, "subject is 'O=Acme'"));
+	CHECK(checks(IDENTITY_SUBJECT, "Acme", c, "subject is 'O=Acme'; "
+	    "'Acme' is wanted"));
 	CHECK(checks(IDENTITY_DNS, "a", c, "has no DNS name; 'a' is wanted"));
 	c = load("two-names");
 	CHECK(checks(IDENTITY_SUBJECT, "hall-3", c, NULL));
