@@ -531,8 +531,11 @@ write_ca(int dir, const struct issuing *how, const struct authority *a,
 {
 	size_t len;
 	char *text = spool_read(dir, "ca.pem", PEM_MAX, &len);
-	bool same = text != NULL && strcmp(text, a->pem) == 0;
+	bool there = text != NULL, same = there && strcmp(text, a->pem) == 0;
 
+	if (there && !same && !how->force)
+		return fault_set(f, FAULT_CONFLICT, "ca.pem is another one, or "
+		    "was renewed meanwhile: remove it, or -o DIR");
 	free(text);
 	return same ? 0 :
 	    write_file(dir, "ca.pem", a->pem, 0644, how->force, f);
