@@ -241,8 +241,11 @@ device_refused(struct device *d, int reason, const mosquitto_property *props,
 	    &own, false) != NULL && own != NULL)
 		quote(q, own, strlen(own));
 	free(own);
-	if (reason != MQTT_RC_NOT_AUTHORIZED)
-		hint = q[0] == '\0' ? advice(reason) : NULL;
+	/* the broker's own words are all that explain would say, and more */
+	if (q[0] != '\0')
+		hint = NULL;
+	else if (reason != MQTT_RC_NOT_AUTHORIZED)
+		hint = advice(reason);
 	return device_fail(d, reason_status(reason), "%s: %s (0x%02x)%s%s%s%s",
 	    object, words, (unsigned)reason, q[0] != '\0' ? ": " : "", q,
 	    hint != NULL ? "; " : "", hint != NULL ? hint : "");
@@ -322,14 +325,14 @@ on_disconnect(struct mosquitto *mosq, void *arg, int rc,
 		return;
 	if (rc >= 0x80)
 		device_refused(d, rc, props, "the broker ended the connection",
-		    "see egns-ctl explain");
+		    "its log has the reason");
 	else if (rc == MOSQ_ERR_TLS || d->tls[0] != '\0')
 		device_error(d, d->host, MOSQ_ERR_TLS);
 	else
 		device_fail(d, EX_UNAVAILABLE, "%s: the broker closed the "
 		    "connection%s", d->host, !d->opt->old ? "" :
 		    ", as it does in MQTT 3.1.1 when something is not "
-		    "allowed: see egns-ctl explain");
+		    "allowed: its log has the reason");
 }
 
 /* OpenSSL's words come as log lines: "OpenSSL Error[0]: error:0A000086:SSL
