@@ -160,7 +160,7 @@ static const struct verb verbs[] = {
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
 static const char global_help[] =
-    "\nEverywhere: -C SPOOL, -g GROUP, -o json|table|tsv|none, "
+    "\nEverywhere: -C SPOOL, -g GROUP, -o json|jsonc|table|tsv|none, "
     "--query PATH, --jq EXPR\n";
 
 static int
