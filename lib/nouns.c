@@ -270,7 +270,7 @@ static const struct schema topic_spaces_configuration[] = {
 	{ "sessionQueue", SCHEMA_OBJECT, .dflt = "{}", .of = session_queue,
 	    .help = "of an offline or stalled session" },
 	{ "routingSpool", SCHEMA_OBJECT, .dflt = "{}", .of = routing_spool,
-	    .help = "what may wait for egns-route; then publishes are "
+	    .help = "what may wait in route/; then publishes are "
 	    "refused" },
 	END,
 };
