@@ -42,6 +42,7 @@ struct gather {
 	struct piece *arena;
 	size_t work;
 	int64_t now;  /* day of dropped/ */
+	uint64_t route_bytes; /* that may wait in route/ */
 	bool fatal;   /* a sync has failed: nothing can be promised any more */
 	bool dropped; /* what is for dropped/ is there */
 };
@@ -176,7 +177,7 @@ work(void *arg)
 		g->fatal = true;
 	if (error == 0)
 		w->route_waits += g->lines[WINDOW_ROUTE].len;
-	if (w->route_waits > b->settings.route_bytes / 2 &&
+	if (w->route_waits > g->route_bytes / 2 &&
 	    now - w->counted >= COUNT_PERIOD) {
 		w->counted = now;
 		w->route_waits = count_route(b->spool->fd);
@@ -415,6 +416,7 @@ seal(struct broker *b)
 	};
 	store_seal(b, &w->store);
 	g->now = clock_now();
+	g->route_bytes = b->settings.route_bytes;
 	w->lazy_since = 0;
 	w->under_way = g;
 	w->open = g == &w->gathers[0] ? &w->gathers[1] : &w->gathers[0];
