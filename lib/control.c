@@ -9,7 +9,6 @@
 
 #include "json.h"
 #include "log.h"
-#include "quote.h"
 #include "role.h"
 
 #define LINE_MAX_BYTES 65536

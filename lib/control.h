@@ -1,8 +1,6 @@
 #ifndef CONTROL_H
 #define CONTROL_H
 
-#include <stdbool.h>
-
 #include <ev.h>
 
 #include "buf.h"

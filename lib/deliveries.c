@@ -1,7 +1,6 @@
 /* what a subscription has handed out and not settled, and its text on disk */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

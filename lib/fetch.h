@@ -5,7 +5,6 @@
 
 #include <ev.h>
 
-#include "buf.h"
 #include "fault.h"
 
 /*

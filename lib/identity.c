@@ -10,6 +10,7 @@
 #include <wolfssl/openssl/x509v3.h>
 
 #include "clock.h"
+#include "json.h"
 #include "quote.h"
 #include "utf8.h"
 

@@ -3,10 +3,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "fault.h"
-#include "json.h"
 #include "registry.h"
 #include "tls.h"
 

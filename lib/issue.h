@@ -2,7 +2,6 @@
 #define ISSUE_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 #include "buf.h"
 #include "fault.h"

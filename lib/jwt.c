@@ -1,6 +1,5 @@
 #include "jwt.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>

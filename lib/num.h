@@ -1,7 +1,6 @@
 #ifndef NUM_H
 #define NUM_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "fault.h"

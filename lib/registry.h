@@ -2,7 +2,6 @@
 #define REGISTRY_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include <jv.h>
 

@@ -1,7 +1,6 @@
 #ifndef ROLE_H
 #define ROLE_H
 
-#include <stdbool.h>
 #include <sys/types.h>
 
 #include <jv.h>

@@ -1,9 +1,7 @@
 #include "shorthand.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "quote.h"
-
 static bool
 is_list(jv v)
 {

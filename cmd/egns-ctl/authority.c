@@ -9,7 +9,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "cert.h"
@@ -533,10 +532,10 @@ write_ca(int dir, const struct issuing *how, const struct authority *a,
 	char *text = spool_read(dir, "ca.pem", PEM_MAX, &len);
 	bool there = text != NULL, same = there && strcmp(text, a->pem) == 0;
 
+	free(text);
 	if (there && !same && !how->force)
 		return fault_set(f, FAULT_CONFLICT, "ca.pem is another one, or "
 		    "was renewed meanwhile: remove it, or -o DIR");
-	free(text);
 	return same ? 0 :
 	    write_file(dir, "ca.pem", a->pem, 0644, how->force, f);
 }

@@ -1,6 +1,5 @@
 /* device: a connection to an MQTT broker */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>

@@ -8,7 +8,6 @@
 
 #include "audit.h"
 #include "clock.h"
-#include "event.h"
 #include "file.h"
 #include "json.h"
 #include "line.h"

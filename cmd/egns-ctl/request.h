@@ -4,9 +4,7 @@
 #include <stdbool.h>
 
 #include "ctl.h"
-#include "registry.h"
 #include "schema.h"
-#include "spool.h"
 
 /* The flags of a verb on resources, read into one place. */
 

@@ -17,9 +17,7 @@
 #include "maildir.h"
 #include "odata.h"
 #include "query.h"
-#include "quote.h"
 #include "request.h"
-#include "role.h"
 #include "session.h"
 #include "uuid.h"
 

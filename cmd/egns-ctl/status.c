@@ -1,7 +1,5 @@
 /* status: do the daemons answer, and what waits for a person */
-#include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,6 +1,5 @@
 #include "cert.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base64.h"

@@ -1,5 +1,4 @@
 /* what is handed out, against a model; and its file, cut at every byte */
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>

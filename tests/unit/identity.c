@@ -8,7 +8,6 @@
 #include "base64.h"
 #include "check.h"
 #include "clock.h"
-#include "jq.h"
 
 static char dir[] = "/tmp/egns-identity.XXXXXX";
 static struct spool spool;

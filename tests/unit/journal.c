@@ -10,7 +10,6 @@
 
 #include "check.h"
 #include "clock.h"
-#include "file.h"
 #include "journal.h"
 #include "spool.h"
 

@@ -1,6 +1,6 @@
 #include "role.h"
 
-#include <stdio.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "check.h"

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "check.h"
-#include "jq.h"
 
 /* In: a value for a property of a noun; out: JSON, or "! words of the fault". */
 static const struct {
