@@ -336,13 +336,15 @@ is_match(const char *s, size_t len, void *arg)
 {
 	struct match *m = arg;
 	char q[QUOTE_MAX], shown[QUOTE_MAX + 2];
+	int n;
 
 	if (len == m->len && (m->scheme == IDENTITY_DNS ?
 	    strncasecmp(s, m->wanted, len) : memcmp(s, m->wanted, len)) == 0)
 		return true;
-	snprintf(shown, sizeof(shown), "'%s'", quote(q, s, len));
+	/* both spellings of a subject may be one */
+	n = snprintf(shown, sizeof(shown), "'%s'", quote(q, s, len));
 	if (m->seen.len < SHOWN_MAX &&
-	    memmem(buf_data(&m->seen), m->seen.len, shown, strlen(shown)) == NULL)
+	    memmem(buf_data(&m->seen), m->seen.len, shown, (size_t)n) == NULL)
 		buf_printf(&m->seen, "%s%s", m->seen.len == 0 ? "" : ", ",
 		    shown);
 	return false;
