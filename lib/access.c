@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "group.h"
 #include "jq.h"
 #include "quote.h"
@@ -56,15 +57,6 @@ right_name(enum access_right right)
 
 /* ---- reading ---- */
 
-/* The list with room for one element more; capacities are the powers of two. */
-static void *
-grown(void *list, size_t n, size_t size)
-{
-	if (n != 0 && (n & (n - 1)) != 0)
-		return list;
-	return realloc(list, (n == 0 ? 1 : 2 * n) * size);
-}
-
 static int
 no_memory(struct fault *f)
 {
@@ -75,7 +67,7 @@ static int
 add_member(struct access *a, const char *name, const char *query,
     struct fault *f)
 {
-	struct member *m = grown(a->members, a->nmembers, sizeof(*m));
+	struct member *m = array_room(a->members, a->nmembers, sizeof(*m));
 
 	if (m == NULL)
 		return no_memory(f);
@@ -95,7 +87,7 @@ static int
 add_rule(struct access *a, struct space *s, const char *text,
     struct fault *f)
 {
-	struct rule *rule = grown(s->rules, s->nrules, sizeof(*rule));
+	struct rule *rule = array_room(s->rules, s->nrules, sizeof(*rule));
 
 	if (rule == NULL)
 		return no_memory(f);
@@ -111,7 +103,7 @@ add_rule(struct access *a, struct space *s, const char *text,
 static int
 add_space(struct access *a, const char *name, jv templates, struct fault *f)
 {
-	struct space *s = grown(a->spaces, a->nspaces, sizeof(*s));
+	struct space *s = array_room(a->spaces, a->nspaces, sizeof(*s));
 	struct filter *filters;
 	int rc = 0;
 
@@ -180,7 +172,7 @@ add_binding(struct access *a, const char *name, jv resource, struct fault *f)
 	    strcmp(right, "Subscriber") != 0))
 		return fault_set(f, FAULT_BAD_REQUEST,
 		    "the permission is Publisher or Subscriber");
-	if ((b = grown(a->bindings, a->nbindings, sizeof(*b))) == NULL)
+	if ((b = array_room(a->bindings, a->nbindings, sizeof(*b))) == NULL)
 		return no_memory(f);
 	a->bindings = b;
 	b += a->nbindings;

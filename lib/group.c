@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "array.h"
 #include "quote.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -72,27 +73,20 @@ refuse(const struct parser *ps, const char *why)
 	    ps->p - ps->group->query + 1);
 }
 
-/* Room for one element more; capacities are the powers of two. */
-static void *
-grown(struct parser *ps, void *list, size_t n, size_t size)
+static int
+no_memory(struct fault *f)
 {
-	void *more;
-
-	if (n != 0 && (n & (n - 1)) != 0)
-		return list;
-	if ((more = realloc(list, (n == 0 ? 1 : 2 * n) * size)) == NULL)
-		fault_set(ps->fault, FAULT_INTERNAL, "out of memory");
-	return more;
+	return fault_set(f, FAULT_INTERNAL, "out of memory");
 }
 
 static int
 add_step(struct parser *ps, const struct step *step)
 {
 	struct group *g = ps->group;
-	struct step *steps = grown(ps, g->steps, g->nsteps, sizeof(*step));
+	struct step *steps = array_room(g->steps, g->nsteps, sizeof(*step));
 
 	if (steps == NULL)
-		return -1;
+		return no_memory(ps->fault);
 	g->steps = steps;
 	steps[g->nsteps++] = *step;
 	return 0;
@@ -102,11 +96,11 @@ static int
 add_value(struct parser *ps, const struct value *value)
 {
 	struct group *g = ps->group;
-	struct value *values = grown(ps, g->values, g->nvalues,
+	struct value *values = array_room(g->values, g->nvalues,
 	    sizeof(*value));
 
 	if (values == NULL)
-		return -1;
+		return no_memory(ps->fault);
 	g->values = values;
 	values[g->nvalues++] = *value;
 	return 0;
@@ -318,7 +312,7 @@ group_compile(const char *query, struct fault *f)
 	int rc;
 
 	if (g == NULL || (g->query = strdup(query)) == NULL) {
-		fault_set(f, FAULT_INTERNAL, "out of memory");
+		no_memory(f);
 		free(g);
 		return NULL;
 	}
