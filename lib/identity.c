@@ -14,7 +14,6 @@
 #include "quote.h"
 #include "utf8.h"
 
-#define SHA1_DIGITS 40
 #define SHOWN_MAX 200 /* bytes of a certificate's values in a fault */
 
 /* How the registry spells schemes, and what people call what they look at. */
@@ -163,12 +162,7 @@ struct values {
 static bool
 good_value(const char *s, size_t len)
 {
-	size_t n;
-
-	for (size_t i = 0; i < len; i += n)
-		if (s[i] == '\0' || (n = utf8_char(s + i, len - i)) == 0)
-			return false;
-	return len > 0;
+	return len > 0 && memchr(s, '\0', len) == NULL && utf8_text(s, len);
 }
 
 static bool
@@ -409,8 +403,8 @@ check_thumbprint(const struct identity *id, const struct tls_certificate *c,
 	for (int i = 0; i < 2; i++) {
 		const char *t = id->thumbprints[i];
 
-		if (t != NULL && strcmp(t, strlen(t) == SHA1_DIGITS ? sha1 :
-		    sha256) == 0)
+		if (t != NULL &&
+		    (strcmp(t, sha1) == 0 || strcmp(t, sha256) == 0))
 			return 0;
 	}
 	return fault_set(f, FAULT_UNAUTHORIZED, "certificate's thumbprint is "

@@ -1,6 +1,7 @@
 #ifndef UTF8_H
 #define UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -35,6 +36,18 @@ utf8_char(const char *s, size_t n)
 			return 0;
 	}
 	return len;
+}
+
+/* Is all of it UTF-8? */
+static inline bool
+utf8_text(const char *s, size_t n)
+{
+	size_t len;
+
+	for (; n > 0; s += len, n -= len)
+		if ((len = utf8_char(s, n)) == 0)
+			return false;
+	return true;
 }
 
 #endif

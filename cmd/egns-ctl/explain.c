@@ -108,17 +108,6 @@ print(struct ctl *ctl, const struct question *q,
 
 /* ---- the judgement ---- */
 
-static bool
-is_utf8(const char *s)
-{
-	size_t len = strlen(s), n;
-
-	for (; len > 0; s += n, len -= n)
-		if ((n = utf8_char(s, len)) == 0)
-			return false;
-	return true;
-}
-
 static void
 judge_publish(const struct question *q, struct access *a,
     const struct access_client *c, struct access_reason *r)
@@ -193,7 +182,7 @@ judge(const struct question *q, jv client, bool azure, struct access *a,
 		    jq_str(client, "name"));
 	else if (q->operation == CONNECT)
 		judge_connect(azure, a, c, r);
-	else if (!is_utf8(q->topic))
+	else if (!utf8_text(q->topic, strlen(q->topic)))
 		answer(r, false, "the %s is not UTF-8",
 		    q->operation == SUBSCRIBE ? "filter" : "topic");
 	else if (q->operation == SUBSCRIBE)
