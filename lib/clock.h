@@ -14,6 +14,7 @@
  * Any thread may call.
  */
 #define CLOCK_SECOND INT64_C(1000000)
+#define CLOCK_DAY (86400 * CLOCK_SECOND)
 #define CLOCK_CHECK_MS 40
 
 /* Since 1970, UTC. */

@@ -8,7 +8,6 @@
 #include "clock.h"
 #include "jq.h"
 
-#define DAY (86400 * CLOCK_SECOND)
 #define PEM_MAX (1024 * 1024)
 
 struct expiry {
@@ -24,7 +23,7 @@ tell(const struct expiry *e, const char *where, int64_t ends,
 	char time[CLOCK_TEXT + 1], words[320];
 	int64_t now = clock_now();
 
-	if (ends >= now + EXPIRY_DAYS * DAY)
+	if (ends >= now + EXPIRY_DAYS * CLOCK_DAY)
 		return;
 	clock_format(time, ends);
 	snprintf(words, sizeof(words), "the certificate %s at %.19sZ: %s",

@@ -22,7 +22,6 @@
 
 /* Clocks of devices run slow: it is valid from so long before now. */
 #define BACKDATE (3600 * CLOCK_SECOND)
-#define DAY (86400 * CLOCK_SECOND)
 
 #define ALTERNATIVE_MAX 512 /* bytes */
 #define ALTERNATIVES_MAX 32 /* so a certificate has less than 64 KiB */
@@ -253,13 +252,12 @@ struct issuer {
 static bool
 good_name(const char *name)
 {
-	size_t len = strlen(name), n;
+	size_t len = strlen(name);
 
-	for (size_t i = 0; i < len; i += n)
-		if (iscntrl((unsigned char)name[i]) ||
-		    (n = utf8_char(name + i, len - i)) == 0)
+	for (size_t i = 0; i < len; i++)
+		if (iscntrl((unsigned char)name[i]))
 			return false;
-	return len > 0 && len <= ISSUE_NAME_MAX;
+	return len > 0 && len <= ISSUE_NAME_MAX && utf8_text(name, len);
 }
 
 static void
@@ -295,7 +293,7 @@ put_date(struct buf *b, int64_t us)
 static void
 put_dates(struct buf *b, int days, int64_t limit)
 {
-	int64_t now = clock_now(), end = now + days * DAY;
+	int64_t now = clock_now(), end = now + days * CLOCK_DAY;
 	size_t at = b->len;
 
 	put_date(b, now - BACKDATE);

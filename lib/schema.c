@@ -20,7 +20,6 @@
 #define KEY_BYTES 32
 #define ATTRIBUTES_MAX 4096 /* bytes of a client's attributes, as JSON */
 #define TTL_STEP (60 * CLOCK_SECOND)
-#define DAY (86400 * CLOCK_SECOND)
 #define TOPICS_PER_UNIT 100
 #define SUBSCRIPTIONS_PER_TOPIC 500
 
@@ -919,7 +918,7 @@ check_ttl(struct making *m, jv properties, const char *mode)
 	down(&m->check, "eventTimeToLive");
 	if (us < TTL_STEP || us % TTL_STEP != 0)
 		bad(&m->check, "must be whole minutes, PT1M or more");
-	else if (us > retention * DAY)
+	else if (us > retention * CLOCK_DAY)
 		bad(&m->check, "is more than the topic's retention, %s", days);
 	else {
 		up(&m->check, 0);
@@ -1045,7 +1044,7 @@ fits_retention(const char *path, jv subscription, void *arg)
 {
 	struct retention *r = arg;
 	jv properties = jq_get(subscription, "properties");
-	bool ok = subscription_ttl(properties) <= r->days * DAY;
+	bool ok = subscription_ttl(properties) <= r->days * CLOCK_DAY;
 
 	jv_free(properties);
 	jv_free(subscription);

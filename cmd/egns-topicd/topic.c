@@ -11,7 +11,6 @@
 #include "local.h"
 #include "log.h"
 
-#define DAY (86400 * CLOCK_SECOND)
 
 /* ---- what ceases ---- */
 
@@ -220,7 +219,7 @@ each_subscription(struct topic *t, struct registry *reg, bool running,
 static void
 configure(struct topic *t, jv resource)
 {
-	t->retention = DAY *
+	t->retention = CLOCK_DAY *
 	    jq_int(jq_get(resource, "properties.eventRetentionInDays"), 1);
 }
 
