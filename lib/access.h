@@ -16,7 +16,7 @@
  * permission bindings between them. Nothing is allowed but what a binding
  * allows. It decides for the broker, and explains for people.
  */
-struct access; /* of a namespace, as it was when it was read; never changes */
+struct access; /* of a namespace, as it was when it was read */
 
 struct access *access_load(struct registry *, struct fault *);
 void access_free(struct access *);
