@@ -104,8 +104,9 @@ read_tls(struct broker *b, struct settings *s, struct registry *r,
 	    PEM_MAX, &len);
 
 	if (pem == NULL || key == NULL)
-		fault_errno(f, FAULT_NOT_FOUND, "namespace/tls/server.pem and "
-		    "server.key; egns-ctl cert renew-server makes them");
+		fault_set(f, FAULT_NOT_FOUND, "namespace/tls/server.pem and "
+		    "server.key: %s; egns-ctl cert renew-server makes them",
+		    strerror(errno));
 	else {
 		registry_each(r, "caCertificates/", add_authority, &a);
 		s->tls = tls_server_new(pem, key,
