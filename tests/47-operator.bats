@@ -280,6 +280,30 @@ thumbprints() {
 	cp good.pem spool/namespace/tls/server.pem
 }
 
+@test "a broker that is switched off says so, and serves on until it is stopped" {
+	plant
+	start_broker
+	converse
+	say 'p: press' 'p> connect' 'p< connack 00'
+	run -66 --separate-stderr egns-ctl namespace update \
+		--set topicSpacesConfiguration.state=Disabled
+	[[ $stderr == *"brokerd serves on as it did until it is stopped"* ]]
+	say 'p> publish plant/press/t q1 id=1' 'p< puback 00'
+	run -69 --separate-stderr egns-ctl status
+	jq -e '.daemons[] | select(.name == "brokerd").running' <<<"$output"
+	over
+	stop egns-brokerd
+	run -69 egns-ctl status --jq '[.daemons[].name]'
+	[[ $output != *brokerd* ]]
+}
+
+@test "a certificate that is not there is named, with what makes one" {
+	plant
+	rm spool/namespace/tls/server.pem
+	run -66 egns-brokerd
+	[[ $output == *"server.key: No such file or directory; egns-ctl cert renew-server makes them" ]]
+}
+
 @test "other listeners are in force when update returns; connections stay" {
 	plant
 	start_broker

@@ -37,14 +37,21 @@ copy(jv namespace, const char *path, const char *otherwise)
 
 #define SPACES "properties.topicSpacesConfiguration."
 
+static bool
+is_enabled(jv namespace)
+{
+	const char *state = jq_str(namespace, SPACES "state");
+
+	return state != NULL && strcmp(state, "Enabled") == 0;
+}
+
 static int
 read_namespace(struct settings *s, jv n, struct fault *f)
 {
-	const char *state = jq_str(n, SPACES "state");
 	const char *profile = jq_str(n, "properties.profile");
 	const char *route = jq_str(n, SPACES "routeTopicResourceId");
 
-	if (state == NULL || strcmp(state, "Enabled") != 0)
+	if (!is_enabled(n))
 		return fault_set(f, FAULT_NOT_FOUND, "the namespace has no "
 		    "broker: topicSpacesConfiguration.state is not Enabled; "
 		    "egns-ctl namespace update --set "
@@ -245,6 +252,17 @@ change(struct broker *b, struct registry *r, struct settings *new,
 	return 0;
 }
 
+/* Is there to be a broker still? What cannot be read is read_all's to say. */
+static bool
+wanted(struct registry *r)
+{
+	jv n = registry_get(r, "namespace");
+	bool yes = !jv_is_valid(n) || is_enabled(n);
+
+	jv_free(n);
+	return yes;
+}
+
 int
 broker_reload(struct broker *b, struct fault *f)
 {
@@ -253,7 +271,10 @@ broker_reload(struct broker *b, struct fault *f)
 	int rc = -1;
 
 	if (r != NULL) {
-		if (read_all(b, r, &new, f) == 0)
+		if (!wanted(r))
+			fault_set(f, FAULT_NOT_FOUND, "brokerd serves on as it "
+			    "did until it is stopped: egns-ctl down, then up");
+		else if (read_all(b, r, &new, f) == 0)
 			rc = change(b, r, &new, f);
 		settings_free(&new);
 		auth_looked(b->auth);

@@ -57,9 +57,10 @@ static const struct {
 #define COUNT (sizeof(daemons) / sizeof(daemons[0]))
 _Static_assert(COUNT <= DAEMONS_MAX, "DAEMONS_MAX");
 
-int
-daemons_needed(const struct spool *spool, const char *names[DAEMONS_MAX],
-    struct fault *f)
+/* Those that the namespace needs, and with `running` those that run anyway. */
+static int
+choose(const struct spool *spool, bool running,
+    const char *names[DAEMONS_MAX], struct fault *f)
 {
 	struct registry *r = registry_open(spool, false, f);
 	jv namespace;
@@ -71,11 +72,26 @@ daemons_needed(const struct spool *spool, const char *names[DAEMONS_MAX],
 	namespace = registry_get(r, "namespace");
 	registry_close(r);
 	for (i = 0; i < COUNT; i++) {
-		if (daemons[i].needed(jv_copy(namespace)))
+		if (daemons[i].needed(jv_copy(namespace)) ||
+		    (running && spool_holder(spool, daemons[i].name) != 0))
 			names[n++] = daemons[i].name;
 	}
 	jv_free(namespace);
 	return n;
+}
+
+int
+daemons_needed(const struct spool *spool, const char *names[DAEMONS_MAX],
+    struct fault *f)
+{
+	return choose(spool, false, names, f);
+}
+
+int
+daemons_shown(const struct spool *spool, const char *names[DAEMONS_MAX],
+    struct fault *f)
+{
+	return choose(spool, true, names, f);
 }
 
 pid_t

@@ -16,6 +16,10 @@
 int daemons_needed(const struct spool *, const char *names[DAEMONS_MAX],
     struct fault *);
 
+/* The same, and those that run without need. */
+int daemons_shown(const struct spool *, const char *names[DAEMONS_MAX],
+    struct fault *);
+
 /* The pid of a daemon that runs, or of up, and its name; 0: none does. */
 pid_t daemons_running(const struct spool *, const char **name);
 

@@ -410,7 +410,7 @@ verb_status(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
 		return ctl_usage(verb);
 	if (spool_open(&s.spool, ctl->spool, &f) == -1)
 		return ctl_fault(&f);
-	if ((n = daemons_needed(&s.spool, names, &f)) == -1) {
+	if ((n = daemons_shown(&s.spool, names, &f)) == -1) {
 		spool_close(&s.spool);
 		return ctl_fault(&f);
 	}
