@@ -126,6 +126,22 @@ cert_authority(const char *text, int64_t *issued, int64_t *expires,
 	return rc;
 }
 
+int
+cert_der(const char *text, struct buf *b, struct fault *f)
+{
+	WOLFSSL_X509 *x = read_text(text);
+	const unsigned char *der;
+	int len;
+
+	if (x == NULL)
+		return not_one(f);
+	if ((der = wolfSSL_X509_get_der(x, &len)) != NULL)
+		buf_add(b, der, (size_t)len);
+	wolfSSL_X509_free(x);
+	return der != NULL && !b->bad ? 0 :
+	    fault_set(f, FAULT_INTERNAL, "out of memory");
+}
+
 static int
 rsa_key(WOLFSSL_X509 *x, struct RsaKey *key, struct fault *f)
 {

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "buf.h"
 #include "fault.h"
 
 struct RsaKey; /* of wolfCrypt */
@@ -17,6 +18,9 @@ struct RsaKey; /* of wolfCrypt */
  */
 int cert_authority(const char *text, int64_t *issued, int64_t *expires,
     struct fault *);
+
+/* Add the DER of one certificate, as PEM or in base64. 0, or -1 and a fault. */
+int cert_der(const char *text, struct buf *, struct fault *);
 
 /*
  * The key of one certificate, as PEM or in base64, which must be RSA and of

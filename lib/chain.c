@@ -6,7 +6,6 @@
 #include <time.h>
 #include <wolfssl/options.h>
 #include <wolfssl/wolfcrypt/asn.h>
-#include <wolfssl/wolfcrypt/coding.h>
 #include <wolfssl/wolfcrypt/sha.h>
 #include <wolfssl/wolfcrypt/sha256.h>
 
@@ -247,20 +246,6 @@ climb(struct authorities *a, struct tls_certificate *c, struct link pair[2])
 	return why;
 }
 
-/* The DER of a text that cert_authority() has read: its length, or -1. `out`
- * has room for the text. */
-static int
-decode(uint8_t *out, const char *text, size_t len)
-{
-	word32 n = (word32)len;
-
-	if (strstr(text, "-----BEGIN ") != NULL)
-		return wc_CertPemToDer((const byte *)text, (int)len, out,
-		    (int)len, CERT_TYPE);
-	return Base64_Decode((const byte *)text, (word32)len, out, &n) == 0 ?
-	    (int)n : -1;
-}
-
 static void
 authority_free(struct authority *a)
 {
@@ -273,25 +258,26 @@ authority_free(struct authority *a)
 static struct authority *
 authority_new(const char *text, struct fault *f)
 {
-	size_t len = strlen(text);
-	struct authority *a;
+	struct buf der = { 0 };
+	struct authority *a = NULL;
 	int64_t issued, expires;
-	int n;
 
 	if (cert_authority(text, &issued, &expires, f) == -1)
 		return NULL;
-	if ((a = calloc(1, sizeof(*a) + len)) == NULL) {
+	if (cert_der(text, &der, f) == 0 &&
+	    (a = calloc(1, sizeof(*a) + der.len)) == NULL)
 		fault_errno(f, FAULT_INTERNAL, "authority");
-		return NULL;
+	if (a != NULL) {
+		memcpy(a->der, buf_data(&der), der.len);
+		wc_Sha256Hash(a->der, (word32)der.len, a->sha256);
+		if (link_read(&a->link, a->der, der.len) == -1) {
+			authority_free(a);
+			a = NULL;
+			fault_set(f, FAULT_BAD_REQUEST, "is a certificate "
+			    "that cannot be used to check others");
+		}
 	}
-	n = decode(a->der, text, len);
-	if (n <= 0 || link_read(&a->link, a->der, (size_t)n) == -1) {
-		authority_free(a);
-		fault_set(f, FAULT_BAD_REQUEST, "is a certificate that cannot "
-		    "be used to check others");
-		return NULL;
-	}
-	wc_Sha256Hash(a->der, (word32)n, a->sha256);
+	buf_free(&der);
 	return a;
 }
 

@@ -26,9 +26,8 @@
 #define ALTERNATIVE_MAX 512 /* bytes */
 #define ALTERNATIVES_MAX 32 /* so a certificate has less than 64 KiB */
 
-#define KEY_MAX 512           /* of a key, as DER */
-#define SIGNATURE_MAX 256     /* and its algorithm */
-#define CERTIFICATE_MAX 65536 /* of an authority */
+#define KEY_MAX 512       /* of a key, as DER */
+#define SIGNATURE_MAX 256 /* and its algorithm */
 
 static int
 crypto_fault(struct fault *f, const char *what, int rc)
@@ -505,23 +504,27 @@ int
 issue_certificate(const struct issue *how, struct buf *out, struct fault *f)
 {
 	struct issuer issuer = { .ends = INT64_MAX };
-	byte der[CERTIFICATE_MAX];
+	struct buf der = { 0 };
+	struct fault why;
 	DecodedCert cert;
-	int n, rc;
+	int rc;
 
 	if (!good_name(how->name))
 		return fault_set(f, FAULT_BAD_REQUEST, "a name in a "
 		    "certificate has 1 to %d bytes of text", ISSUE_NAME_MAX);
 	if (how->authority == NULL)
 		return make(how, &issuer, out, f);
-	n = wc_CertPemToDer((const byte *)how->authority,
-	    (int)strlen(how->authority), der, sizeof(der), CERT_TYPE);
-	if (n <= 0)
-		return crypto_fault(f, "the authority's certificate", n);
-	wc_InitDecodedCert(&cert, der, (word32)n, NULL);
+	if (cert_der(how->authority, &der, &why) == -1) {
+		buf_free(&der);
+		return fault_set(f, why.code, "the authority's certificate "
+		    "%s", why.text);
+	}
+	wc_InitDecodedCert(&cert, (const byte *)buf_data(&der),
+	    (word32)der.len, NULL);
 	rc = read_issuer(&issuer, &cert, how->authority, f);
 	if (rc == 0)
 		rc = make(how, &issuer, out, f);
 	wc_FreeDecodedCert(&cert);
+	buf_free(&der);
 	return rc;
 }
