@@ -1,6 +1,6 @@
 """raw.py PORT - talk MQTT over TLS by a script on standard input.
 
-Packets are put together and taken apart here and nowhere else, so that a test
+Packets are put together and taken apart here and by no library, so that a test
 says what goes over the wire to the byte, and sees what comes. A line is one of
 
     a: DEVICE               open connection a with DEVICE.pem and DEVICE.key
