@@ -14,19 +14,20 @@
 #include <unistd.h>
 
 #include "buf.h"
-#include "client.h"
 #include "clock.h"
-#include "jq.h"
 #include "device.h"
+#include "jq.h"
 #include "num.h"
 #include "quote.h"
 #include "registry.h"
 #include "spool.h"
+#include "stats.h"
 
 #define PATIENCE_MS 10000 /* for a CONNACK, and for the end */
 #define KEEP_ALIVE 60     /* seconds */
 #define IN_FLIGHT 100     /* QoS 1 messages without an answer */
 #define PORT "8883"
+#define ADDRESS_SIZE 512
 
 int
 device_fail(struct device *d, int status, const char *fmt, ...)
@@ -377,45 +378,29 @@ take_address(struct device *d, const char *text, struct fault *f)
 	return 0;
 }
 
-/* Where brokerd listens, from the lines of its answer. */
-static int
-find_listener(struct device *d, struct client *c, struct fault *f)
+/* Where brokerd listens, if a line of its answer says so. */
+static void
+take_listener(jv line, void *arg)
 {
-	uint64_t n = client_number(c, "count");
-	const char *line;
-	int rc = 1;
-	size_t len;
+	const char *at = jq_str(line, "listeners.mqtts");
+	char *address = arg;
 
-	while (n-- > 0) {
-		if (client_line(c, &line, &len, f) == -1)
-			return -1;
-		jv v = jq_parse(line, len, f);
-		const char *at = jv_is_valid(v) ?
-		    jq_str(v, "listeners.mqtts") : NULL;
-
-		if (at != NULL)
-			rc = take_address(d, at, f);
-		jv_free(v);
-	}
-	return rc == 1 ? fault_set(f, FAULT_UNAVAILABLE,
-	    "brokerd: does not listen for MQTT") : rc;
+	if (at != NULL)
+		snprintf(address, ADDRESS_SIZE, "%s", at);
+	jv_free(line);
 }
 
 static int
 ask_brokerd(struct device *d, const struct spool *spool, struct fault *f)
 {
-	static const char stats[] = "{\"op\":\"stats\"}\n";
-	struct client c;
-	int rc = -1;
+	char address[ADDRESS_SIZE] = "";
 
-	if (client_open(&c, spool, "brokerd", f) == -1)
+	if (stats_each(spool, "brokerd", NULL, NULL, take_listener, address,
+	    f) == -1)
 		return -1;
-	c.timeout_ms = PATIENCE_MS;
-	client_add(&c, stats, sizeof(stats) - 1);
-	if (client_flush(&c, f) == 0 && client_answer(&c, f) == 0)
-		rc = find_listener(d, &c, f);
-	client_close(&c);
-	return rc;
+	return address[0] != '\0' ? take_address(d, address, f) :
+	    fault_set(f, FAULT_UNAVAILABLE,
+	    "brokerd: does not listen for MQTT");
 }
 
 static int
