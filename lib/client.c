@@ -1,5 +1,7 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -186,6 +188,24 @@ refused(const struct client *c, struct fault *f)
 	return -1;
 }
 
+/* Under up it is up that starts it: what is of interest is why it ended. */
+static int
+not_there(const struct spool *spool, const char *name, const struct fault *why,
+    struct fault *f)
+{
+	char log[64];
+
+	if (why->code != FAULT_UNAVAILABLE)
+		return fault_set(f, why->code, "%s", why->text);
+	if (spool_holder(spool, "up") == 0)
+		return fault_set(f, why->code, "%s; 'egns-ctl up' starts it",
+		    why->text);
+	snprintf(log, sizeof(log), "run/%s.log", name);
+	return fault_set(f, why->code, "%s: not ready, and up starts it again; "
+	    "see %s", name, faccessat(spool->fd, log, F_OK, 0) == 0 ? log :
+	    "what up said");
+}
+
 int
 client_open(struct client *c, const struct spool *spool, const char *name,
     struct fault *f)
@@ -195,9 +215,7 @@ client_open(struct client *c, const struct spool *spool, const char *name,
 	*c = (struct client){ .name = name, .fd = -1,
 		.timeout_ms = CLIENT_GREETING_MS };
 	if ((c->fd = spool_connect(spool, name, &why)) == -1)
-		return fault_set(f, why.code, "%s%s", why.text,
-		    why.code == FAULT_UNAVAILABLE ?
-		    "; 'egns-ctl up' starts it" : "");
+		return not_there(spool, name, &why, f);
 	if (greeting(c, f) == -1) {
 		client_close(c);
 		return -1;

@@ -140,6 +140,9 @@ plant() {
 	wait_for grep -q 'Address already in use' two/run/brokerd.log
 	run -69 --separate-stderr egns-ctl status -C two -o table
 	[[ $stderr == *"brokerd: not ready, and up starts it again; see run/brokerd.log"* ]]
+	touch x.pem x.key
+	run -69 egns-ctl mqtt pub -C two -c x -t t -m m
+	[[ $output == *"brokerd: not ready, and up starts it again; see run/brokerd.log" ]]
 	stop egns-brokerd
 	wait_for egns-ctl status -C two -o none
 	egns-ctl down -C two

@@ -313,24 +313,6 @@ narrow(jv row)
 	return new;
 }
 
-/* Under up it is up that starts it: what is of interest is why it ended. */
-static void
-tell_not_ready(struct status *s, const char *name, const char *path,
-    const char *why)
-{
-	char log[64], words[128];
-
-	snprintf(log, sizeof(log), "run/%s.log", name);
-	if (spool_holder(&s->spool, "up") == 0) {
-		problem(s, why, path, 0);
-		return;
-	}
-	snprintf(words, sizeof(words), "%s: not ready, and up starts it again; "
-	    "see %s", name, faccessat(s->spool.fd, log, F_OK, 0) == 0 ? log :
-	    "what up said");
-	problem(s, words, path, 0);
-}
-
 static void
 look_at(struct status *s, const char *name)
 {
@@ -347,7 +329,7 @@ look_at(struct status *s, const char *name)
 	row = jv_object_set(row, jv_string("ready"), jv_bool(ready));
 	if (!ready) {
 		s->healthy = false;
-		tell_not_ready(s, name, path, f.text);
+		problem(s, f.text, path, 0);
 	} else if (strcmp(name, "topicd") == 0) {
 		row = topicd_counts(s, row);
 	} else if (strcmp(name, "brokerd") == 0) {
