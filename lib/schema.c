@@ -1537,7 +1537,7 @@ topic_link(struct registry *r, jv namespace, const char *where, struct fault *f)
 	if (schema_id_path(r, id, path, NULL) == -1 ||
 	    strncmp(path, "topics/", 7) != 0 || !registry_has(r, path))
 		return fault_set(f, FAULT_BAD_REQUEST,
-		    "%s: there is no topic '%s'", field, q);
+		    "namespace: %s: there is no topic '%s'", field, q);
 	return 0;
 }
 
