@@ -465,7 +465,8 @@ consumed() {
 	while read -r path; do
 		run ! setpriv --reuid 65534 --regid 65534 --clear-groups \
 			flock -s -n "$path" true
-	done < <(find spool/namespace spool/run spool/dropped -type f; echo spool/namespace)
+	done < <(find spool/namespace spool/run spool/dropped -type f \
+		! -path '*/tls/*.pem'; echo spool/namespace)
 	egns-pull peek -t t01 -s s01
 }
 
