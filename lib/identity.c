@@ -337,8 +337,8 @@ is_match(const char *s, size_t len, void *arg)
 		return true;
 	/* both spellings of a subject may be one */
 	n = snprintf(shown, sizeof(shown), "'%s'", quote(q, s, len));
-	if (m->seen.len < SHOWN_MAX &&
-	    memmem(buf_data(&m->seen), m->seen.len, shown, (size_t)n) == NULL)
+	if (m->seen.len == 0 || (m->seen.len < SHOWN_MAX &&
+	    memmem(buf_data(&m->seen), m->seen.len, shown, (size_t)n) == NULL))
 		buf_printf(&m->seen, "%s%s", m->seen.len == 0 ? "" : ", ",
 		    shown);
 	return false;
