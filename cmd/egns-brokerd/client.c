@@ -271,35 +271,39 @@ tls_failed(struct client *c, enum client_end why)
 	client_lost(c, why, words);
 }
 
-/* Encrypt all that is there, unless the socket is behind already. */
+/* Encrypt all that is there; the socket has taken what was before it. */
 static void
-flush(struct client *c)
+send_out(struct client *c)
 {
 	struct broker *b = c->broker;
 	struct buf *plain = &c->out;
 
+	if (c->out.len == 0 || !tls_established(c->tls))
+		return;
+	if (c->out.bad) {
+		client_lost(c, END_SERVER_ERROR, "out of memory");
+		return;
+	}
+	if (c->ws != NULL) {
+		buf_reset(&b->frames, NET_MAX);
+		ws_write(c->ws, buf_data(&c->out), c->out.len, &b->frames);
+		plain = &b->frames;
+	}
+	buf_reset(&b->wire, 1024 * 1024);
+	if (tls_write(c->tls, buf_data(plain), plain->len, &b->wire) != TLS_OK) {
+		tls_failed(c, END_LOST);
+		return;
+	}
+	free_out(c);
+	send_wire(c, &b->wire);
+}
+
+static void
+flush(struct client *c)
+{
 	if (c->state == CLIENT_GONE || c->wire.len > 0)
 		return;
-	if (c->out.len > 0 && tls_established(c->tls)) {
-		if (c->out.bad) {
-			client_lost(c, END_SERVER_ERROR, "out of memory");
-			return;
-		}
-		if (c->ws != NULL) {
-			buf_reset(&b->frames, NET_MAX);
-			ws_write(c->ws, buf_data(&c->out), c->out.len,
-			    &b->frames);
-			plain = &b->frames;
-		}
-		buf_reset(&b->wire, 1024 * 1024);
-		if (tls_write(c->tls, buf_data(plain), plain->len, &b->wire) !=
-		    TLS_OK) {
-			tls_failed(c, END_LOST);
-			return;
-		}
-		free_out(c);
-		send_wire(c, &b->wire);
-	}
+	send_out(c);
 	if (c->state == CLIENT_CLOSING && c->wire.len == 0)
 		linger(c);
 	else if (c->state == CLIENT_CONNECTED && c->session != NULL)
@@ -412,20 +416,8 @@ client_finish(struct client *c)
 	c->state = CLIENT_CLOSING;
 	c->heard = clock_mono();
 	leave_session(c);
-	if (c->out.len > 0 && c->wire.len == 0 && tls_established(c->tls)) {
-		struct buf *plain = &c->out;
-
-		if (c->ws != NULL) {
-			buf_reset(&b->frames, NET_MAX);
-			ws_write(c->ws, buf_data(&c->out), c->out.len,
-			    &b->frames);
-			plain = &b->frames;
-		}
-		buf_reset(&b->wire, 1024 * 1024);
-		tls_write(c->tls, buf_data(plain), plain->len, &b->wire);
-		free_out(c);
-		send_wire(c, &b->wire);
-	}
+	if (c->wire.len == 0)
+		send_out(c);
 	if (c->state != CLIENT_GONE)
 		goodbye(c);
 	if (c->state != CLIENT_GONE && c->wire.len == 0)
