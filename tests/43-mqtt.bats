@@ -4,22 +4,6 @@
 load lib
 load broker
 
-# broker DEVICE... - a broker where these may do everything.
-broker() {
-	local name
-	broker_ns || return
-	for name; do
-		device "$name" || return
-	done
-	advance 0
-	start_broker
-}
-
-# raw - a script of packets on standard input.
-raw() {
-	/usr/bin/python3 "$top/tests/mqtt/raw.py" "$(mport mqtts)"
-}
-
 @test "messages go from every version and QoS to every other" {
 	broker p s
 	for publisher in 4 5; do

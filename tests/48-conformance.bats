@@ -4,22 +4,6 @@
 load lib
 load broker
 
-# broker DEVICE... - a broker where these may do everything.
-broker() {
-	local name
-	broker_ns || return
-	for name; do
-		device "$name" || return
-	done
-	advance 0
-	start_broker
-}
-
-# raw - a script of packets on standard input.
-raw() {
-	/usr/bin/python3 "$top/tests/mqtt/raw.py" "$(mport mqtts)"
-}
-
 @test "nothing larger than the client takes is sent, reasons are left out first" {
 	broker a p
 	raw <<-'EOF'

@@ -1,5 +1,6 @@
 # What tests of the broker stand on: `load lib; load broker` in a .bats file.
-# shellcheck shell=bash
+# Tests give the functions more arguments than they give each other (2119, 2120).
+# shellcheck shell=bash disable=SC2119,SC2120
 
 # broker_ns [FLAG...] - a namespace in ./spool with the broker on, on free ports,
 # where every client may publish and subscribe to everything.
@@ -53,6 +54,23 @@ device() {
 # start_broker [ARG...]
 start_broker() {
 	start egns-brokerd "$@"
+}
+
+# broker DEVICE... - a running broker where these may do everything, with a movable
+# clock.
+broker() {
+	local name
+	broker_ns || return
+	for name; do
+		device "$name" || return
+	done
+	advance 0
+	start_broker
+}
+
+# raw - a script for mqtt/raw.py, exact packets, on standard input.
+raw() {
+	/usr/bin/python3 "$top/tests/mqtt/raw.py" "$(mport mqtts)"
 }
 
 # mport LISTENER - the port of mqtts or wss as it is now.
