@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "topic.h"
 #include "tree.h"
 
@@ -211,17 +212,12 @@ subscription_new(struct session *session, const char *filter, size_t len,
 static int
 list_add(struct session *session, struct subscription *sub)
 {
-	uint32_t n = session->nsubscriptions;
-	struct subscription **list = session->subscriptions;
+	struct subscription **list = array_room(session->subscriptions,
+	    session->nsubscriptions, sizeof(*list));
 
-	/* there is room up to the next power of two */
-	if ((n & (n - 1)) == 0) {
-		list = realloc(list, (n > 0 ? 2 * n : 1) *
-		    sizeof(struct subscription *));
-		if (list == NULL)
-			return -1;
-		session->subscriptions = list;
-	}
+	if (list == NULL)
+		return -1;
+	session->subscriptions = list;
 	list[session->nsubscriptions++] = sub;
 	return 0;
 }
