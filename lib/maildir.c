@@ -16,7 +16,7 @@
 /*
  * What a name has room for: 12 digits of seconds (year 9999), ".M" and 6,
  * "P" and 10, "Q" and 10, ".", the host, ",S=" and 20, ",N=" and 20, ",C=" and
- * 8: 100 without the host, 149 with it.
+ * 8: 100 without the host, 149 with it, 187 with ":", 16, "." and 20.
  */
 #define HOST_MAX 49
 #define YEAR_9999 INT64_C(253402300799) /* its last second */
@@ -45,19 +45,34 @@ host_name(char host[HOST_MAX + 1])
 	}
 }
 
+/* The time of the last name made here, or found waiting. */
+static _Atomic int64_t last_time;
+
+/* Names rise, also while the clock stands still or goes back. */
+static int64_t
+next_time(void)
+{
+	int64_t now = clock_now(), last = last_time, next;
+
+	do {
+		next = now > last ? now : last + 1;
+		/* there is no name before 1970 or beyond 9999 */
+		if (next < 0)
+			next = 0;
+		if (next / CLOCK_SECOND > YEAR_9999)
+			next = YEAR_9999 * CLOCK_SECOND;
+	} while (!atomic_compare_exchange_weak(&last_time, &last, next));
+	return next;
+}
+
 static void
 make_name(char name[MAILDIR_NAME], const void *data, size_t bytes,
     uint64_t lines)
 {
 	static _Atomic uint32_t seq;
 	char host[HOST_MAX + 1];
-	int64_t now = clock_now();
+	int64_t now = next_time();
 
-	/* a clock moved to before 1970 or beyond 9999 has no name */
-	if (now < 0)
-		now = 0;
-	if (now / CLOCK_SECOND > YEAR_9999)
-		now = YEAR_9999 * CLOCK_SECOND;
 	host_name(host);
 	snprintf(name, MAILDIR_NAME,
 	    "%" PRId64 ".M%06" PRId64 "P%ldQ%" PRIu32 ".%s,S=%zu,N=%" PRIu64
@@ -86,6 +101,29 @@ whole_lines(const char *p, size_t n, uint64_t lines)
 	return n > 0 && p[n - 1] == '\n' && count_lines(p, n) == lines;
 }
 
+/* The names that will be made are behind those that wait in a stage. */
+static int
+follow(int dir, const char *stage)
+{
+	struct maildir_name name;
+	struct dirent *e;
+	DIR *d = file_opendir(dir, stage, 0);
+	int64_t last;
+
+	if (d == NULL)
+		return -1;
+	while ((e = readdir(d)) != NULL) {
+		if (!maildir_parse(e->d_name, &name))
+			continue;
+		last = last_time;
+		while (name.time > last && !atomic_compare_exchange_weak(
+		    &last_time, &last, name.time))
+			continue;
+	}
+	closedir(d);
+	return 0;
+}
+
 int
 maildir_make(int dir, const char *path)
 {
@@ -99,7 +137,7 @@ maildir_make(int dir, const char *path)
 			errno = ENAMETOOLONG;
 			return -1;
 		}
-		if (spool_mkdir(dir, sub, 0700) == -1)
+		if (spool_mkdir(dir, sub, 0700) == -1 || follow(dir, sub) == -1)
 			return -1;
 	}
 	return 0;
@@ -229,6 +267,19 @@ host(const char **p)
 	return *p > from && *p - from <= HOST_MAX;
 }
 
+/* What the reader adds: RUN.NUMBER, neither of them 0. */
+static bool
+mark(const char **p, struct maildir_name *m)
+{
+	uint32_t high, low;
+
+	if (!fixed(p, 8, 16, &high) || !fixed(p, 8, 16, &low) ||
+	    !literal(p, ".") || !number(p, UINT64_MAX, &m->first))
+		return false;
+	m->run = (uint64_t)high << 32 | low;
+	return m->run != 0 && m->first != 0;
+}
+
 bool
 maildir_parse(const char *p, struct maildir_name *m)
 {
@@ -241,12 +292,23 @@ maildir_parse(const char *p, struct maildir_name *m)
 	    !number(&p, UINT32_MAX, &seq) || !literal(&p, ".") || !host(&p) ||
 	    !literal(&p, ",S=") || !number(&p, UINT64_MAX, &m->bytes) ||
 	    !literal(&p, ",N=") || !number(&p, UINT64_MAX, &m->lines) ||
-	    !literal(&p, ",C=") || !fixed(&p, 8, 16, &m->crc) || *p != '\0')
+	    !literal(&p, ",C=") || !fixed(&p, 8, 16, &m->crc))
 		return false;
 	m->time = (int64_t)seconds * CLOCK_SECOND + micros;
 	m->pid = (uint32_t)pid;
 	m->seq = (uint32_t)seq;
-	return true;
+	m->run = m->first = 0;
+	return *p == '\0' || (literal(&p, ":") && mark(&p, m) && *p == '\0');
+}
+
+int
+maildir_order(const struct maildir_name *a, const struct maildir_name *b)
+{
+	if (a->time != b->time)
+		return a->time < b->time ? -1 : 1;
+	if (a->seq != b->seq)
+		return a->seq < b->seq ? -1 : 1;
+	return (a->pid > b->pid) - (a->pid < b->pid);
 }
 
 bool

@@ -10,15 +10,18 @@
  * whose name carries proof of wholeness, egns-spool(5):
  *	SECONDS.MMICROSPPIDQSEQ.HOST,S=bytes,N=lines,C=crc32c
  * MICROS has six digits, crc32c is eight lower-case hexadecimal ones, other
- * numbers are decimal without leading zeros; HOST is of A-Z a-z 0-9 . _ -.
+ * numbers are decimal without leading zeros; HOST is of A-Z a-z 0-9 . _ -. The
+ * reader may add :RUN.NUMBER, see intake.h. Names rise: those that a process
+ * makes, and those of one that begins while others wait.
  */
-#define MAILDIR_NAME 160 /* bytes of the longest name, with its NUL */
+#define MAILDIR_NAME 200 /* bytes of the longest name, with its NUL */
 
 struct maildir_name {
 	int64_t time; /* microseconds since 1970 */
 	uint32_t pid, seq;
 	uint64_t bytes, lines;
 	uint32_t crc;
+	uint64_t run, first; /* 0: it was not taken yet */
 };
 
 /* Make the four directories below dir/path. 0, or -1 and errno. */
@@ -36,6 +39,9 @@ int maildir_write(int dir, const char *path, const void *, size_t bytes,
 
 /* Take a name apart: alphabet, order and length are checked. */
 bool maildir_parse(const char *, struct maildir_name *);
+
+/* Which of two was written first: below, above or 0. */
+int maildir_order(const struct maildir_name *, const struct maildir_name *);
 
 /* Do these bytes match the proof in the name? */
 bool maildir_whole(const struct maildir_name *, const void *, size_t);
