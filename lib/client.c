@@ -207,15 +207,33 @@ not_there(const struct spool *spool, const char *name, const struct fault *why,
 }
 
 int
-client_open(struct client *c, const struct spool *spool, const char *name,
+client_connect(struct client *c, const struct spool *spool, const char *name,
     struct fault *f)
 {
 	struct fault why;
 
-	*c = (struct client){ .name = name, .fd = -1,
-		.timeout_ms = CLIENT_GREETING_MS };
-	if ((c->fd = spool_connect(spool, name, &why)) == -1)
-		return not_there(spool, name, &why, f);
+	*c = (struct client){ .name = name, .fd = -1 };
+	c->fd = spool_connect(spool, name, &why);
+	return c->fd != -1 ? 0 : not_there(spool, name, &why, f);
+}
+
+int
+client_greeted(struct client *c, struct fault *f)
+{
+	int rc = client_move(c, f);
+
+	if (client_ready(c))
+		return greeting(c, f) == -1 ? -1 : 1;
+	return rc;
+}
+
+int
+client_open(struct client *c, const struct spool *spool, const char *name,
+    struct fault *f)
+{
+	if (client_connect(c, spool, name, f) == -1)
+		return -1;
+	c->timeout_ms = CLIENT_GREETING_MS;
 	if (greeting(c, f) == -1) {
 		client_close(c);
 		return -1;

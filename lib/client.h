@@ -13,7 +13,8 @@
 /*
  * A client of a daemon's socket, egns-protocol(7), for commands. Requests may be
  * pipelined: send several, then take the answers in order. Calls wait, except
- * client_move and client_ready, which serve a program with a loop.
+ * client_connect, client_greeted, client_move and client_ready, which serve a
+ * program with a loop.
  */
 #define CLIENT_LINE_MAX (2 * 1024 * 1024) /* an event of 1 MiB, and its facts */
 #define CLIENT_GREETING_MS 10000          /* a daemon that lives answers sooner */
@@ -32,6 +33,14 @@ struct client {
 int client_open(struct client *, const struct spool *, const char *name,
     struct fault *);
 void client_close(struct client *);
+
+/*
+ * The same for a program with a loop: connect, then ask client_greeted whenever
+ * something has come, until it is 1; 0 is not yet, -1 a fault.
+ */
+int client_connect(struct client *, const struct spool *, const char *name,
+    struct fault *);
+int client_greeted(struct client *, struct fault *);
 
 /* Queue text to be sent: a header line and its event lines. */
 void client_add(struct client *, const void *, size_t);
