@@ -16,33 +16,6 @@ checksum(const char *line, size_t len)
 	    len - CHANGES_CRC_AT - 8);
 }
 
-void
-changes_format(struct buf *b, const struct change *c, int64_t time,
-    const char *who)
-{
-	char text[CLOCK_TEXT + 1];
-	size_t at = b->len;
-
-	clock_format(text, time);
-	buf_printf(b, "{\"time\":\"%s\",\"crc32c\":\"00000000\",\"who\":",
-	    text);
-	buf_json(b, who, strlen(who));
-	buf_printf(b, ",\"transaction\":%ju,\"change\":%u,\"of\":%u,\"op\":",
-	    (uintmax_t)c->transaction, c->number, c->of);
-	buf_str(b, c->resource != NULL ? "\"put\",\"path\":" :
-	    "\"delete\",\"path\":");
-	buf_json(b, c->path, c->path_len);
-	if (c->resource != NULL) {
-		buf_str(b, ",\"resource\":");
-		buf_add(b, c->resource, c->resource_len);
-	}
-	buf_add(b, "}", 1);
-	if (!b->bad)
-		crc32c_format(buf_data(b) + at + CHANGES_CRC_AT,
-		    checksum(buf_data(b) + at, b->len - at));
-	buf_add(b, "\n", 1);
-}
-
 static bool
 number(const struct json *json, const char *name, uint64_t *n)
 {
@@ -76,8 +49,8 @@ members(const struct json *json, struct change *c)
 	c->of = (uint32_t)of;
 	c->path = json->text + json->tok[path].start + 1;
 	c->path_len = json->tok[path].end - json->tok[path].start - 2;
-	c->resource = NULL;
-	c->resource_len = 0;
+	c->resource = c->name = NULL;
+	c->resource_len = c->name_len = 0;
 	if (resource != 0) {
 		c->resource = json->text + json->tok[resource].start;
 		c->resource_len = json->tok[resource].end -
@@ -86,9 +59,39 @@ members(const struct json *json, struct change *c)
 	return true;
 }
 
-/* Take a line without its newline apart; false: none of ours. */
-static bool
-parse(struct json *json, const char *line, size_t len, struct change *c)
+void
+changes_format(struct buf *b, const struct change *c, int64_t time,
+    const char *who)
+{
+	char text[CLOCK_TEXT + 1];
+	size_t at = b->len;
+
+	clock_format(text, time);
+	buf_printf(b, "{\"time\":\"%s\",\"crc32c\":\"00000000\",\"who\":",
+	    text);
+	buf_json(b, who, strlen(who));
+	buf_printf(b, ",\"transaction\":%ju,\"change\":%u,\"of\":%u,\"op\":",
+	    (uintmax_t)c->transaction, c->number, c->of);
+	buf_str(b, c->resource != NULL ? "\"put\",\"path\":" :
+	    "\"delete\",\"path\":");
+	buf_json(b, c->path, c->path_len);
+	if (c->resource != NULL) {
+		buf_str(b, ",\"resource\":");
+		buf_add(b, c->resource, c->resource_len);
+	} else if (c->name != NULL) {
+		buf_str(b, ",\"authenticationName\":");
+		buf_json(b, c->name, c->name_len);
+	}
+	buf_add(b, "}", 1);
+	if (!b->bad)
+		crc32c_format(buf_data(b) + at + CHANGES_CRC_AT,
+		    checksum(buf_data(b) + at, b->len - at));
+	buf_add(b, "\n", 1);
+}
+
+bool
+changes_parse(struct json *json, const char *line, size_t len,
+    struct change *c)
 {
 	char crc[CRC32C_TEXT];
 
@@ -114,7 +117,7 @@ replay(struct json *json, const char *text, size_t from, size_t end,
 	for (; from < end; from += n + 1) {
 		nl = memchr(text + from, '\n', end - from);
 		n = (size_t)(nl - (text + from));
-		if (!parse(json, text + from, n, &c))
+		if (!changes_parse(json, text + from, n, &c))
 			abort();
 		if ((rc = change(&c, arg)) != 0)
 			return rc;
@@ -136,7 +139,7 @@ changes_walk(const char *text, size_t len, struct changes_mark *mark,
 	while (rc == 0 && at < len &&
 	    (nl = memchr(text + at, '\n', len - at)) != NULL) {
 		n = (size_t)(nl - (text + at));
-		if (!parse(&json, text + at, n, &c) ||
+		if (!changes_parse(&json, text + at, n, &c) ||
 		    c.transaction != mark->transaction + 1 ||
 		    c.number != ++seen) {
 			rc = fault_set(f, FAULT_INTERNAL,

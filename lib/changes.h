@@ -1,11 +1,13 @@
 #ifndef CHANGES_H
 #define CHANGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "buf.h"
 #include "fault.h"
+#include "json.h"
 
 /*
  * The text of namespace/changes.ndjson, the truth of the registry: a line per
@@ -14,7 +16,8 @@
  *	{"time":"...Z","crc32c":"8 hex digits","who":"user:ann","transaction":T,
  *	"change":1,"of":N,"op":"put","path":"topics/t","resource":{...}}
  *
- * ("op":"delete" has no resource). The checksum is CRC-32C over the line
+ * ("op":"delete" has no resource; that of a client says "authenticationName",
+ * which nothing else tells any more). The checksum is CRC-32C over the line
  * without its newline and without the eight digits. The N lines of a
  * transaction stand together, and count only together; transactions are
  * numbered from 1 without gaps.
@@ -28,6 +31,9 @@ struct change {
 	size_t path_len;
 	const char *resource; /* NULL: deleted */
 	size_t resource_len;
+	/* to be written: the name of a client that is deleted, or NULL */
+	const char *name;
+	size_t name_len;
 };
 
 /* How far somebody has come: all zeros is the beginning. */
@@ -41,6 +47,12 @@ struct changes_mark {
 /* Add a line, newline included. */
 void changes_format(struct buf *, const struct change *, int64_t time,
     const char *who);
+
+/*
+ * Take one line without its newline apart, which must outlive the change;
+ * `json` has its tokens afterwards. false: it is none of ours.
+ */
+bool changes_parse(struct json *, const char *line, size_t, struct change *);
 
 /*
  * Go on from a mark through text, which is the file from its first byte.

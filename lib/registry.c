@@ -66,7 +66,7 @@ struct registry {
 	TCMAP *by_path; /* path -> index in pending */
 	jv namespace;   /* the resource that is asked for all the time */
 	struct json json; /* of the client that is looked at */
-	struct buf key, old_key; /* of clients' names */
+	struct buf name, key, old_key; /* of clients */
 };
 
 struct pending {
@@ -294,27 +294,29 @@ name_key(struct buf *key, const char *name, size_t len)
 	return true;
 }
 
-/* The key of the name that a client's text tells; false: it tells none. */
+/* The name that a client's text tells; false: it tells none. */
 static bool
-client_key(struct registry *r, struct buf *key, const char *text, size_t len)
+client_name(struct registry *r, struct buf *name, const char *text, size_t len)
 {
 	static const char member[] = "authenticationName";
-	struct buf name = { 0 };
 	uint32_t i;
-	bool ok;
 
+	buf_reset(name, 4096);
 	if (text == NULL || json_scan(&r->json, text, len, NULL) == -1 ||
 	    (i = json_member(&r->json, 0, "properties", 10)) == 0 ||
 	    (i = json_member(&r->json, i, member, sizeof(member) - 1)) == 0 ||
 	    r->json.tok[i].type != JSON_STRING)
 		return false;
-	if (!r->json.tok[i].escaped)
-		return name_key(key, text + r->json.tok[i].start + 1,
-		    r->json.tok[i].end - r->json.tok[i].start - 2);
-	json_string(&r->json, i, &name);
-	ok = !name.bad && name_key(key, buf_data(&name), name.len);
-	buf_free(&name);
-	return ok;
+	json_string(&r->json, i, name);
+	return !name->bad;
+}
+
+/* The key of that name. */
+static bool
+client_key(struct registry *r, struct buf *key, const char *text, size_t len)
+{
+	return client_name(r, &r->name, text, len) &&
+	    name_key(key, buf_data(&r->name), r->name.len);
 }
 
 static bool
@@ -542,6 +544,7 @@ registry_close(struct registry *r)
 		tcmapdel(r->by_path);
 	index_close(r);
 	json_free(&r->json);
+	buf_free(&r->name);
 	buf_free(&r->key);
 	buf_free(&r->old_key);
 	jv_free(r->namespace);
@@ -926,6 +929,28 @@ drop_idle(struct registry *r)
 	r->npending = n;
 }
 
+/* A change that is pending; of a client that goes its name is looked up. */
+static void
+describe(struct registry *r, const struct pending *p, struct change *c)
+{
+	const char *text;
+	int size;
+
+	c->path = p->path;
+	c->path_len = strlen(p->path);
+	c->resource = p->text;
+	c->resource_len = p->len;
+	c->name = NULL;
+	if (p->text != NULL || !is_client(c->path, c->path_len))
+		return;
+	/* valid until the index is touched again */
+	text = tcbdbget3(r->index, c->path, (int)c->path_len, &size);
+	if (text != NULL && client_name(r, &r->name, text, (size_t)size)) {
+		c->name = buf_data(&r->name);
+		c->name_len = r->name.len;
+	}
+}
+
 /* Add the transaction's lines to the log; `end` becomes the mark behind it. */
 static int
 append(struct registry *r, const char *who, struct changes_mark *end)
@@ -943,10 +968,7 @@ append(struct registry *r, const char *who, struct changes_mark *end)
 	end->transaction = c.transaction;
 	for (size_t i = 0; rc == 0 && i < r->npending; i++) {
 		c.number = (uint32_t)i + 1;
-		c.path = r->pending[i].path;
-		c.path_len = strlen(c.path);
-		c.resource = r->pending[i].text;
-		c.resource_len = r->pending[i].len;
+		describe(r, &r->pending[i], &c);
 		at = b.len;
 		changes_format(&b, &c, now, who);
 		if (b.bad) {

@@ -387,6 +387,30 @@ clients_are_found_by_name_in_any_case(void)
 	CHECK(named("press-07", "clients/a"));
 }
 
+/* Nobody else can tell any more which name has gone. */
+static void
+a_client_that_goes_leaves_its_name(void)
+{
+	struct registry *r;
+	char *log;
+	size_t len;
+
+	fresh();
+	r = open_it(true);
+	client(r, "clients/a", "Press \"7\"");
+	put(r, "topics/t", 1);
+	commit(r);
+	CHECK(registry_delete(r, "clients/a", NULL) == 0);
+	CHECK(registry_delete(r, "topics/t", NULL) == 0);
+	commit(r);
+	registry_close(r);
+	log = slurp("namespace/changes.ndjson", &len);
+	CHECK(strstr(log, "\"delete\",\"path\":\"clients/a\","
+	    "\"authenticationName\":\"Press \\\"7\\\"\"}\n") != NULL);
+	CHECK(strstr(log, "\"delete\",\"path\":\"topics/t\"}\n") != NULL);
+	free(log);
+}
+
 static void
 names_follow_their_clients(void)
 {
@@ -536,6 +560,7 @@ main(int argc, char *argv[])
 	RUN(a_big_transaction_is_one_step);
 	RUN(texts_are_told_as_they_will_be);
 	RUN(clients_are_found_by_name_in_any_case);
+	RUN(a_client_that_goes_leaves_its_name);
 	RUN(names_follow_their_clients);
 	RUN(names_are_no_resources);
 	RUN(a_name_that_two_would_have_is_found);
