@@ -206,6 +206,15 @@ hang_up() {
 	BadRequest	releaseDelay	{"op":"release","topic":"t01","subscription":"s01","lockTokens":["a"],"releaseDelayInSeconds":604801}
 	BadRequest	none of the names	{"op":"reject","topic":"t01","subscription":"s01","lockTokens":["a"],"reason":"Corrupt"}
 	BadRequest	go together	{"op":"publish","topic":"t01","count":0,"producer":"p"}
+	BadRequest	higher "sequence"	{"op":"publish","topic":"t01","count":0,"after":0}
+	BadRequest	higher "sequence"	{"op":"publish","topic":"t01","count":0,"producer":"p","sequence":4,"after":4}
+	BadRequest	"after"	{"op":"publish","topic":"t01","count":0,"producer":"p","sequence":4,"after":-1}
+	BadRequest	"after"	{"op":"publish","topic":"t01","count":0,"producer":"p","sequence":4,"after":9007199254740992}
+	BadRequest	needs "topic"	{"op":"producer","producer":"p"}
+	BadRequest	needs "producer"	{"op":"producer","topic":"t01"}
+	BadRequest	no member	{"op":"producer","topic":"t01","producer":"p","subscription":"s01"}
+	BadRequest	no quotes	{"op":"producer","topic":"t01","producer":"p\"q"}
+	NotFound	t99	{"op":"producer","topic":"t99","producer":"p"}
 	END
 }
 

@@ -77,6 +77,14 @@ producers_settle(struct topic *t, bool written)
 			t->producers[i].pending = t->producers[i].stored;
 }
 
+uint64_t
+store_producer(struct topic *t, const char *name, size_t len)
+{
+	const struct producer *p = producer_find(t, name, len);
+
+	return p != NULL ? p->pending : 0;
+}
+
 /* ---- publish ---- */
 
 static int
@@ -175,17 +183,24 @@ store_publish(struct topic *t, const struct publish *p, bool *duplicate,
 {
 	struct store *st = t->store;
 	struct producer *producer;
+	uint64_t at;
 
 	*duplicate = false;
 	if (p->producer != NULL) {
-		producer = producer_find(t, p->producer, p->producer_len);
-		*duplicate = producer && p->sequence <= producer->pending;
+		at = store_producer(t, p->producer, p->producer_len);
+		*duplicate = p->sequence <= at;
 		if (*duplicate)
 			return 0;
+		if (p->after >= 0 && (uint64_t)p->after != at)
+			return fault_set(fault, FAULT_CONFLICT,
+			    "producer '%.*s' is at %llu, not at %lld",
+			    (int)p->producer_len, p->producer,
+			    (unsigned long long)at, (long long)p->after);
 	}
 	if (check(t, p, fault) == -1)
 		return -1;
-	if (p->producer != NULL) {
+	/* without events there would be no trace of it in the log */
+	if (p->producer != NULL && p->count > 0) {
 		producer = producer_get(t, p->producer, p->producer_len);
 		if (producer == NULL)
 			return fault_errno(fault, FAULT_INTERNAL, "producer");

@@ -19,6 +19,7 @@ static const char *const ops[] = {
 	[OP_RELEASE] = "release",
 	[OP_REJECT] = "reject",
 	[OP_RENEW] = "renewLock",
+	[OP_PRODUCER] = "producer",
 	[OP_STATS] = "stats",
 	[OP_RELOAD] = "reload",
 };
@@ -30,6 +31,7 @@ enum member_id {
 	M_COUNT,
 	M_PRODUCER,
 	M_SEQUENCE,
+	M_AFTER,
 	M_MAX_EVENTS,
 	M_MAX_WAIT,
 	M_TOKENS,
@@ -48,14 +50,16 @@ static const struct {
 	[M_OP] = { "op", ALL_OPS, 0, 1, 32 },
 	[M_TOPIC] = { "topic", ALL_OPS & ~BIT(OP_RELOAD),
 	    ALL_OPS & ~BIT(OP_RELOAD) & ~BIT(OP_STATS), 1, REQUEST_NAME_MAX },
-	[M_SUBSCRIPTION] = { "subscription", ALL_OPS & ~BIT(OP_RELOAD),
+	[M_SUBSCRIPTION] = { "subscription",
+	    ALL_OPS & ~BIT(OP_RELOAD) & ~BIT(OP_PRODUCER),
 	    BIT(OP_RECEIVE) | BIT(OP_PEEK) | SETTLE, 1, REQUEST_NAME_MAX },
 	[M_COUNT] = { "count", BIT(OP_PUBLISH), BIT(OP_PUBLISH), 0,
 	    UINT32_MAX },
-	[M_PRODUCER] = { "producer", BIT(OP_PUBLISH), 0, 1, JOURNAL_NAME_MAX },
-	/* jq keeps whole numbers up to here */
+	[M_PRODUCER] = { "producer", BIT(OP_PUBLISH) | BIT(OP_PRODUCER),
+	    BIT(OP_PRODUCER), 1, JOURNAL_NAME_MAX },
 	[M_SEQUENCE] = { "sequence", BIT(OP_PUBLISH), 0, 1,
-	    INT64_C(9007199254740991) },
+	    REQUEST_SEQUENCE_MAX },
+	[M_AFTER] = { "after", BIT(OP_PUBLISH), 0, 0, REQUEST_SEQUENCE_MAX },
 	[M_MAX_EVENTS] = { "maxEvents", BIT(OP_RECEIVE) | BIT(OP_PEEK), 0, 1,
 	    REQUEST_EVENTS_MAX },
 	[M_MAX_WAIT] = { "maxWaitTime", BIT(OP_RECEIVE), 0, 0,
@@ -183,6 +187,7 @@ take_member(struct request *r, const struct json *j, enum member_id m,
 		rc = get_number(j, t, m, &n, fault);
 		r->sequence = (uint64_t)n;
 		break;
+	case M_AFTER: return get_number(j, t, m, &r->after, fault);
 	case M_MAX_EVENTS:
 		rc = get_number(j, t, m, &n, fault);
 		r->max_events = (uint32_t)n;
@@ -209,6 +214,22 @@ find_member(const struct json *j, uint32_t t)
 		if (json_is(j, t, members[m].name, strlen(members[m].name)))
 			break;
 	return (enum member_id)m;
+}
+
+/* What members say together. */
+static int
+check_members(const struct request *r, struct fault *fault)
+{
+	if (r->op == OP_PUBLISH && !r->producer[0] != !r->sequence)
+		return fault_set(fault, FAULT_BAD_REQUEST,
+		    "\"producer\" and \"sequence\" go together");
+	if (r->after >= 0 && (uint64_t)r->after >= r->sequence)
+		return fault_set(fault, FAULT_BAD_REQUEST,
+		    "\"after\" needs a higher \"sequence\"");
+	if (r->op == OP_STATS && r->subscription[0] && !r->topic[0])
+		return fault_set(fault, FAULT_BAD_REQUEST,
+		    "\"subscription\" needs \"topic\"");
+	return 0;
 }
 
 static int
@@ -238,13 +259,7 @@ take_members(struct request *r, const struct json *j, struct fault *fault)
 		if ((members[k].needs & BIT(r->op)) && !(seen & BIT(k)))
 			return fault_set(fault, FAULT_BAD_REQUEST,
 			    "%s needs \"%s\"", ops[r->op], members[k].name);
-	if (r->op == OP_PUBLISH && !r->producer[0] != !r->sequence)
-		return fault_set(fault, FAULT_BAD_REQUEST,
-		    "\"producer\" and \"sequence\" go together");
-	if (r->op == OP_STATS && r->subscription[0] && !r->topic[0])
-		return fault_set(fault, FAULT_BAD_REQUEST,
-		    "\"subscription\" needs \"topic\"");
-	return 0;
+	return check_members(r, fault);
 }
 
 /* Event lines follow whatever else is wrong: their number must be right. */
@@ -273,7 +288,7 @@ request_parse(struct request *r, struct json *j, const char *text, size_t len,
 	memset(r, 0, sizeof(*r));
 	r->max_events = 1;
 	r->wait = 60;
-	r->reason = r->result = -1;
+	r->after = r->reason = r->result = -1;
 	if (json_scan(j, text, len, fault) == -1)
 		return REQUEST_LOST;
 	if (j->tok[0].type != JSON_OBJECT ||

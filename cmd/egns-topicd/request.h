@@ -16,6 +16,8 @@
 #define REQUEST_WAIT_MAX 3600         /* maxWaitTime, seconds */
 #define REQUEST_TOKENS_MAX 1000       /* lockTokens of a settlement */
 #define REQUEST_DELAY_MAX 604800      /* releaseDelayInSeconds */
+/* jq keeps whole numbers up to here */
+#define REQUEST_SEQUENCE_MAX INT64_C(9007199254740991)
 
 enum op {
 	OP_PUBLISH,
@@ -25,6 +27,7 @@ enum op {
 	OP_RELEASE,
 	OP_REJECT,
 	OP_RENEW,
+	OP_PRODUCER,
 	OP_STATS,
 	OP_RELOAD,
 };
@@ -35,6 +38,7 @@ struct request {
 	char subscription[REQUEST_NAME_MAX + 1];
 	char producer[JOURNAL_NAME_MAX + 1];
 	uint64_t sequence;
+	int64_t after;  /* -1 when not given */
 	uint32_t count; /* event lines behind the header, if there is one */
 	uint32_t max_events;
 	int64_t wait;  /* seconds */

@@ -140,6 +140,7 @@ serve_body(struct peer *p, const char *text, size_t len)
 		pub.producer = r->producer;
 		pub.producer_len = strlen(r->producer);
 		pub.sequence = r->sequence;
+		pub.after = r->after;
 	}
 	about.since = clock_mono();
 	if (store_publish(about.topic, &pub, &duplicate, &fault) == -1) {
@@ -290,7 +291,27 @@ with_subscription(struct peer *p)
 		settle(p, sub);
 }
 
-/* ---- stats and reload ---- */
+/* ---- producer, stats and reload ---- */
+
+static void
+producer(struct peer *p)
+{
+	const struct request *r = &p->request;
+	struct topic *t;
+	struct fault fault;
+	char ok[64];
+	int n;
+
+	if (!allowed(p, ROLE_SEND, &fault) ||
+	    (t = find_topic(p, &fault)) == NULL) {
+		answer_fault(p, &fault);
+		return;
+	}
+	n = snprintf(ok, sizeof(ok), "{\"ok\":true,\"sequence\":%llu}\n",
+	    (unsigned long long)store_producer(t, r->producer,
+		strlen(r->producer)));
+	answer_durable(p, ANSWER_PUBLISH, NULL, ok, (size_t)n);
+}
 
 static void
 stats(struct peer *p)
@@ -423,6 +444,7 @@ pipelined(enum op op)
 	case OP_RENEW: return true;
 	case OP_RECEIVE:
 	case OP_PEEK:
+	case OP_PRODUCER:
 	case OP_STATS:
 	case OP_RELOAD: return false;
 	}
@@ -440,6 +462,7 @@ dispatch(struct peer *p)
 	case OP_RELEASE:
 	case OP_REJECT:
 	case OP_RENEW: with_subscription(p); return true;
+	case OP_PRODUCER: producer(p); return true;
 	case OP_STATS: stats(p); return true;
 	case OP_RELOAD: return reload(p);
 	}

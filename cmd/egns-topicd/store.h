@@ -95,15 +95,21 @@ struct publish {
 	const char *producer; /* NULL: none */
 	size_t producer_len;
 	uint64_t sequence;
+	int64_t after; /* what the producer has stored before; -1: any */
 	struct subscription *only; /* NULL: all that match */
 };
 
 /*
  * All or nothing: 0, and the open window has it; -1 and a fault that names the
- * event. *duplicate: this batch was stored before, nothing was done.
+ * event, or tells where the producer is instead. *duplicate: this batch was
+ * stored before, nothing was done.
  */
 int store_publish(struct topic *, const struct publish *, bool *duplicate,
     struct fault *);
+
+/* The highest sequence of a producer, that of the open window included; 0 for
+ * one not known. */
+uint64_t store_producer(struct topic *, const char *name, size_t len);
 
 /*
  * Hand out up to max events and about max_bytes of them: lines as receive

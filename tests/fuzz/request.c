@@ -24,6 +24,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case REQUEST_OK:
 		if (r.op != OP_STATS && r.op != OP_RELOAD && !r.topic[0])
 			abort();
+		if (r.op == OP_PRODUCER && !r.producer[0])
+			abort();
+		if (r.after >= 0 && (uint64_t)r.after >= r.sequence)
+			abort();
 		if (r.tokens != 0)
 			for (t = r.tokens + 1; t < json.tok[r.tokens].next;
 			     t = json.tok[t].next)
