@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "device.h"
 #include "jq.h"
+#include "mosq.h"
 #include "num.h"
 #include "quote.h"
 #include "registry.h"
@@ -170,50 +171,6 @@ device_check_options(const struct device_options *o, const struct verb *v)
 
 /* ---- what the broker answers ---- */
 
-static int
-reason_status(int reason)
-{
-	switch (reason) {
-	case MQTT_RC_BAD_USERNAME_OR_PASSWORD:
-	case MQTT_RC_NOT_AUTHORIZED:
-	case MQTT_RC_BANNED:
-	case MQTT_RC_BAD_AUTHENTICATION_METHOD:
-	case MQTT_RC_CLIENTID_NOT_VALID:
-		return EX_NOPERM;
-	case MQTT_RC_SERVER_UNAVAILABLE:
-	case MQTT_RC_SERVER_BUSY:
-	case MQTT_RC_SERVER_SHUTTING_DOWN:
-	case MQTT_RC_KEEP_ALIVE_TIMEOUT:
-	case MQTT_RC_SESSION_TAKEN_OVER:
-	case MQTT_RC_ADMINISTRATIVE_ACTION:
-		return EX_UNAVAILABLE;
-	case MQTT_RC_QUOTA_EXCEEDED:
-	case MQTT_RC_MESSAGE_RATE_TOO_HIGH:
-	case MQTT_RC_CONNECTION_RATE_EXCEEDED:
-		return EX_TEMPFAIL;
-	case MQTT_RC_MALFORMED_PACKET:
-	case MQTT_RC_PROTOCOL_ERROR:
-	case MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION:
-		return EX_PROTOCOL;
-	}
-	return EX_DATAERR;
-}
-
-/* "Topic Name invalid" as the rest of a sentence; "QoS" stays as it is. */
-static void
-lower(char *out, size_t size, const char *words)
-{
-	size_t len = strcspn(words, "."), word;
-
-	snprintf(out, size, "%.*s", (int)len, words);
-	for (; *out != '\0'; out += word + (out[word] == ' ')) {
-		word = strcspn(out, " ");
-		if (*out >= 'A' && *out <= 'Z' &&
-		    strspn(out + 1, "abcdefghijklmnopqrstuvwxyz") == word - 1)
-			*out += 'a' - 'A';
-	}
-}
-
 static const char *
 advice(int reason)
 {
@@ -233,56 +190,30 @@ int
 device_refused(struct device *d, int reason, const mosquitto_property *props,
     const char *object, const char *hint)
 {
-	char words[80], q[QUOTE_MAX] = "";
-	char *own = NULL;
+	char why[MOSQ_WHY];
 
-	lower(words, sizeof(words), mosquitto_reason_string(reason));
-	if (mosquitto_property_read_string(props, MQTT_PROP_REASON_STRING,
-	    &own, false) != NULL && own != NULL)
-		quote(q, own, strlen(own));
-	free(own);
 	/* the broker's own words are all that explain would say, and more */
-	if (q[0] != '\0')
+	if (mosq_why(why, reason, props))
 		hint = NULL;
 	else if (reason != MQTT_RC_NOT_AUTHORIZED)
 		hint = advice(reason);
-	return device_fail(d, reason_status(reason), "%s: %s (0x%02x)%s%s%s%s",
-	    object, words, (unsigned)reason, q[0] != '\0' ? ": " : "", q,
+	return device_fail(d, mosq_status(reason), "%s: %s%s%s", object, why,
 	    hint != NULL ? "; " : "", hint != NULL ? hint : "");
 }
 
 int
 device_error(struct device *d, const char *what, int rc)
 {
-	char words[80];
+	int status = EX_UNAVAILABLE;
+	char why[MOSQ_WHY];
 
-	/* OpenSSL's errors come as this errno, too, and not always with words. */
-	if (rc == MOSQ_ERR_TLS || (rc == MOSQ_ERR_ERRNO && errno == EPROTO))
-		return device_fail(d, EX_PROTOCOL, "%s: TLS: %s", what,
-		    d->tls[0] != '\0' ? d->tls : "cut off; the broker may not "
-		    "accept the certificate");
-	if (rc == MOSQ_ERR_ERRNO)
-		return device_fail(d, EX_UNAVAILABLE, "%s: %s", what,
-		    strerror(errno));
-	lower(words, sizeof(words), mosquitto_strerror(rc));
-	return device_fail(d, rc == MOSQ_ERR_MALFORMED_UTF8 ||
-	    rc == MOSQ_ERR_INVAL || rc == MOSQ_ERR_PAYLOAD_SIZE ||
-	    rc == MOSQ_ERR_OVERSIZE_PACKET ? EX_DATAERR : EX_UNAVAILABLE,
-	    "%s: %s", what, words);
-}
-
-/* MQTT 3.1.1 counts its reasons otherwise. */
-static int
-reason_of(const struct device *d, int rc)
-{
-	static const int reasons[] = { 0,
-		MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION,
-		MQTT_RC_CLIENTID_NOT_VALID, MQTT_RC_SERVER_UNAVAILABLE,
-		MQTT_RC_BAD_USERNAME_OR_PASSWORD, MQTT_RC_NOT_AUTHORIZED };
-
-	if (d->opt->old && rc >= 0 && rc <= 5)
-		return reasons[rc];
-	return rc;
+	if (mosq_is_tls(rc))
+		status = EX_PROTOCOL;
+	else if (rc == MOSQ_ERR_MALFORMED_UTF8 || rc == MOSQ_ERR_INVAL ||
+	    rc == MOSQ_ERR_PAYLOAD_SIZE || rc == MOSQ_ERR_OVERSIZE_PACKET)
+		status = EX_DATAERR;
+	mosq_error(why, rc, d->tls);
+	return device_fail(d, status, "%s: %s", what, why);
 }
 
 static void
@@ -310,7 +241,8 @@ on_connect(struct mosquitto *mosq, void *arg, int rc, int flags,
 	d->up = rc == 0;
 	explain(d, hint);
 	if (rc != 0)
-		device_refused(d, reason_of(d, rc), props, "connect", hint);
+		device_refused(d, d->opt->old ? mosq_reason(rc) : rc, props,
+		    "connect", hint);
 }
 
 static void
@@ -335,23 +267,13 @@ on_disconnect(struct mosquitto *mosq, void *arg, int rc,
 		    "allowed: its log has the reason");
 }
 
-/* OpenSSL's words come as log lines: "OpenSSL Error[0]: error:0A000086:SSL
- * routines::certificate verify failed". */
 static void
 on_log(struct mosquitto *mosq, void *arg, int level, const char *line)
 {
 	struct device *d = arg;
-	const char *last = strrchr(line, ':');
 
 	(void)mosq;
-	if (level != MOSQ_LOG_ERR || d->tls[0] != '\0')
-		return;
-	if (strncmp(line, "OpenSSL", 7) == 0 && last != NULL)
-		quote(d->tls, last + 1, strlen(last + 1));
-	else if (strncmp(line, "Error: ", 7) == 0)
-		quote(d->tls, line + 7, strlen(line + 7));
-	else
-		quote(d->tls, line, strlen(line));
+	mosq_log(d->tls, level, line);
 }
 
 /* ---- where, and whom to trust ---- */

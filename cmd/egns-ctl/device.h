@@ -11,6 +11,7 @@
 #include <mqtt_protocol.h>
 
 #include "ctl.h"
+#include "quote.h"
 
 /*
  * A connection to an MQTT broker, this spool's or another, for verbs that
@@ -96,7 +97,7 @@ struct device {
 	const sigset_t *mask; /* while it waits; NULL: as always */
 	sigset_t signals;
 	int status;    /* of what has been said; 0 */
-	char tls[256]; /* what OpenSSL says */
+	char tls[QUOTE_MAX]; /* what OpenSSL says */
 };
 
 /*

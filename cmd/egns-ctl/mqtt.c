@@ -13,9 +13,9 @@
 #include "clock.h"
 #include "device.h"
 #include "line.h"
+#include "mosq.h"
 #include "num.h"
 #include "quote.h"
-#include "record.h"
 #include "spool.h"
 
 #define PAYLOAD_MAX 268435455 /* what a remaining length can say */
@@ -370,105 +370,6 @@ ended(const struct sub *s, int64_t end)
 	    (s->seconds > 0 && clock_mono() >= end);
 }
 
-static struct mqtt_str
-text(const char *p)
-{
-	struct mqtt_str s = { .p = p, .len = p != NULL ? strlen(p) : 0 };
-
-	return s;
-}
-
-static void
-add_text(struct buf *b, const char *p)
-{
-	size_t len = strlen(p);
-	char size[2] = { (char)(len >> 8), (char)len };
-
-	buf_add(b, size, 2);
-	buf_add(b, p, len);
-}
-
-/* User properties as they stand in a packet; how many. */
-static uint32_t
-user_properties(struct buf *raw, const mosquitto_property *props)
-{
-	static const char id = MQTT_P_USER;
-	char *name, *value;
-	uint32_t n = 0;
-
-	while ((props = mosquitto_property_read_string_pair(props,
-	    MQTT_PROP_USER_PROPERTY, &name, &value, n > 0)) != NULL) {
-		buf_add(raw, &id, 1);
-		add_text(raw, name);
-		add_text(raw, value);
-		free(name);
-		free(value);
-		n++;
-	}
-	return n;
-}
-
-/* What libmosquitto knows of a message, in our terms. What it allocates for
- * that is in mem[]. */
-static void
-take_properties(struct mqtt_properties *to, const mosquitto_property *from,
-    void *mem[3], struct buf *raw)
-{
-	char *type = NULL, *response = NULL;
-	void *data = NULL;
-	uint16_t len = 0;
-
-	if (mosquitto_property_read_byte(from,
-	    MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, &to->payload_format, false))
-		to->has |= 1u << MQTT_P_PAYLOAD_FORMAT;
-	if (mosquitto_property_read_int32(from,
-	    MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, &to->message_expiry, false))
-		to->has |= 1u << MQTT_P_MESSAGE_EXPIRY;
-	if (mosquitto_property_read_string(from, MQTT_PROP_CONTENT_TYPE,
-	    &type, false))
-		to->has |= 1u << MQTT_P_CONTENT_TYPE;
-	if (mosquitto_property_read_string(from, MQTT_PROP_RESPONSE_TOPIC,
-	    &response, false))
-		to->has |= 1u << MQTT_P_RESPONSE_TOPIC;
-	if (mosquitto_property_read_binary(from, MQTT_PROP_CORRELATION_DATA,
-	    &data, &len, false))
-		to->has |= 1u << MQTT_P_CORRELATION;
-	to->content_type = text(type);
-	to->response_topic = text(response);
-	to->correlation.p = data;
-	to->correlation.len = len;
-	mem[0] = type, mem[1] = response, mem[2] = data;
-	to->nuser = user_properties(raw, from);
-	to->raw = (const uint8_t *)buf_data(raw);
-	to->raw_len = raw->len;
-	if (to->nuser > 0)
-		to->has |= UINT64_C(1) << MQTT_P_USER;
-}
-
-static void
-add_record(struct sub *s, const struct mosquitto_message *m,
-    const mosquitto_property *props)
-{
-	struct mqtt_publish p = {
-		.qos = (uint8_t)m->qos,
-		.retain = m->retain,
-		.topic = text(m->topic),
-		.payload = { .p = m->payload, .len = (size_t)m->payloadlen },
-	};
-	char tst[CLOCK_TEXT + 1];
-	struct buf raw = { 0 };
-	void *mem[3];
-
-	clock_format(tst, clock_now());
-	take_properties(&p.props, props, mem, &raw);
-	buf_printf(&s->line, "{\"tst\":\"%s\",", tst);
-	record_write(&s->line, &p, &s->scratch);
-	buf_str(&s->line, "}");
-	for (size_t i = 0; i < 3; i++)
-		free(mem[i]);
-	buf_free(&raw);
-}
-
 static void
 on_message(struct mosquitto *mosq, void *arg,
     const struct mosquitto_message *m, const mosquitto_property *props)
@@ -483,7 +384,7 @@ on_message(struct mosquitto *mosq, void *arg,
 		return;
 	buf_reset(&s->line, 65536);
 	if (s->json)
-		add_record(s, m, props);
+		mosq_record(&s->line, m, props, &s->scratch);
 	else
 		buf_add(&s->line, m->payload, (size_t)m->payloadlen);
 	buf_str(&s->line, "\n");
