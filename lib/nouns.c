@@ -258,7 +258,8 @@ static const struct schema topic_spaces_configuration[] = {
 	    .values = "Disabled|Enabled", .help = "the MQTT broker" },
 	{ "hostname", SCHEMA_STRING, .flags = SCHEMA_READONLY },
 	{ "routeTopicResourceId", SCHEMA_STRING,
-	    .help = "resource id of the topic that MQTT messages go to" },
+	    .help = "topic that MQTT messages go to: its name, or the resource "
+	    "id of a custom topic" },
 	{ "routingIdentityInfo", SCHEMA_OBJECT, .of = routing_identity },
 	{ "routingEnrichments", SCHEMA_OBJECT, .of = enrichments },
 	{ "maximumSessionExpiryInHours", SCHEMA_INT, .dflt = "1", .min = 1,
@@ -327,7 +328,8 @@ static const struct schema namespace_members[] = {
 	{ "routingSchedule", SCHEMA_ARRAY, .of = &seconds, .min = 1,
 	    .max = 100, .help = "seconds between routing attempts" },
 	{ "lifecycleTopicResourceId", SCHEMA_STRING,
-	    .help = "topic that gets the clients' life-cycle events" },
+	    .help = "topic that gets the clients' life-cycle events: as "
+	    "routeTopicResourceId" },
 	{ "trustedCertificates", SCHEMA_STRING,
 	    .help = "PEM of the authorities that endpoints are checked with" },
 	{ "profile", SCHEMA_ENUM, .dflt = "\"Default\"",

@@ -571,19 +571,11 @@ static jv
 look_up(struct registry *r, const char *path)
 {
 	const struct pending *p = find_pending(r, path);
-	char *text;
-	int len;
-	jv v;
 
 	if (p != NULL)
 		return p->text == NULL ? jv_invalid() :
 		    jv_parse_sized(p->text, (int)p->len);
-	text = tcbdbget(r->index, path, (int)strlen(path), &len);
-	if (text == NULL)
-		return jv_invalid();
-	v = jv_parse_sized(text, len);
-	free(text);
-	return v;
+	return registry_stored(r, path);
 }
 
 jv
@@ -604,6 +596,20 @@ registry_has(struct registry *r, const char *path)
 	if (p != NULL)
 		return p->text != NULL;
 	return tcbdbvsiz(r->index, path, (int)strlen(path)) != -1;
+}
+
+jv
+registry_stored(struct registry *r, const char *path)
+{
+	int len;
+	char *text = tcbdbget(r->index, path, (int)strlen(path), &len);
+	jv v;
+
+	if (text == NULL)
+		return jv_invalid();
+	v = jv_parse_sized(text, len);
+	free(text);
+	return v;
 }
 
 /* Has the transaction a client with the name of this key? */

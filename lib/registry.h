@@ -51,6 +51,9 @@ int registry_resume(struct registry *, struct fault *);
 jv registry_get(struct registry *, const char *path);
 bool registry_has(struct registry *, const char *path);
 
+/* The same without the transaction: as it is on disk. */
+jv registry_stored(struct registry *, const char *path);
+
 /*
  * The text of the client with an authentication name, in any case of ASCII
  * letters; NULL when there is none. The caller frees it. It costs the same with

@@ -22,6 +22,7 @@
 #define TTL_STEP (60 * CLOCK_SECOND)
 #define TOPICS_PER_UNIT 100
 #define SUBSCRIPTIONS_PER_TOPIC 500
+#define TOPICS_NAMED 8 /* of those that there are, in a fault */
 
 static const char provider[] = "/providers/Microsoft.EventGrid/namespaces/";
 
@@ -1245,13 +1246,36 @@ namespace_identity(struct making *m, jv p)
 	return set(p, "topicSpacesConfiguration.hostname", mqtt);
 }
 
+/* A topic may be given by its name or path: kept is its resource id, and "" is
+ * none. */
+static jv
+topic_id(struct making *m, jv p, const char *where)
+{
+	const char *given = jq_str(p, where);
+	char path[SCHEMA_PATH];
+
+	if (given == NULL || given[0] == '/')
+		return p;
+	if (given[0] == '\0')
+		return jv_delpaths(p, JV_ARRAY(jv_string_split(
+		    jv_string(where), jv_string("."))));
+	if (strchr(given, '/') == NULL)
+		snprintf(path, sizeof(path), "topics/%s", given);
+	else
+		schema_id_path(m->registry, given, path, NULL);
+	return set(p, where, jv_string_fmt("%s/%s", namespace_id(m), path));
+}
+
 static jv
 namespace_rules(struct making *m, jv p)
 {
-	if (check_enrichments(m, p))
-		return namespace_identity(m, p);
-	jv_free(p);
-	return jv_invalid();
+	if (!check_enrichments(m, p)) {
+		jv_free(p);
+		return jv_invalid();
+	}
+	p = topic_id(m, p, "topicSpacesConfiguration.routeTopicResourceId");
+	p = topic_id(m, p, "lifecycleTopicResourceId");
+	return namespace_identity(m, p);
 }
 
 /* From when to when it is valid stands in the certificate itself. */
@@ -1521,23 +1545,62 @@ schema_make(struct registry *r, const char *path, jv given, const char *who,
 
 /* ---- names between resources ---- */
 
-/* A resource id that names a topic: of ours it must exist. */
-static int
-topic_link(struct registry *r, jv namespace, const char *where, struct fault *f)
-{
-	const char *id = jq_str(namespace, where);
-	const char *field = strrchr(where, '.') + 1;
-	char path[SCHEMA_PATH], q[QUOTE_MAX];
+struct naming {
+	struct buf list;
+	int n;
+};
 
-	if (id == NULL)
+static int
+name_topic(const char *path, const char *text, size_t len, void *arg)
+{
+	struct naming *n = arg;
+	const char *name = path + strlen("topics/");
+
+	(void)text, (void)len;
+	if (strchr(name, '/') != NULL)
 		return 0;
-	quote(q, id, strlen(id));
-	if (strcasestr(id, "/providers/Microsoft.EventGrid/topics/") != NULL)
+	buf_printf(&n->list, "%s%s", n->n == 0 ? "; there is " : ", ",
+	    n->n == TOPICS_NAMED ? "..." : name);
+	return n->n++ == TOPICS_NAMED;
+}
+
+static int
+no_such_topic(struct registry *r, const char *field, const char *what,
+    struct fault *f)
+{
+	struct naming n = { .n = 0 };
+	char q[QUOTE_MAX];
+	int rc;
+
+	registry_each_text(r, "topics/", name_topic, &n);
+	rc = fault_set(f, FAULT_BAD_REQUEST,
+	    "namespace: %s: there is no topic '%s'%.*s", field,
+	    quote(q, what, strlen(what)), (int)n.list.len, n.list.len == 0 ?
+	    "" : buf_data(&n.list));
+	buf_free(&n.list);
+	return rc;
+}
+
+/*
+ * A resource id that names a topic: of ours it must exist when it is set. It may
+ * be deleted later: what goes there is dropped then, and recorded.
+ */
+static int
+topic_link(struct registry *r, jv namespace, jv before, const char *where,
+    struct fault *f)
+{
+	const char *id = jq_str(namespace, where), *old = jq_str(before, where);
+	const char *field = strrchr(where, '.') + 1;
+	char path[SCHEMA_PATH];
+
+	if (id == NULL || (old != NULL && strcmp(id, old) == 0) ||
+	    strcasestr(id, "/providers/Microsoft.EventGrid/topics/") != NULL)
 		return 0;
 	if (schema_id_path(r, id, path, NULL) == -1 ||
-	    strncmp(path, "topics/", 7) != 0 || !registry_has(r, path))
-		return fault_set(f, FAULT_BAD_REQUEST,
-		    "namespace: %s: there is no topic '%s'", field, q);
+	    strncmp(path, "topics/", 7) != 0)
+		return no_such_topic(r, field, id, f);
+	if (!registry_has(r, path))
+		return no_such_topic(r, field, path + 7, f);
 	return 0;
 }
 
@@ -1647,14 +1710,13 @@ schema_links(struct registry *r, struct fault *f)
 {
 	struct links l = { .registry = r, .fault = f };
 	jv namespace = registry_get(r, "namespace");
+	jv before = registry_stored(r, "namespace");
 	int64_t units = (int64_t)number_at(namespace, "sku.capacity");
 	int rc;
 
-	rc = topic_link(r, namespace,
-	    "properties.topicSpacesConfiguration.routeTopicResourceId", f);
+	rc = topic_link(r, namespace, before, SCHEMA_ROUTE, f);
 	if (rc == 0)
-		rc = topic_link(r, namespace,
-		    "properties.lifecycleTopicResourceId", f);
+		rc = topic_link(r, namespace, before, SCHEMA_LIFECYCLE, f);
 	if (rc == 0)
 		rc = registry_each(r, "permissionBindings/", binding_link, &l);
 	if (rc == 0)
@@ -1667,6 +1729,7 @@ schema_links(struct registry *r, struct fault *f)
 		rc = fault_set(f, FAULT_TOO_MANY, "topics: at most %d a "
 		    "throughput unit: raise sku.capacity", TOPICS_PER_UNIT);
 	jv_free(namespace);
+	jv_free(before);
 	return rc;
 }
 

@@ -123,6 +123,10 @@ jv schema_public(const struct schema_noun *, jv resource);
 jv schema_make(struct registry *, const char *path, jv given, const char *who,
     bool *changed, struct fault *);
 
+/* Where the namespace names topics that its own messages and events go to. */
+#define SCHEMA_ROUTE "properties.topicSpacesConfiguration.routeTopicResourceId"
+#define SCHEMA_LIFECYCLE "properties.lifecycleTopicResourceId"
+
 /*
  * Do all names between resources still mean something, and are there no more
  * resources than there may be? To be asked before a commit.

@@ -190,9 +190,52 @@ queue_of() {
 		-n space --yes
 	egns-ctl namespace permission-binding delete -n pb1 --yes
 	egns-ctl namespace topic-space delete -n space --yes
-	egns-ctl namespace update -o none --set topicSpacesConfiguration.routeTopicResourceId="$(
-		egns-ctl namespace topic show -n t01 --query id -o tsv)"
-	refused 73 "routeTopicResourceId" namespace topic delete -n t01 --yes
+}
+
+@test "a topic is named by its name, its path or its id, and kept as its id" {
+	ns t01 t02
+	local route=topicSpacesConfiguration.routeTopicResourceId topic id
+	id=$(egns-ctl namespace topic show -n t01 --query id -o tsv)
+	for topic in t01 topics/t01 Topics/t01 "$id"; do
+		egns-ctl namespace update -o none --set $route="$topic"
+		[ "$(egns-ctl namespace show --query $route -o tsv)" = "$id" ]
+		egns-ctl namespace update -o none --set $route=
+		[ -z "$(egns-ctl namespace show --query $route -o tsv)" ]
+	done
+	egns-ctl namespace update -o none --set lifecycleTopicResourceId=t01
+	[ "$(egns-ctl namespace show --query lifecycleTopicResourceId -o tsv)" = "$id" ]
+	refused 65 "routeTopicResourceId: there is no topic 't03'; there is t01, t02" \
+		namespace update --set $route=t03
+	refused 65 "lifecycleTopicResourceId: there is no topic 't03'" \
+		namespace update --set lifecycleTopicResourceId=topics/t03
+	refused 65 "routeTopicResourceId: there is no topic '/" \
+		namespace update --set $route=clients/t01
+	id=/subscriptions/s/resourceGroups/g/providers/Microsoft.EventGrid/topics/custom
+	egns-ctl namespace update -o none --set $route=$id
+	[ "$(egns-ctl namespace show --query $route -o tsv)" = $id ]
+}
+
+@test "a topic that messages go to is deleted with a warning, and holds up nothing" {
+	ns t01 t02
+	local route=topicSpacesConfiguration.routeTopicResourceId
+	egns-ctl namespace update -o none --set $route=t01 \
+		lifecycleTopicResourceId=t02
+	refused 64 "say --yes" namespace topic delete -n t01
+	run -0 --separate-stderr egns-ctl namespace topic delete -n t01 --yes
+	[[ $stderr == "egns-ctl: $route names the topic that is gone: MQTT messages are dropped"*"egns-ctl namespace update --set $route=TOPIC" ]]
+	egns-ctl namespace update -o none --set tags.hall=2
+	topic t03
+	refused 65 "there is no topic 't04'" namespace update --set $route=t04
+	egns-ctl export | grep -v '"path":"topics/t02"' >file
+	run -0 --separate-stderr egns-ctl apply --prune file
+	[[ $stderr == "egns-ctl: lifecycleTopicResourceId names"*"life-cycle events are dropped"* ]]
+	egns-ctl namespace update -o none --set $route=t03
+	run -0 --separate-stderr egns-ctl namespace topic delete -n t03 --yes
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	egns-ctl namespace update -o none --set $route= lifecycleTopicResourceId=
+	topic t01
+	run -0 --separate-stderr egns-ctl namespace topic delete -n t01 --yes
+	[ -z "$stderr" ]
 }
 
 @test "a topic goes with its subscriptions and the roles on it" {

@@ -187,14 +187,16 @@ make_skeleton(int dir, struct fault *f)
 		"run", "topics", "dropped", "sessions",
 		"containers/local/deadletter", "replay", "metrics",
 	};
+	static const char *const maildirs[] = {
+		"route", "lifecycle", "deadletter",
+	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (spool_mkdir(dir, names[i], 0755) == -1)
 			return cannot_make(names[i], f);
-	if (maildir_make(dir, "route") == -1)
-		return cannot_make("route", f);
-	if (maildir_make(dir, "deadletter") == -1)
-		return cannot_make("deadletter", f);
+	for (size_t i = 0; i < sizeof(maildirs) / sizeof(maildirs[0]); i++)
+		if (maildir_make(dir, maildirs[i]) == -1)
+			return cannot_make(maildirs[i], f);
 	return 0;
 }
 
@@ -535,8 +537,8 @@ static int
 delete_namespace(struct session *s)
 {
 	static const char *const parts[] = {
-		"namespace", "topics", "route", "deadletter", "dropped",
-		"sessions", "containers", "replay", "metrics", "run",
+		"namespace", "topics", "route", "lifecycle", "deadletter",
+		"dropped", "sessions", "containers", "replay", "metrics", "run",
 	};
 	const char *daemon;
 	struct fault f;

@@ -331,7 +331,8 @@ static int
 scrub_rest(struct scrub *s, struct fault *f)
 {
 	static const char *const maildirs[] = { "deadletter/new",
-		"deadletter/cur", "route/new", "route/cur" };
+		"deadletter/cur", "route/new", "route/cur", "lifecycle/new",
+		"lifecycle/cur" };
 	size_t i;
 
 	scrub_changes(s);

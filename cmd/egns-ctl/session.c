@@ -9,6 +9,7 @@
 #include "jq.h"
 #include "quote.h"
 #include "role.h"
+#include "schema.h"
 
 void
 session_who(struct session *s)
@@ -91,13 +92,51 @@ session_is(struct session *s, const char *name)
 	return f.code == FAULT_NONE ? 0 : ctl_fault(&f);
 }
 
+/* Is the topic deleted now that the namespace names there? */
+static bool
+loses(struct session *s, jv namespace, const char *where)
+{
+	const char *id = jq_str(namespace, where);
+	char path[SCHEMA_PATH];
+	bool lost;
+	jv v;
+
+	if (id == NULL || schema_id_path(s->registry, id, path, NULL) == -1 ||
+	    registry_has(s->registry, path))
+		return false;
+	v = registry_stored(s->registry, path);
+	lost = jv_is_valid(v);
+	jv_free(v);
+	return lost;
+}
+
+/* What follows from a deletion, and what to do. */
+static void
+warn_lost(const char *where, const char *what)
+{
+	const char *property = where + strlen("properties.");
+
+	fprintf(stderr, "egns-ctl: %s names the topic that is gone: %s are "
+	    "dropped, with a record in dropped/, until it is changed: "
+	    "egns-ctl namespace update --set %s=TOPIC\n", property, what,
+	    property);
+}
+
 int
 session_commit(struct session *s)
 {
+	jv namespace = registry_get(s->registry, "namespace");
+	bool route = loses(s, namespace, SCHEMA_ROUTE);
+	bool lifecycle = loses(s, namespace, SCHEMA_LIFECYCLE);
 	struct fault f;
 
+	jv_free(namespace);
 	if (registry_commit(s->registry, s->who, &f) == -1)
 		return ctl_fault(&f);
+	if (route)
+		warn_lost(SCHEMA_ROUTE, "MQTT messages");
+	if (lifecycle)
+		warn_lost(SCHEMA_LIFECYCLE, "life-cycle events");
 	/* the daemons read it now */
 	registry_close(s->registry);
 	s->registry = NULL;
