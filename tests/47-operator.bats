@@ -470,6 +470,51 @@ agrees() {
 	over
 }
 
+# problems - what status names, a line each.
+problems() {
+	egns-ctl status --jq '.problems[] | "\(.where): \(.problem)"' | jq -r .
+}
+
+@test "status says that messages go nowhere, and how they would" {
+	bare_ns
+	local route=topicSpacesConfiguration.routeTopicResourceId
+	start egns-topicd
+	start_broker
+	run -0 --separate-stderr egns-ctl status -o table
+	[[ $stderr == "egns-ctl: namespace: MQTT messages go nowhere but"*"egns-ctl namespace update --set $route=TOPIC" ]]
+	topic ingest
+	egns-ctl namespace update -o none --set $route=ingest
+	run -0 problems
+	[[ $output != *nowhere* ]]
+	run -69 --separate-stderr egns-ctl status -o table
+	[[ $stderr == "egns-ctl: run/route.sock: route: not running; 'egns-ctl up' starts it" ]]
+	egns-ctl namespace topic delete -n ingest --yes
+	run -0 problems
+	[[ $output == *"topics/ingest: is gone, and MQTT messages for it are dropped"* ]]
+}
+
+@test "status names what waits for its topic for long, and what is corrupt" {
+	plant
+	topic ingest
+	egns-ctl namespace update -o none --set lifecycleTopicResourceId=ingest \
+		topicSpacesConfiguration.routeTopicResourceId=ingest
+	advance 0
+	start_broker
+	converse
+	say 'p: press' 'p> connect' 'p< connack 00' \
+		'p> publish plant/press/t q1 id=1 payload=1' 'p< puback 00'
+	run -0 problems
+	[[ $output != *waits* ]]
+	advance 301
+	run -0 problems
+	[[ $output == *"route: waits for its topic since 20"* ]]
+	touch spool/route/corrupt/x spool/lifecycle/corrupt/x
+	run -0 problems
+	[[ $output == *"route/corrupt: corrupt files"* ]]
+	[[ $output == *"lifecycle/corrupt: corrupt files"* ]]
+	over
+}
+
 @test "scrub looks at sessions, too, and finds what is broken" {
 	plant
 	start_broker

@@ -21,6 +21,7 @@
 #include "log.h"
 #include "num.h"
 #include "registry.h"
+#include "schema.h"
 #include "supervise.h"
 
 #define RELOAD_TIMEOUT 30 /* seconds */
@@ -47,12 +48,31 @@ has_broker(jv namespace)
 	return needed;
 }
 
+static bool
+names_topic(jv namespace, const char *where)
+{
+	const char *id = jq_str(namespace, where);
+
+	return id != NULL && id[0] != '\0';
+}
+
+static bool
+has_route(jv namespace)
+{
+	bool needed = names_topic(namespace, SCHEMA_ROUTE) ||
+	    names_topic(namespace, SCHEMA_LIFECYCLE);
+
+	jv_free(namespace);
+	return needed;
+}
+
 static const struct {
 	const char *name;
 	bool (*needed)(jv namespace); /* consumes it */
 } daemons[] = {
 	{ "topicd", always },
 	{ "brokerd", has_broker },
+	{ "route", has_route },
 };
 #define COUNT (sizeof(daemons) / sizeof(daemons[0]))
 _Static_assert(COUNT <= DAEMONS_MAX, "DAEMONS_MAX");

@@ -1,5 +1,6 @@
 /* status: do the daemons answer, and what waits for a person */
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,9 +15,11 @@
 #include "file.h"
 #include "jq.h"
 #include "maildir.h"
+#include "schema.h"
 #include "stats.h"
 
 #define ROUTE_BYTES 1073741824.0 /* routingSpool.maximumBytes by default */
+#define LATE (5 * 60 * CLOCK_SECOND) /* what waits for so long is a problem */
 
 struct status {
 	struct spool spool;
@@ -40,10 +43,11 @@ problem(struct status *s, const char *what, const char *where, uint64_t count)
 	s->problems = jv_array_append(s->problems, v);
 }
 
-/* Files in a directory, and the lines and bytes that their names tell; none
- * without it. */
+/* Files in a directory, and what their names tell: lines, bytes, and the time of
+ * the oldest, 0 without any; none without the directory. */
 struct files {
 	uint64_t n, lines, bytes;
+	int64_t oldest;
 };
 
 static void
@@ -63,6 +67,8 @@ count_files(const struct status *s, const char *path, struct files *count)
 			continue;
 		count->lines += name.lines;
 		count->bytes += name.bytes;
+		if (count->oldest == 0 || name.time < count->oldest)
+			count->oldest = name.time;
 	}
 	closedir(dir);
 }
@@ -91,35 +97,88 @@ add_certificate(const char *where, const char *words, void *arg)
 	problem(arg, words, where, 0);
 }
 
-/* Half of what brokerd may put there waits: nobody takes it, or not in time. */
+/* What waits in a maildir for egns-route: for long, or so much that half of what
+ * brokerd may put there is taken? */
 static void
-find_routed(struct status *s, struct registry *r)
+find_waiting(struct status *s, const char *maildir, double limit)
 {
-	jv namespace = registry_get(r, "namespace");
+	char path[32], text[CLOCK_TEXT + 1], words[96];
+	struct files files = { 0 };
+
+	snprintf(path, sizeof(path), "%s/new", maildir);
+	count_files(s, path, &files);
+	snprintf(path, sizeof(path), "%s/cur", maildir);
+	count_files(s, path, &files);
+	if ((double)files.bytes > limit / 2)
+		problem(s, "messages wait, and more than half of "
+		    "routingSpool.maximumBytes is taken", maildir,
+		    files.lines);
+	else if (files.n > 0 && files.oldest < clock_now() - LATE) {
+		clock_format(text, files.oldest);
+		snprintf(words, sizeof(words), "waits for its topic since %s",
+		    text);
+		problem(s, words, maildir, files.lines);
+	}
+}
+
+static void
+find_routed(struct status *s, jv namespace)
+{
 	jv max = jq_get(namespace, "properties.topicSpacesConfiguration."
 	    "routingSpool.maximumBytes");
 	double limit = jv_get_kind(max) == JV_KIND_NUMBER ?
 	    jv_number_value(max) : ROUTE_BYTES;
-	struct files files = { 0 };
 
 	jv_free(max);
-	jv_free(namespace);
-	count_files(s, "route/new", &files);
-	count_files(s, "route/cur", &files);
-	if ((double)files.bytes > limit / 2)
-		problem(s, "messages wait, and more than half of "
-		    "routingSpool.maximumBytes is taken", "route",
-		    files.lines);
+	find_waiting(s, "route", limit);
+	find_waiting(s, "lifecycle", INFINITY);
+}
+
+/* Does a property name a topic that is there? */
+static void
+find_topic(struct status *s, struct registry *r, jv namespace,
+    const char *where, const char *words)
+{
+	const char *id = jq_str(namespace, where);
+	char path[SCHEMA_PATH];
+
+	if (id != NULL && schema_id_path(r, id, path, NULL) == 0 &&
+	    !registry_has(r, path))
+		problem(s, words, path, 0);
+}
+
+static void
+find_routes(struct status *s, struct registry *r, jv namespace)
+{
+	const char *state = jq_str(namespace,
+	    "properties.topicSpacesConfiguration.state");
+
+	if (state != NULL && strcmp(state, "Enabled") == 0 &&
+	    jq_str(namespace, SCHEMA_ROUTE) == NULL)
+		problem(s, "MQTT messages go nowhere but to MQTT subscribers, "
+		    "because there is no route: egns-ctl namespace update "
+		    "--set topicSpacesConfiguration.routeTopicResourceId="
+		    "TOPIC", "namespace", 0);
+	find_topic(s, r, namespace, SCHEMA_ROUTE, "is gone, and MQTT messages "
+	    "for it are dropped: make it, or change "
+	    "topicSpacesConfiguration.routeTopicResourceId");
+	find_topic(s, r, namespace, SCHEMA_LIFECYCLE, "is gone, and life-cycle "
+	    "events for it are dropped: make it, or change "
+	    "lifecycleTopicResourceId");
 }
 
 static void
 look_into_registry(struct status *s)
 {
 	struct registry *r = registry_open(&s->spool, false, NULL);
+	jv namespace;
 
 	if (r == NULL)
 		return;
-	find_routed(s, r);
+	namespace = registry_get(r, "namespace");
+	find_routed(s, namespace);
+	find_routes(s, r, namespace);
+	jv_free(namespace);
 	expiry_each(&s->spool, r, add_certificate, s);
 	registry_close(r);
 }
@@ -128,7 +187,7 @@ static void
 find_problems(struct status *s)
 {
 	static const char *const corrupt[] = { "deadletter/corrupt",
-		"route/corrupt" };
+		"route/corrupt", "lifecycle/corrupt" };
 	struct files letters = { 0 };
 	char now[CLOCK_TEXT + 1], path[32];
 	uint64_t lines;
@@ -248,6 +307,74 @@ brokerd_counts(struct status *s, jv row)
 	return row;
 }
 
+/* Why a lane of egns-route does not come on. */
+static void
+lane_problem(struct status *s, jv lane)
+{
+	const char *state = jq_str(lane, "state");
+	const char *error = jq_str(lane, "error");
+	const char *next = jq_str(lane, "nextAttempt");
+	jv words;
+
+	if (state == NULL || strcmp(state, "waiting") != 0 || error == NULL)
+		return;
+	words = jv_string(error);
+	if (next != NULL)
+		words = jv_string_concat(words, jv_string_fmt(
+		    "; next attempt %s", next));
+	problem(s, jv_string_value(words), jq_str(lane, "lane"), 0);
+	jv_free(words);
+}
+
+/* "route: up, routed 12; lifecycle: waiting, waitingFiles 3" */
+static jv
+lane_text(jv text, jv lane)
+{
+	static const char *const numbers[] = { "routed", "dropped",
+		"waitingFiles", "waitingBytes" };
+	uint64_t n;
+
+	text = jv_string_concat(text, jv_string_fmt("%s%s: %s",
+	    jv_string_length_bytes(jv_copy(text)) != 0 ? "; " : "",
+	    jq_str(lane, "lane"), jq_str(lane, "state")));
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		if ((n = stats_number(lane, numbers[i])) != 0)
+			text = jv_string_concat(text, jv_string_fmt(", %s %ju",
+			    numbers[i], (uintmax_t)n));
+	}
+	return text;
+}
+
+static jv
+route_counts(struct status *s, jv row)
+{
+	jv lanes, text = jv_string("");
+	struct fault f;
+
+	if (stats_each(&s->spool, "route", NULL, NULL, take_line, &row, &f)
+	    == -1) {
+		problem(s, f.text, "run/route.sock", 0);
+		jv_free(text);
+		return row;
+	}
+	lanes = jq_get(row, "lanes");
+	if (jv_get_kind(lanes) == JV_KIND_ARRAY) {
+		jv_array_foreach(lanes, i, lane) {
+			if (jq_str(lane, "lane") != NULL &&
+			    jq_str(lane, "state") != NULL) {
+				lane_problem(s, lane);
+				text = lane_text(text, lane);
+			}
+			jv_free(lane);
+		}
+	}
+	jv_free(lanes);
+	if (s->rows)
+		return jv_object_set(row, jv_string("lanes"), text);
+	jv_free(text);
+	return row;
+}
+
 /* A daemon writes its pid into its lock when it starts. */
 static jv
 since(const struct status *s, const char *name)
@@ -305,6 +432,10 @@ narrow(jv row)
 		jv_free(key);
 	}
 	jv_free(keys);
+	if (jv_object_has(jv_copy(rest), jv_string("lanes"))) {
+		jv_free(text);
+		text = jv_object_get(jv_copy(rest), jv_string("lanes"));
+	}
 	new = jv_object_set(new, jv_string("counts"), text);
 	if (jv_object_has(jv_copy(rest), jv_string("listeners")))
 		new = jv_object_set(new, jv_string("listeners"),
@@ -334,6 +465,8 @@ look_at(struct status *s, const char *name)
 		row = topicd_counts(s, row);
 	} else if (strcmp(name, "brokerd") == 0) {
 		row = brokerd_counts(s, row);
+	} else if (strcmp(name, "route") == 0) {
+		row = route_counts(s, row);
 	}
 	s->daemons = jv_array_append(s->daemons, s->rows ? narrow(row) : row);
 }
