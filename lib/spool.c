@@ -198,8 +198,9 @@ spool_listen(const struct spool *sp, const char *name, struct fault *f)
 	    (fd = socket(AF_UNIX,
 	         SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) == -1 ||
 	    bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
-	    fchmodat(sp->fd, path, 0666, 0) == -1 ||
-	    listen(fd, SOMAXCONN) == -1) {
+	    listen(fd, SOMAXCONN) == -1 ||
+	    /* last: who watches the directory may connect now */
+	    fchmodat(sp->fd, path, 0666, 0) == -1) {
 		run_fault(name, "sock", f);
 		if (fd != -1)
 			close(fd);

@@ -43,8 +43,7 @@ struct target_hooks {
 	/* target_open has succeeded. */
 	void (*opened)(void *arg);
 	/* It has not, or the connection was lost: parcels that were not
-	 * answered may be stored or not. `soon`: somebody came back already, try
-	 * again at once. */
+	 * answered may be stored or not. It is closed now. */
 	void (*lost)(const struct fault *, void *arg);
 	/* There may be a point in trying again now. */
 	void (*hint)(void *arg);
@@ -64,15 +63,16 @@ struct target {
 };
 
 /* Hooks are called from the loop, never from within these calls; a hook may call
- * any of them but close. */
+ * any of them but free. */
 struct target_calls {
 	void (*open)(struct target *);
 	/* How far has this run come? Nothing is under way. */
 	void (*ask)(struct target *, uint64_t run);
 	/* The text is not needed afterwards. */
 	void (*send)(struct target *, const struct parcel *);
-	/* Whatever was not answered is not going to be. */
+	/* Whatever was not answered is not going to be. It may be opened again. */
 	void (*close)(struct target *);
+	void (*free)(struct target *);
 };
 
 /* A topic of this namespace, by name. NULL and a fault. */

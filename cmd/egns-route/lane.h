@@ -1,0 +1,83 @@
+#ifndef LANE_H
+#define LANE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ev.h>
+
+#include "buf.h"
+#include "spool.h"
+#include "supply.h"
+#include "target.h"
+
+/*
+ * A lane takes lines from a supply, in order, and brings their events to a
+ * target: each exactly once when the target can tell how far it has come. While
+ * it cannot be reached everything waits where it is. What it will never take is
+ * recorded in dropped/ before the line is let go.
+ */
+#define LANE_BYTES (32 * 1024 * 1024) /* of lines that are held */
+#define LANE_FILES 4096
+#define LANE_TAKE (4 * 1024 * 1024)   /* bytes that are taken at a time */
+#define LANE_WINDOW 8                 /* parcels under way, at most */
+#define LANE_DROPS (8 * 1024 * 1024)  /* bytes for dropped/; then it waits */
+#define SCHEDULE_MAX 100
+
+struct schedule {
+	int64_t pause[SCHEDULE_MAX]; /* microseconds; the last one repeats */
+	unsigned n;
+};
+
+enum lane_drop {
+	DROP_TOPIC_NOT_FOUND, /* TopicNotFoundError */
+	DROP_AUTHENTICATION,  /* AuthenticationError */
+	DROP_BAD_REQUEST,     /* BadRequest: it is not taken, now or ever */
+	DROP_TOO_LARGE,       /* PayloadTooLarge */
+	DROPS,
+};
+const char *lane_drop_name(enum lane_drop);
+
+struct lane_counts {
+	uint64_t routed; /* events */
+	uint64_t dropped[DROPS];
+	uint64_t retries[2]; /* ServiceError, TooManyRequests */
+};
+
+struct lane;
+
+/* `name` and the schedule are the caller's, and outlive it; the supply is the
+ * lane's from now on, also when this fails: NULL without memory or thread. */
+struct lane *lane_new(struct ev_loop *, const struct spool *,
+    const char *name, struct supply *, const struct schedule *);
+
+/* What a target is made with; its arg is the lane. */
+extern const struct target_hooks lane_hooks;
+
+/*
+ * Where events go from now on; the target is the lane's. NULL: nowhere, and all
+ * waits. `id` is for people, and copied. `exists`: the namespace has that topic,
+ * so that a target which knows none is only late. What is under way is answered
+ * by the target of before, if that is up.
+ */
+void lane_target(struct lane *, const char *id, struct target *, bool exists);
+
+/* There may be something to be taken. */
+void lane_wake(struct lane *);
+
+/* Now and then: what is due is done. */
+void lane_tick(struct lane *);
+
+/* Take no more, send no more. */
+void lane_stop(struct lane *);
+/* Is nothing under way? */
+bool lane_idle(const struct lane *);
+/* Lines that were not answered are there again at the next start. */
+void lane_free(struct lane *);
+
+const char *lane_name(const struct lane *);
+const struct lane_counts *lane_counts(const struct lane *);
+/* Add an object that tells how it is, for `stats`. */
+void lane_stats(const struct lane *, struct buf *);
+
+#endif
