@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "event.h"
 #include "quote.h"
+#include "utf8.h"
 
 enum { SPECVERSION, ID, SOURCE, TYPE, SUBJECT, TIME, DATACONTENTTYPE,
 	DATASCHEMA, DATA, DATA_BASE64, KNOWN };
@@ -139,13 +140,13 @@ token_char(int32_t c)
 
 /* type "/" subtype, and whatever parameters */
 static bool
-media_type(struct parse *p, uint32_t t)
+media_type(const struct json *js, uint32_t t)
 {
 	struct json_chars chars;
 	size_t type = 0, subtype = 0;
 	int32_t c;
 
-	json_chars(p->js, t, &chars);
+	json_chars(js, t, &chars);
 	while (token_char(c = json_next(&chars)))
 		type++;
 	if (type == 0 || c != '/')
@@ -155,6 +156,12 @@ media_type(struct parse *p, uint32_t t)
 	while (c == ' ')
 		c = json_next(&chars);
 	return subtype > 0 && (c == -1 || c == ';');
+}
+
+static bool
+content_type(struct parse *p, uint32_t t)
+{
+	return media_type(p->js, t);
 }
 
 /* A string's bytes; NULL when it has escapes and there is no memory. */
@@ -212,7 +219,7 @@ static const struct rule {
 	    "must be a non-empty string" },
 	[TIME] = { NAME("time"), timestamp,
 	    "must be a time with its zone (RFC 3339)" },
-	[DATACONTENTTYPE] = { NAME("datacontenttype"), media_type,
+	[DATACONTENTTYPE] = { NAME("datacontenttype"), content_type,
 	    "must be a media type, as \"application/json\"" },
 	[DATASCHEMA] = { NAME("dataschema"), absolute_uri,
 	    "must be an absolute URI (RFC 3986)" },
@@ -251,6 +258,13 @@ beyond_ascii(const char *s, size_t n)
 
 /* String of the specification: no controls, no non-characters. */
 static bool
+well_formed_char(int32_t c)
+{
+	return c >= 0x20 && (c < 0x7f || c > 0x9f) &&
+	    (c < 0xfdd0 || c > 0xfdef) && (c & 0xfffe) != 0xfffe;
+}
+
+static bool
 well_formed(const struct json *js, uint32_t t)
 {
 	const struct json_token *tok = &js->tok[t];
@@ -262,8 +276,7 @@ well_formed(const struct json *js, uint32_t t)
 		return true;
 	json_chars(js, t, &chars);
 	while ((c = json_next(&chars)) != -1)
-		if (c < 0x20 || (c >= 0x7f && c <= 0x9f) ||
-		    (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe)
+		if (!well_formed_char(c))
 			return false;
 	return true;
 }
@@ -349,17 +362,6 @@ member_name(struct parse *p, uint32_t t, size_t *len)
 	return out;
 }
 
-static bool
-legal(const char *name, size_t len)
-{
-	if (len == 0 || len > EVENT_NAME_MAX)
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (!digit(name[i]) && (name[i] < 'a' || name[i] > 'z'))
-			return false;
-	return true;
-}
-
 /* Token t is a name, and the one behind it its value. */
 static int
 member(struct parse *p, uint32_t t)
@@ -372,7 +374,7 @@ member(struct parse *p, uint32_t t)
 		if (rules[i].len == len &&
 		    memcmp(rules[i].name, name, len) == 0)
 			return known(p, i, t + 1);
-	if (name == NULL || !legal(name, len))
+	if (name == NULL || !event_is_name(name, len))
 		return refuse(p, p->js->text + tok->start + 1,
 		    tok->end - tok->start - 2,
 		    "is no attribute name: 1 to 20 characters of a-z and 0-9");
@@ -455,4 +457,75 @@ event_free(struct event *ev)
 {
 	json_free(&ev->json);
 	*ev = (struct event){ 0 };
+}
+
+bool
+event_is_name(const char *name, size_t len)
+{
+	if (len == 0 || len > EVENT_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (!digit(name[i]) && (name[i] < 'a' || name[i] > 'z'))
+			return false;
+	return true;
+}
+
+bool
+event_is_media_type(const struct json *js, uint32_t t)
+{
+	return well_formed(js, t) && media_type(js, t);
+}
+
+/* The code point of n bytes that are a character. */
+static int32_t
+decode(const char *s, size_t n)
+{
+	struct json_chars chars = { s, s + n };
+
+	return json_next(&chars);
+}
+
+void
+event_add_text(struct buf *b, const char *s, size_t n)
+{
+	size_t i, plain = 0, len;
+
+	buf_add(b, "\"", 1);
+	for (i = 0; i < n; i += len) {
+		len = utf8_char(s + i, n - i);
+		if (len == 0) {
+			len = 1;
+		} else if (s[i] == '"' || s[i] == '\\') {
+			buf_add(b, s + plain, i - plain);
+			buf_add(b, "\\", 1);
+			plain = i;
+			continue;
+		} else if (well_formed_char(decode(s + i, len))) {
+			continue;
+		}
+		buf_add(b, s + plain, i - plain);
+		buf_add(b, "\xef\xbf\xbd", 3);
+		plain = i + len;
+	}
+	buf_add(b, s + plain, n - plain);
+	buf_add(b, "\"", 1);
+}
+
+void
+event_add_token(struct buf *b, const struct json *js, uint32_t t)
+{
+	const struct json_token *tok = &js->tok[t];
+	struct buf text = { 0 };
+
+	if (tok->type != JSON_STRING) {
+		event_add_text(b, js->text + tok->start,
+		    tok->end - tok->start);
+	} else if (well_formed(js, t)) {
+		buf_add(b, js->text + tok->start, tok->end - tok->start);
+	} else {
+		json_string(js, t, &text);
+		b->bad |= text.bad;
+		event_add_text(b, buf_data(&text), text.len);
+		buf_free(&text);
+	}
 }

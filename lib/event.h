@@ -1,8 +1,11 @@
 #ifndef EVENT_H
 #define EVENT_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "buf.h"
 #include "fault.h"
 #include "json.h"
 
@@ -34,5 +37,18 @@ struct event {
  */
 int event_parse(struct event *, const char *text, size_t, struct fault *);
 void event_free(struct event *);
+
+/* For who makes events. Can this be the name of an extension, this string a
+ * datacontenttype? */
+bool event_is_name(const char *, size_t);
+bool event_is_media_type(const struct json *, uint32_t);
+
+/*
+ * Add text, which is UTF-8, as the JSON string of an attribute: each control
+ * character and non-character becomes U+FFFD. Of a token: a string's, or the
+ * text of another value.
+ */
+void event_add_text(struct buf *, const char *, size_t);
+void event_add_token(struct buf *, const struct json *, uint32_t);
 
 #endif

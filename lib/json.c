@@ -362,6 +362,25 @@ json_scan(struct json *js, const char *text, size_t n, struct fault *f)
 	    (size_t)(s.at - start) + 1, s.why);
 }
 
+bool
+json_is_within(const struct json *js, uint32_t levels)
+{
+	uint32_t ends[JSON_DEPTH], depth = 0;
+
+	if (js->ntok <= levels)
+		return true;
+	for (uint32_t t = 0; t < js->ntok; t++) {
+		while (depth > 0 && t >= ends[depth - 1])
+			depth--;
+		if (js->tok[t].type < JSON_ARRAY)
+			continue;
+		if (depth == levels)
+			return false;
+		ends[depth++] = js->tok[t].next;
+	}
+	return true;
+}
+
 void
 json_trim(struct json *js)
 {

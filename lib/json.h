@@ -55,6 +55,9 @@ struct json {
  */
 int json_scan(struct json *, const char *text, size_t, struct fault *);
 
+/* Are arrays and objects in no more than so many levels (to JSON_DEPTH)? */
+bool json_is_within(const struct json *, uint32_t levels);
+
 /* Give back what a rare huge text took; keep what is usual. */
 void json_trim(struct json *);
 void json_free(struct json *);

@@ -7,37 +7,10 @@
 #include "topic.h"
 #include "utf8.h"
 
-/*
- * Levels of a payload that stands in a record as it is: egns-route puts it into
- * an event, which is put into a line and an answer, and none of them may be
- * deeper than JSON_DEPTH.
- */
-#define PAYLOAD_DEPTH (JSON_DEPTH - 8)
-
 #define RECORD_KEEP 65536 /* bytes of memory from record to record */
 #define STRING_MAX 65535  /* bytes of a string in a packet */
 
 #define NAME(s) s, sizeof(s) - 1
-
-/* Without arrays and objects deeper than PAYLOAD_DEPTH? */
-static bool
-is_shallow(const struct json *js)
-{
-	uint32_t ends[PAYLOAD_DEPTH], depth = 0;
-
-	if (js->ntok <= PAYLOAD_DEPTH)
-		return true;
-	for (uint32_t t = 0; t < js->ntok; t++) {
-		while (depth > 0 && t >= ends[depth - 1])
-			depth--;
-		if (js->tok[t].type < JSON_ARRAY)
-			continue;
-		if (depth == PAYLOAD_DEPTH)
-			return false;
-		ends[depth++] = js->tok[t].next;
-	}
-	return true;
-}
 
 /* May it stand in the record as it is? */
 static bool
@@ -47,7 +20,8 @@ is_embeddable(struct json *js, const char *p, size_t len)
 	    (p[len - 1] != '}' && p[len - 1] != ']') ||
 	    memchr(p, '\n', len) != NULL || memchr(p, '\r', len) != NULL)
 		return false;
-	return json_scan(js, p, len, NULL) == 0 && is_shallow(js);
+	return json_scan(js, p, len, NULL) == 0 &&
+	    json_is_within(js, RECORD_PAYLOAD_DEPTH);
 }
 
 static bool

@@ -25,6 +25,13 @@
  * is read back is what was written, to the byte.
  */
 
+/*
+ * Levels of a payload that stands in a record as it is: egns-route puts it into
+ * an event, which is put into a line and an answer, and none of them may be
+ * deeper than JSON_DEPTH.
+ */
+#define RECORD_PAYLOAD_DEPTH (JSON_DEPTH - 8)
+
 /* Add these members, without braces. `json` is scratch. */
 void record_write(struct buf *, const struct mqtt_publish *, struct json *);
 
