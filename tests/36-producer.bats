@@ -27,13 +27,6 @@ stored() {
 	cat spool/topics/t01/log/*.ndjson | jq .sequence | paste -sd' '
 }
 
-# Under sanitizers their library has to come first.
-shim() {
-	PRELOAD=$(ldd "$B/egns-topicd" |
-		awk '/lib(a|ub)san/ { printf "%s ", $3 }')$B/tests/crash/shim.so
-	export SHIM_PATH=/log/ SHIM_CALLS=write,pwrite,writev,pwritev "$@"
-}
-
 @test "batches that follow each other are stored, and their producer is known" {
 	ns t01
 	start egns-topicd
@@ -86,8 +79,11 @@ shim() {
 
 @test "when the disk is full nothing behind the batch that failed is stored" {
 	ns t01
-	shim SHIM_ENOSPC=2,2 SHIM_TORN=1
-	start egns-topicd
+	export PRELOAD # under sanitizers their library has to come first
+	PRELOAD=$(ldd "$B/egns-topicd" |
+		awk '/lib(a|ub)san/ { printf "%s ", $3 }')$B/tests/crash/shim.so
+	SHIM_PATH=/log/ SHIM_CALLS=write,pwrite,writev,pwritev SHIM_ENOSPC=2,2 \
+		SHIM_TORN=1 start egns-topicd
 	[ "$(ask "$(batch 1 0)" | codes)" = ok ]
 	# in one window or in several
 	run ask "$(batch 2 1)" "$(batch 3 2)" "$(batch 4 3)" "$(batch 4 3)"
@@ -147,11 +143,8 @@ shim() {
 		echo "$head\"p$i\",\"sequence\":7}"
 		event "$i"
 	done >in
-	echo "$head\"p1\",\"sequence\":8}" >>in
-	event again >>in
-	echo "$head\"new\",\"sequence\":1}" >>in
-	event new >>in
-	ask "$(<in)" | jq -es 'length == 1026 and all(.ok)'
+	ask "$(<in)" "$head\"p1\",\"sequence\":8}" "$(event again)" \
+		"$head\"new\",\"sequence\":1}" "$(event new)" | jq -es 'length == 1026 and all(.ok)'
 	[ "$(sequence p1)-$(sequence p2)-$(sequence p3)-$(sequence new)" = 8-0-7-1 ]
 	crash egns-topicd
 	start egns-topicd

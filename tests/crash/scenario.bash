@@ -10,6 +10,9 @@ declare -ga sent published refused
 declare -gA acknowledged rejected unsure delivered
 # Of the last receive.
 declare -ga ids tokens
+# Of producer q: its last batch that was answered ok; not empty while answers may
+# have been lost.
+declare -g chained unheard
 
 # template - a namespace with a topic and two subscriptions: kept keeps
 # dead letters, gone drops; each copy of it is a run.
@@ -27,6 +30,7 @@ fresh() {
 	echo 0 >clock
 	export EGNS_CLOCK=$PWD/clock
 	sent=() published=() refused=()
+	chained=0 unheard=
 	acknowledged=() rejected=() unsure=() delivered=()
 }
 
@@ -73,6 +77,38 @@ publish() {
 	0) published+=("$@") ;;
 	1) refused+=("$@") ;;
 	esac
+	return "$rc"
+}
+
+# chain LAST - what producer q has not stored yet of its batches up to LAST, each
+# of one event, all under way together.
+chain() {
+	local n from rc=0 lines=()
+	talk '{"op":"producer","topic":"orders","producer":"q"}' || return
+	[[ $answer =~ \"sequence\":([0-9]+) ]] || return 2
+	from=${BASH_REMATCH[1]}
+	[ "$from" -eq "$chained" ] ||
+		{ [ "$from" -gt "$chained" ] && [ -n "$unheard" ]; } ||
+		{ echo "q has stored $from, not $chained"; failures=1; }
+	for ((n = from + 1; n <= $1; n++)); do
+		lines+=("{\"op\":\"publish\",\"topic\":\"orders\",\"count\":1,\
+\"producer\":\"q\",\"sequence\":$n,\"after\":$((n - 1))}"
+			"$(event "$((100 + n))" "{\"n\":$n}")")
+		sent+=("$((100 + n))")
+	done
+	unheard=1
+	[ "${#lines[@]}" -eq 0 ] || printf '%s\n' "${lines[@]}" >&"${TALK[1]}" ||
+		return 2
+	for ((n = from + 1; n <= $1; n++)); do
+		heard answer || return 2
+		[[ $answer == '{"ok":true'* ]] || { rc=1; continue; }
+		published+=("$((100 + n))")
+		[ "$n" -eq "$((chained + 1))" ] ||
+			[ "$n" -eq "$((from + 1))" ] ||
+			{ echo "$n was stored behind $chained"; failures=1; }
+		chained=$n
+	done
+	unheard=
 	return "$rc"
 }
 
@@ -175,6 +211,9 @@ scenario() {
 		'settle acknowledge kept 2'
 		'receive gone 5'
 		'settle acknowledge gone 3'
+		'chain 3'
+		'chain 5'
+		'chain 5'
 		'later 4000'
 		'until_no empty kept' # eventTimeToLive
 	)
@@ -205,12 +244,13 @@ drain() {
 
 # verify - topicd runs again, without faults, so much later that no lock is left
 # (and the clock that moves takes no more of them away). Nothing that was answered is lost,
-# nothing that was settled comes again, a batch is there whole or not at all, and
-# the books balance.
+# nothing that was settled comes again, a batch is there whole or not at all,
+# those of q once and in order, and the books balance.
 verify() {
 	local id sub batch there failures=0
 	egns-ctl audit >books || { cat books; return 1; }
 	dial
+	chain 7 || failures=1
 	drain kept || failures=1
 	drain gone || failures=1
 	hang_up
@@ -224,6 +264,9 @@ verify() {
 		ended[$sub $id]=1
 	done < <(cat spool/deadletter/{new,cur}/* spool/dropped/* 2>/dev/null |
 		sed -n 's/.*"subscription":"\([^"]*\)".*"event":{.*"id":"\([^"]*\)".*/\1 \2/p')
+	id=$(cat spool/topics/orders/log/*.ndjson |
+		sed -n 's/.*"producer":"q","sequence":\([0-9]*\).*/\1/p' | xargs)
+	[ "$id" = "1 2 3 4 5 6 7" ] || { echo "q has stored $id"; failures=1; }
 	for batch in "${sent[@]}"; do
 		there=0
 		for id in $batch; do
