@@ -24,8 +24,10 @@ struct fetch {
 	struct curl_slist *headers;
 	char *host;
 	struct buf body;
-	size_t max;
+	size_t max, headers_len;
 	bool too_long;
+	ev_timer limit; /* of the body */
+	double limit_s; /* 0: there is none */
 	char error[CURL_ERROR_SIZE];
 	void (*done)(const struct fetch_answer *, void *arg);
 	void *arg;
@@ -40,18 +42,39 @@ static size_t
 on_body(char *data, size_t one, size_t n, void *arg)
 {
 	struct fetch *f = arg;
+	size_t room = f->max - f->body.len;
 
 	(void)one;
-	f->too_long = n > f->max - f->body.len;
+	f->too_long = n > room;
+	buf_add(&f->body, data, f->too_long ? room : n);
+	return f->body.bad || f->too_long ? 0 : n;
+}
+
+/* A line; the empty one behind the last begins the body. */
+static size_t
+on_header(char *line, size_t one, size_t n, void *arg)
+{
+	struct fetch *f = arg;
+	long status = 0;
+
+	(void)one;
+	f->too_long = n > FETCH_HEADERS_MAX - f->headers_len;
 	if (f->too_long)
 		return 0;
-	buf_add(&f->body, data, n);
-	return f->body.bad ? 0 : n;
+	f->headers_len += n;
+	curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (strchr("\r\n", line[0]) != NULL && status >= 200 &&
+	    f->limit_s > 0 && !ev_is_active(&f->limit)) {
+		ev_timer_set(&f->limit, f->limit_s, 0);
+		ev_timer_start(f->fetcher->loop, &f->limit);
+	}
+	return n;
 }
 
 static void
 fetch_free(struct fetch *f)
 {
+	ev_timer_stop(f->fetcher->loop, &f->limit);
 	if (f->link != NULL) {
 		curl_multi_remove_handle(f->fetcher->multi, f->easy);
 		*f->link = f->next;
@@ -75,7 +98,8 @@ explain(const struct fetch *f, CURLcode result, char *text, size_t len)
 
 	if (f->too_long) {
 		snprintf(limit, sizeof(limit), "the answer has more than %zu "
-		    "bytes", f->max);
+		    "bytes", f->body.len > 0 ? f->max :
+		    (size_t)FETCH_HEADERS_MAX);
 		why = limit;
 	} else if (f->body.bad)
 		why = "out of memory";
@@ -89,27 +113,75 @@ explain(const struct fetch *f, CURLcode result, char *text, size_t len)
 		    quote(host, f->host, strlen(f->host)), q);
 }
 
+static enum fetch_failure
+failure(const struct fetch *f, CURLcode result)
+{
+	switch (result) {
+	case CURLE_OK:
+		return FETCH_WHOLE;
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+		return FETCH_RESOLVE;
+	case CURLE_COULDNT_CONNECT:
+		return FETCH_CONNECT;
+	case CURLE_OPERATION_TIMEDOUT:
+		return FETCH_TIMEOUT;
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_CACERT_BADFILE:
+		return FETCH_TLS;
+	default:
+		return f->too_long ? FETCH_TOO_LONG : FETCH_BROKEN;
+	}
+}
+
+static void
+read_status(struct fetch *f, struct fetch_answer *a)
+{
+	curl_off_t seconds = 0;
+	char *type = NULL;
+
+	curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &a->status);
+	if (a->status < 200)
+		a->status = 0; /* there was more to come */
+	curl_easy_getinfo(f->easy, CURLINFO_CONTENT_TYPE, &type);
+	a->content_type = type;
+	/* a date is told from the time as it is: the other side does not know
+	 * of EGNS_CLOCK */
+	curl_easy_getinfo(f->easy, CURLINFO_RETRY_AFTER, &seconds);
+	if (seconds > FETCH_RETRY_MAX / 1000000)
+		a->retry_after = FETCH_RETRY_MAX;
+	else if (seconds > 0)
+		a->retry_after = (int64_t)seconds * 1000000;
+}
+
 static void
 complete(struct fetch *f, CURLcode result)
 {
-	struct fetch_answer answer = { .body = "" };
+	struct fetch_answer answer = { .body = "", .fetch = f };
 	char error[2 * QUOTE_MAX + 4];
-	char *type = NULL;
 
-	if (result == CURLE_OK) {
-		curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE,
-		    &answer.status);
-		curl_easy_getinfo(f->easy, CURLINFO_CONTENT_TYPE, &type);
-		answer.content_type = type;
-		answer.body_len = f->body.len;
-		if (f->body.len > 0)
-			answer.body = buf_data(&f->body);
-	} else {
+	answer.failure = failure(f, result);
+	if (answer.failure != FETCH_WHOLE) {
 		explain(f, result, error, sizeof(error));
 		answer.error = error;
 	}
+	read_status(f, &answer);
+	answer.body_len = f->body.len;
+	if (f->body.len > 0)
+		answer.body = buf_data(&f->body);
 	f->done(&answer, f->arg);
 	fetch_free(f);
+}
+
+/* The body takes too long. */
+static void
+on_limit(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	complete(timer->data, CURLE_OPERATION_TIMEDOUT);
 }
 
 static void
@@ -308,17 +380,32 @@ set_up(struct fetch *f, const struct fetch_request *q, struct fault *fault)
 		curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
 	if (blob.len > 0 && rc == CURLE_OK)
 		rc = curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &blob);
+	if (q->direct)
+		curl_easy_setopt(e, CURLOPT_PROXY, "");
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, q->timeout_ms);
 	curl_easy_setopt(e, CURLOPT_HTTPHEADER, f->headers);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, f);
+	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(e, CURLOPT_HEADERDATA, f);
 	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, f->error);
 	curl_easy_setopt(e, CURLOPT_PRIVATE, f);
 	if (rc == CURLE_OK)
 		return 0;
 	return fault_set(fault, FAULT_INTERNAL, "%s", curl_easy_strerror(rc));
+}
+
+const char *
+fetch_header(const struct fetch_answer *a, const char *name)
+{
+	struct curl_header *h;
+
+	if (curl_easy_header(a->fetch->easy, name, 0, CURLH_HEADER, -1, &h) !=
+	    CURLHE_OK)
+		return NULL;
+	return h->value;
 }
 
 struct fetch *
@@ -337,6 +424,9 @@ fetch_start(struct fetcher *r, const struct fetch_request *q,
 	}
 	f->fetcher = r;
 	f->max = q->answer_max;
+	f->limit_s = (double)q->body_ms / 1000;
+	ev_init(&f->limit, on_limit);
+	f->limit.data = f;
 	f->done = done;
 	f->arg = arg;
 	/* do not wait for "100 Continue" before a long body */

@@ -1,7 +1,9 @@
 #ifndef FETCH_H
 #define FETCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <ev.h>
 
@@ -27,16 +29,41 @@ struct fetch_request {
 	const void *body;           /* copied; NULL: none */
 	size_t body_len;
 	long timeout_ms;     /* for all of it */
-	size_t answer_max;   /* bytes of body kept; more fails the request */
+	long body_ms;        /* for the answer's body, if that is less; or 0 */
+	size_t answer_max;   /* bytes of body kept; more ends the connection */
+	bool direct;         /* not by a proxy of the environment */
 };
 
+/* Why there is no answer, or not all of it. */
+enum fetch_failure {
+	FETCH_WHOLE,   /* none */
+	FETCH_RESOLVE, /* no address for the host's name */
+	FETCH_CONNECT, /* nobody listens there */
+	FETCH_TLS,     /* it does not prove who it is, or will not talk */
+	FETCH_TIMEOUT,
+	FETCH_TOO_LONG,
+	FETCH_BROKEN,  /* the connection was lost, or this is no HTTP */
+};
+
+/* A status may come without the whole answer; who wants the body looks at
+ * `failure`, too. */
 struct fetch_answer {
-	long status;     /* 0: no answer; `error` says why */
-	const char *error; /* for people; has the host, no more of the URL */
-	const char *body;
+	long status; /* 0: none came */
+	enum fetch_failure failure;
+	const char *error; /* of it, for people; has the host, no more of the
+	                    * URL; NULL with FETCH_WHOLE */
+	const char *body;  /* what came of it */
 	size_t body_len;
 	const char *content_type; /* or NULL */
+	int64_t retry_after; /* microseconds, at most FETCH_RETRY_MAX; 0: the
+	                      * answer does not say */
+	const struct fetch *fetch;
 };
+#define FETCH_HEADERS_MAX 65536 /* bytes of an answer's headers */
+#define FETCH_RETRY_MAX (INT64_C(3600) * 1000000)
+
+/* A header of the answer, NULL when there is none; for the callback only. */
+const char *fetch_header(const struct fetch_answer *, const char *name);
 
 struct fetch;
 /* NULL and a fault when the request cannot even be made. `done` is called once,

@@ -276,7 +276,7 @@ read_answer(const struct fetch_answer *got, struct webhook_answer *a)
 	struct json j = { 0 };
 	struct fault f;
 
-	if (got->status == 0)
+	if (got->failure != FETCH_WHOLE)
 		fault_set(&a->why, FAULT_UNAVAILABLE,
 		    "no answer of the webhook: %s", got->error);
 	else if (got->status != 200)
@@ -335,7 +335,7 @@ ask_send(struct webhook_ask *a, const char *token, struct fault *f)
 	};
 
 	if (token != NULL) {
-		buf_printf(&authorization, "Authorization: Bearer %s", token);
+		credential_header(a->hook->credential, token, &authorization);
 		headers[2] = buf_data(&authorization);
 	}
 	if (authorization.bad)
@@ -453,6 +453,8 @@ settings_of(jv ns)
 		s = jv_object_set(s, jv_string("url"), jv_string(url));
 	s = jv_object_set(s, jv_string("credential"), find_credential(ns,
 	    hook));
+	s = jv_object_set(s, jv_string("audience"), jq_get(hook,
+	    "azureActiveDirectoryApplicationIdOrUri"));
 	s = jv_object_set(s, jv_string("authorities"),
 	    jq_get(ns, "properties.trustedCertificates"));
 	jv_free(hook);
@@ -463,6 +465,8 @@ static int
 set_up(struct webhook *h, struct ev_loop *loop, const struct spool *spool,
     struct fault *f)
 {
+	struct credential_use use = { .loop = loop, .dir = spool->fd,
+		.audience = jq_str(h->settings, "audience") };
 	jv credential = jq_get(h->settings, "credential");
 
 	if (strncasecmp(h->url, "https://", 8) != 0) {
@@ -471,13 +475,14 @@ set_up(struct webhook *h, struct ev_loop *loop, const struct spool *spool,
 		    "webhookAuthentication.endpointUrl: must begin with "
 		    "https://");
 	}
-	if (jv_get_kind(credential) == JV_KIND_NULL)
-		jv_free(credential);
-	else if ((h->credential = credential_new(loop, spool->fd, credential,
-	    on_token, h, f)) == NULL)
-		return -1;
 	h->fetcher = fetcher_new(loop, jq_str(h->settings, "authorities"), f);
-	return h->fetcher == NULL ? -1 : 0;
+	if (h->fetcher == NULL || jv_get_kind(credential) == JV_KIND_NULL) {
+		jv_free(credential);
+		return h->fetcher == NULL ? -1 : 0;
+	}
+	use.fetcher = h->fetcher;
+	h->credential = credential_new(&use, credential, on_token, h, f);
+	return h->credential == NULL ? -1 : 0;
 }
 
 int

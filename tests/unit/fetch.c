@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include <wolfssl/options.h>
 #include <wolfssl/ssl.h>
@@ -78,11 +79,29 @@ get_request(struct connection *c, struct buf *in)
 	return true;
 }
 
+/* A status with Retry-After: seconds, or "date" for in 100 seconds. */
+static const char *
+again(const char *when)
+{
+	static char text[128], date[64];
+	time_t t = time(NULL) + 100;
+
+	if (strncmp(when, "date", 4) == 0)
+		strftime(date, sizeof(date), "%a, %d %b %Y %T GMT",
+		    gmtime(&t));
+	else
+		snprintf(date, sizeof(date), "%.*s",
+		    (int)strcspn(when, " "), when);
+	snprintf(text, sizeof(text), "503 Busy\r\nRetry-After: %s", date);
+	return text;
+}
+
 static void
 answer(struct connection *c, const struct buf *in)
 {
-	struct buf body = { 0 }, out = { 0 };
+	struct buf body = { 0 }, out = { 0 }, head = { 0 };
 	const char *status = "200 OK", *path;
+	size_t missing = 0; /* of the body */
 
 	path = strchr(buf_data(in), ' ') + 1;
 	if (strncmp(path, "/number", 7) == 0)
@@ -93,8 +112,21 @@ answer(struct connection *c, const struct buf *in)
 		buf_printf(&body, "%0100000d", 0);
 	else if (strncmp(path, "/redirect", 9) == 0)
 		status = "302 Found\r\nLocation: /number";
-	buf_printf(&out, "HTTP/1.1 %s\r\nContent-Type: text/plain\r\n"
-	    "Content-Length: %zu\r\n\r\n", status, body.len);
+	else if (strncmp(path, "/again/", 7) == 0)
+		status = again(path + 7);
+	else if (strncmp(path, "/half", 5) == 0)
+		missing = 100;
+	else if (strncmp(path, "/headers", 8) == 0)
+		for (int i = 0; i < 2000; i++)
+			buf_printf(&out, "X-%d: %040d\r\n", i, i);
+	buf_printf(&body, "%s", missing > 0 ? "part" : "");
+	buf_printf(&head, "HTTP/1.1 %s\r\nContent-Type: text/plain\r\n"
+	    "Content-Length: %zu\r\n", status, body.len + missing);
+	buf_add(&head, buf_data(&out), out.len);
+	buf_str(&head, "\r\n");
+	buf_reset(&out, 0);
+	buf_add(&out, buf_data(&head), head.len);
+	buf_free(&head);
 	if (strncmp(buf_data(in), "HEAD", 4) != 0)
 		buf_add(&out, buf_data(&body), body.len);
 	put(c, &out);
@@ -181,6 +213,8 @@ struct got {
 	long status;
 	char error[512], body[4096], type[64];
 	size_t body_len;
+	enum fetch_failure failure;
+	int64_t retry_after;
 	int calls;
 };
 
@@ -192,6 +226,12 @@ on_done(const struct fetch_answer *a, void *arg)
 	g->calls++;
 	g->status = a->status;
 	g->body_len = a->body_len;
+	g->failure = a->failure;
+	g->retry_after = a->retry_after;
+	CHECK((a->failure == FETCH_WHOLE) == (a->error == NULL));
+	if (a->status != 0)
+		CHECK(strcmp(fetch_header(a, "content-type"), "text/plain") ==
+		    0 && fetch_header(a, "x-none") == NULL);
 	snprintf(g->error, sizeof(g->error), "%s", a->error ? a->error : "");
 	snprintf(g->type, sizeof(g->type), "%s",
 	    a->content_type ? a->content_type : "");
@@ -320,7 +360,22 @@ many_go_on_at_a_time(void)
 }
 
 static void
-fails(const char *where, long timeout_ms, const char *words)
+a_proxy_is_not_for_all(void)
+{
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q = request("GET", HERE("/number"));
+
+	setenv("http_proxy", "http://127.0.0.1:1", 1);
+	CHECK(fetch(r, &q).failure == FETCH_CONNECT);
+	q.direct = true;
+	CHECK(fetch(r, &q).status == 200);
+	unsetenv("http_proxy");
+	fetcher_free(r);
+}
+
+static void
+fails(const char *where, long timeout_ms, enum fetch_failure failure,
+    const char *words)
 {
 	struct fetcher *r = fetcher_new(loop, NULL, NULL);
 	struct fetch_request q = request("GET", where);
@@ -328,8 +383,10 @@ fails(const char *where, long timeout_ms, const char *words)
 
 	q.timeout_ms = timeout_ms;
 	g = fetch(r, &q);
-	if (g.status != 0 || strstr(g.error, words) == NULL)
-		printf("# %ld %s\n", g.status, g.error);
+	if (g.status != 0 || g.failure != failure ||
+	    strstr(g.error, words) == NULL)
+		printf("# %ld %d %s\n", g.status, g.failure, g.error);
+	CHECK(g.failure == failure);
 	CHECK(g.status == 0 && strstr(g.error, words) != NULL);
 	CHECK(strstr(g.error, "secret") == NULL);
 	CHECK(g.body_len == 0);
@@ -343,19 +400,86 @@ failures_have_words(void)
 	int fd = listen_anywhere(&unused);
 
 	close(fd);
-	fails("https://nobody.invalid/?secret", 10000,
+	fails("https://nobody.invalid/?secret", 10000, FETCH_RESOLVE,
 	    "Could not resolve host: nobody.invalid");
-	fails(url(HTTP, unused, "/?secret"), 10000,
+	fails(url(HTTP, unused, "/?secret"), 10000, FETCH_CONNECT,
 	    "Failed to connect to 127.0.0.1 port ");
-	fails(HERE("/silent?secret"), 100, "127.0.0.1: Operation timed out");
-	fails(HERE("/gone?secret"), 10000,
+	fails(HERE("/silent?secret"), 100, FETCH_TIMEOUT,
+	    "127.0.0.1: Operation timed out");
+	fails(HERE("/gone?secret"), 10000, FETCH_BROKEN,
 	    "127.0.0.1: Empty reply from server");
-	fails(HERE("/big?secret"), 10000,
-	    "127.0.0.1: the answer has more than 4000 bytes");
 	fails(url("https://127.0.0.1", plain.port, "/?secret"), 10000,
-	    "wrong version number");
+	    FETCH_TLS, "wrong version number");
 	fails(url("https://localhost", secure.port, "/?secret"), 10000,
-	    "localhost: SSL certificate problem");
+	    FETCH_TLS, "localhost: SSL certificate problem");
+}
+
+/* A status of which the body does not come whole. */
+static void
+cut(const char *where, long timeout_ms, long body_ms,
+    enum fetch_failure failure, size_t body_len, const char *words)
+{
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q = request("GET", where);
+	struct got g;
+
+	q.timeout_ms = timeout_ms;
+	q.body_ms = body_ms;
+	g = fetch(r, &q);
+	if (strstr(g.error, words) == NULL)
+		printf("# %ld %d %s\n", g.status, g.failure, g.error);
+	CHECK(g.status == 200 && g.failure == failure);
+	CHECK(g.body_len == body_len && strstr(g.error, words) != NULL);
+	CHECK(g.calls == 1 && strstr(g.error, "secret") == NULL);
+	fetcher_free(r);
+}
+
+static void
+a_status_is_one_without_its_body(void)
+{
+	cut(HERE("/big?secret"), 10000, 0, FETCH_TOO_LONG, 4000,
+	    "127.0.0.1: the answer has more than 4000 bytes");
+	cut(HERE("/headers?secret"), 10000, 0, FETCH_TOO_LONG, 0,
+	    "127.0.0.1: the answer has more than 65536 bytes");
+	cut(HERE("/half?secret"), 100, 0, FETCH_TIMEOUT, 4, "timed out");
+	cut(HERE("/half?secret"), 10000000, 10, FETCH_TIMEOUT, 4,
+	    "127.0.0.1: Timeout was reached");
+}
+
+static void
+a_limit_of_the_body_leaves_the_quick_alone(void)
+{
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q = request("GET", HERE("/number"));
+
+	q.body_ms = 10000;
+	CHECK(fetch(r, &q).failure == FETCH_WHOLE);
+	fetcher_free(r);
+	CHECK(!ev_run(loop, EVRUN_NOWAIT));
+}
+
+static int64_t
+retry_after(const char *path)
+{
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q = request("GET", HERE(path));
+	struct got g = fetch(r, &q);
+
+	fetcher_free(r);
+	return g.retry_after;
+}
+
+static void
+answers_say_when_to_try_again(void)
+{
+	int64_t date = retry_after("/again/date");
+
+	CHECK(retry_after("/number") == 0);
+	CHECK(retry_after("/again/7") == 7000000);
+	CHECK(date > 90 * 1000000 && date <= 100 * 1000000);
+	CHECK(retry_after("/again/99999999999") == FETCH_RETRY_MAX);
+	CHECK(retry_after("/again/-5") == 0);
+	CHECK(retry_after("/again/soon") == 0);
 }
 
 static void
@@ -441,6 +565,10 @@ main(void)
 	RUN(connections_are_kept);
 	RUN(many_go_on_at_a_time);
 	RUN(failures_have_words);
+	RUN(a_status_is_one_without_its_body);
+	RUN(a_limit_of_the_body_leaves_the_quick_alone);
+	RUN(answers_say_when_to_try_again);
+	RUN(a_proxy_is_not_for_all);
 	RUN(redirects_are_answers);
 	RUN(given_authorities_are_trusted);
 	RUN(some_requests_cannot_be_made);
