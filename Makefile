@@ -37,14 +37,14 @@ ground = buf file fault num clock quote spool
 ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
 	topic template tree group grants access enrich cert issue expiry uuid \
 	iprange nouns schema shorthand query table line client segment journal \
-	deliveries maildir record mqtt_properties mosq
+	deliveries maildir record mqtt_properties mosq endpoint
 topicd = $(ground) log base64 crc32c json jq event filter changes registry \
 	role segment journal queue deliveries deadletter maildir commit daemon metrics
 pull = $(ground) json line client
 brokerd = $(ground) log base64 crc32c json jq changes registry role topic \
 	template tree group grants access segment deadletter maildir commit daemon \
 	metrics control mqtt mqtt_properties mqtt_write record tls chain ws identity \
-	jwt fetch credential uuid cert iprange expiry
+	jwt fetch credential endpoint managed uuid cert iprange expiry
 
 PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd
 LIBS_egns-ctl = -ljq -ltokyocabinet -lwolfssl -lmosquitto -lev -lm

@@ -10,20 +10,30 @@
 #include "buf.h"
 #include "clock.h"
 #include "credential.h"
+#include "endpoint.h"
 #include "jq.h"
+#include "managed.h"
 #include "quote.h"
 #include "spool.h"
 
 struct credential {
 	struct ev_loop *loop;
 	int dir;
-	char *file, *command; /* one of them */
+	char *file, *command, *identity; /* one of them */
+	const char *header; /* that it is sent with, up to its value */
 	void (*ready)(const char *, const struct fault *, void *);
 	void *arg;
 	char *token;
 	int64_t until; /* clock_mono(): the token is good */
-	struct fault fault; /* of the command */
-	pid_t pid;     /* of the command; 0: none runs */
+	/* of an identity */
+	struct fetcher *fetcher;
+	const char *audience;
+	struct managed *asked; /* NULL: nobody is */
+	bool waiting;          /* for the answer, to call ready */
+	int64_t renew;         /* clock_mono(): ask while the token is good */
+	/* of a command */
+	struct fault fault;
+	pid_t pid;     /* 0: none runs */
 	int fd;        /* what it prints */
 	struct buf said;
 	ev_child ended;
@@ -220,29 +230,99 @@ run_command(struct credential *c, struct fault *f)
 	return 0;
 }
 
+/* ---- an identity ---- */
+
+static void
+on_managed(const char *token, int64_t good_for, const struct fault *f,
+    void *arg)
+{
+	struct credential *c = arg;
+	struct fault why = *f;
+	int64_t now = clock_mono(), early = CREDENTIAL_EARLY * CLOCK_SECOND;
+	bool waiting = c->waiting;
+
+	c->asked = NULL;
+	c->waiting = false;
+	if (token == NULL ||
+	    take_token(c, token, strlen(token), "identity", &why) == -1) {
+		c->renew = now + CREDENTIAL_AGAIN * CLOCK_SECOND;
+	} else {
+		if (early > good_for / 2)
+			early = good_for / 2;
+		c->renew = now + good_for - early;
+		/* it may be under way for a while before it is looked at */
+		c->until = now + good_for - early / 10;
+	}
+	if (waiting)
+		c->ready(why.code == FAULT_NONE ? c->token : NULL, &why,
+		    c->arg);
+}
+
+static int
+ask_identity(struct credential *c, struct fault *f)
+{
+	if (c->asked == NULL)
+		c->asked = managed_start(c->fetcher,
+		    strcasecmp(c->identity, "SystemAssigned") == 0 ? NULL :
+		    c->identity, c->audience, on_managed, c, f);
+	return c->asked == NULL ? -1 : 0;
+}
+
+static enum credential_state
+identity_token(struct credential *c, struct fault *f)
+{
+	int64_t now = clock_mono();
+
+	if (c->token == NULL || now >= c->until) {
+		if (ask_identity(c, f) == -1)
+			return CREDENTIAL_NONE;
+		c->waiting = true;
+		return CREDENTIAL_LATER;
+	}
+	if (now >= c->renew && ask_identity(c, NULL) == -1)
+		c->renew = now + CREDENTIAL_AGAIN * CLOCK_SECOND;
+	return CREDENTIAL_HERE;
+}
+
 /* ---- */
+
+static const char *
+header_of(const char *type)
+{
+	if (type != NULL && strcmp(type, "key") == 0)
+		return "aeg-sas-key: ";
+	if (type != NULL && strcmp(type, "sas") == 0)
+		return "aeg-sas-token: ";
+	return "Authorization: Bearer ";
+}
+
+static char *
+copy_of(const char *text)
+{
+	return text == NULL ? NULL : strdup(text);
+}
 
 static int
 copy_settings(struct credential *c, jv settings, struct fault *f)
 {
-	const char *file = jq_str(settings, "file");
-	const char *command = jq_str(settings, "command");
+	struct fault why;
 
-	if ((file == NULL) == (command == NULL))
-		return fault_set(f, FAULT_BAD_REQUEST,
-		    "credential: {\"file\": PATH} or {\"command\": COMMAND} "
-		    "is wanted");
-	if (file != NULL)
-		c->file = strdup(file);
-	else
-		c->command = strdup(command);
-	if (c->file == NULL && c->command == NULL)
+	if (endpoint_check_credential(settings, &why) == -1)
+		return fault_set(f, why.code, "credential: %s", why.text);
+	c->file = copy_of(jq_str(settings, "file"));
+	c->command = copy_of(jq_str(settings, "command"));
+	c->identity = copy_of(jq_str(settings, "identity"));
+	c->header = header_of(jq_str(settings, "type"));
+	if (c->file == NULL && c->command == NULL && c->identity == NULL)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
+	if (c->identity != NULL && c->audience == NULL)
+		return fault_set(f, FAULT_BAD_REQUEST, "credential: nobody is "
+		    "known whom an identity's token would be for");
 	return 0;
 }
 
 struct credential *
-credential_new(struct ev_loop *loop, int dir, jv settings,
+credential_new(const struct credential_use *use, jv settings,
     void (*ready)(const char *, const struct fault *, void *), void *arg,
     struct fault *f)
 {
@@ -251,8 +331,10 @@ credential_new(struct ev_loop *loop, int dir, jv settings,
 	if (c == NULL) {
 		fault_set(f, FAULT_INTERNAL, "out of memory");
 	} else {
-		c->loop = loop;
-		c->dir = dir;
+		c->loop = use->loop;
+		c->dir = use->dir;
+		c->fetcher = use->fetcher;
+		c->audience = use->audience;
 		c->ready = ready;
 		c->arg = arg;
 		ev_child_init(&c->ended, on_ended, 0, 0);
@@ -277,26 +359,38 @@ credential_free(struct credential *c)
 		stop_command(c);
 		watch_none(c);
 	}
+	managed_drop(c->asked);
 	credential_forget(c);
 	buf_free(&c->said);
 	free(c->file);
 	free(c->command);
+	free(c->identity);
 	free(c);
 }
 
 enum credential_state
 credential_token(struct credential *c, const char **token, struct fault *f)
 {
+	enum credential_state state = CREDENTIAL_HERE;
+
 	if (c->file != NULL) {
 		if (read_file(c, f) == -1)
 			return CREDENTIAL_NONE;
+	} else if (c->identity != NULL) {
+		state = identity_token(c, f);
 	} else if (c->token == NULL || clock_mono() >= c->until) {
 		if (c->pid == 0 && run_command(c, f) == -1)
 			return CREDENTIAL_NONE;
 		return CREDENTIAL_LATER;
 	}
 	*token = c->token;
-	return CREDENTIAL_HERE;
+	return state;
+}
+
+void
+credential_header(const struct credential *c, const char *token, struct buf *b)
+{
+	buf_printf(b, "%s%s%c", c->header, token, '\0');
 }
 
 void

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "cert.h"
+#include "endpoint.h"
 #include "enrich.h"
 #include "group.h"
 #include "iprange.h"
@@ -288,9 +289,10 @@ static const struct schema listeners[] = {
 
 static const struct schema endpoint_members[] = {
 	{ "resourceId", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
-	{ "url", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
-	{ "credential", SCHEMA_ANY,
-	    .help = "a file, a command or an identity; never the secret" },
+	{ "url", SCHEMA_STRING, .flags = SCHEMA_REQUIRED,
+	    .check = endpoint_check_url, .help = "https://HOST/..." },
+	{ "credential", SCHEMA_ANY, .check_any = endpoint_check_credential,
+	    .help = "{file}, {command} or {identity}; type: bearer, key, sas" },
 	END,
 };
 static const struct schema endpoint = {

@@ -281,6 +281,17 @@ up(struct check *c, size_t len)
 	c->path.len = len;
 }
 
+static jv
+check_any(struct check *c, const struct schema *s, jv v)
+{
+	struct fault f;
+
+	if (s->check_any == NULL || s->check_any(v, &f) == 0)
+		return v;
+	jv_free(v);
+	return bad(c, "%s", f.text);
+}
+
 static const char *const type_words[] = {
 	[SCHEMA_STRING] = "a string",
 	[SCHEMA_INT] = "a whole number",
@@ -638,8 +649,9 @@ check_value(struct check *c, const struct schema *s, jv v, jv old)
 		return check_array(c, s, v);
 	case SCHEMA_MAP:
 		return check_map(c, s, v);
-	case SCHEMA_BOOL:
 	case SCHEMA_ANY:
+		return check_any(c, s, v);
+	case SCHEMA_BOOL:
 	case SCHEMA_OBJECT:
 	case SCHEMA_VARIANT:
 		return v;

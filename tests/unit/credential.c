@@ -12,6 +12,7 @@
 static struct ev_loop *loop;
 static char dir_name[] = "/tmp/egns-credential.XXXXXX";
 static int dir;
+static struct credential_use use;
 
 static struct {
 	unsigned calls;
@@ -33,7 +34,7 @@ on_ready(const char *token, const struct fault *f, void *arg)
 static struct credential *
 with(const char *name, const char *value, struct fault *f)
 {
-	return credential_new(loop, dir,
+	return credential_new(&use,
 	    jv_object_set(jv_object(), jv_string(name), jv_string(value)),
 	    on_ready, NULL, f);
 }
@@ -179,8 +180,10 @@ test_settings(void)
 	struct fault f;
 
 	CHECK(with("identity", "x", &f) == NULL);
+	CHECK(strstr(f.text, "nobody is known whom") != NULL);
+	CHECK(with("type", "key", &f) == NULL);
 	CHECK(strstr(f.text, "is wanted") != NULL);
-	CHECK(credential_new(loop, dir, jv_null(), on_ready, NULL, &f) == NULL);
+	CHECK(credential_new(&use, jv_null(), on_ready, NULL, &f) == NULL);
 	credential_free(NULL);
 }
 
@@ -191,6 +194,8 @@ main(void)
 	if (mkdtemp(dir_name) == NULL ||
 	    (dir = open(dir_name, O_RDONLY | O_DIRECTORY)) == -1)
 		return 1;
+	use.loop = loop;
+	use.dir = dir;
 	RUN(test_file);
 	RUN(test_file_that_changes);
 	RUN(test_command);
