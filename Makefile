@@ -45,12 +45,17 @@ brokerd = $(ground) log base64 crc32c json jq changes registry role topic \
 	template tree group grants access segment deadletter maildir commit daemon \
 	metrics control mqtt mqtt_properties mqtt_write record tls chain ws identity \
 	jwt fetch credential endpoint managed uuid cert iprange expiry
+route = $(ground) log base64 crc32c json jq event enrich routing record topic \
+	mqtt_properties changes registry segment maildir intake lifecycle uuid line \
+	client deadletter commit daemon metrics control credential endpoint managed \
+	fetch mosq
 
 PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd
 LIBS_egns-ctl = -ljq -ltokyocabinet -lwolfssl -lmosquitto -lev -lm
 LIBS_egns-topicd = -ljq -ltokyocabinet -lev -lpthread
 LIBS_egns-brokerd = -ljq -ltokyocabinet -lwolfssl -lwslay -lhttp_parser -lcurl \
 	-lev -lpthread
+LIBS_egns-route = -ljq -ltokyocabinet -lev -lcurl -lmosquitto -lpthread -lm
 
 all: $(PROGRAMS:%=$(B)/%)
 
@@ -66,6 +71,7 @@ $(eval $(call program,egns-ctl,$(ctl)))
 $(eval $(call program,egns-topicd,$(topicd)))
 $(eval $(call program,egns-pull,$(pull)))
 $(eval $(call program,egns-brokerd,$(brokerd)))
+$(eval $(call program,egns-route,$(route)))
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)

@@ -66,6 +66,26 @@ line_next(struct line_reader *r, const char **line, size_t *len)
 	return 1;
 }
 
+int
+line_skip(struct line_reader *r)
+{
+	char *end;
+
+	for (;;) {
+		end = r->in.len > 0 ?
+		    memchr(buf_data(&r->in), '\n', r->in.len) : NULL;
+		if (end != NULL) {
+			buf_take(&r->in, (size_t)(end - buf_data(&r->in)) + 1);
+			return 1;
+		}
+		buf_take(&r->in, r->in.len);
+		if (r->eof)
+			return 0;
+		if (line_fill(r) == -1)
+			return -1;
+	}
+}
+
 bool
 line_waits(const struct line_reader *r)
 {

@@ -28,9 +28,13 @@ int line_fill(struct line_reader *);
 /*
  * The next line without its newline (which the last one may lack), valid until
  * the next call: 1, or 0 at the end, or -1 and errno: EMSGSIZE for a line
- * longer than max, of which no more can be read.
+ * longer than max, which is there again unless it is skipped.
  */
 int line_next(struct line_reader *, const char **line, size_t *len);
+
+/* Go behind the end of a line that is too long: 1, or 0 at the end, or -1 and
+ * errno. */
+int line_skip(struct line_reader *);
 
 /* Would line_fill, would line_next have to wait for somebody to write? */
 bool line_waits(const struct line_reader *);

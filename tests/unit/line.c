@@ -86,6 +86,24 @@ a_line_may_be_as_long_as_the_limit(void)
 }
 
 static void
+a_line_that_is_too_long_can_be_skipped(void)
+{
+	const char *line;
+	size_t len;
+
+	begin(4);
+	say("fours and more\nfive5\nx\nsevens");
+	close(writer);
+	CHECK(line_next(&r, &line, &len) == -1 && errno == EMSGSIZE);
+	CHECK(line_skip(&r) == 1);
+	CHECK(line_next(&r, &line, &len) == -1 && line_skip(&r) == 1);
+	CHECK(next_is("x") && r.number == 3);
+	CHECK(line_next(&r, &line, &len) == -1 && r.number == 4);
+	CHECK(line_skip(&r) == 0 && next_is(NULL));
+	end();
+}
+
+static void
 a_pause_is_seen(void)
 {
 	begin(10);
@@ -118,6 +136,7 @@ main(void)
 {
 	RUN(lines_come_one_by_one);
 	RUN(a_line_may_be_as_long_as_the_limit);
+	RUN(a_line_that_is_too_long_can_be_skipped);
 	RUN(a_pause_is_seen);
 	RUN(a_read_that_fails_says_why);
 	DONE();
