@@ -237,9 +237,7 @@ drop_line(struct lane *l, const struct cursor *c, const char *line, size_t len,
 	if (c->number <= l->dropped)
 		return;
 	l->dropped = c->number;
-	if (l->counts.dropped[drop]++ == 0 || l->error[0] == '\0')
-		log_warn("%s: dropped, see dropped/: %s: %s", l->name,
-		    lane_drop_name(drop), words);
+	l->counts.dropped[drop]++;
 	clock_format(now, clock_now());
 	buf_str(b, "{\"time\":\"");
 	buf_str(b, now);
@@ -260,6 +258,7 @@ drop_span(struct lane *l, const struct sent *s, enum lane_drop drop,
     const char *words)
 {
 	struct cursor c = s->from;
+	uint64_t before = l->counts.dropped[drop];
 	const char *line;
 	size_t len;
 
@@ -268,6 +267,10 @@ drop_span(struct lane *l, const struct sent *s, enum lane_drop drop,
 		drop_line(l, &c, line, len, drop, words);
 		advance(&c, len);
 	}
+	log_warn("%s: %s: %llu dropped, which dropped/ has now: %s: %s",
+	    l->name, l->id,
+	    (unsigned long long)(l->counts.dropped[drop] - before),
+	    lane_drop_name(drop), words);
 }
 
 /* ---- parcels ---- */
@@ -282,9 +285,14 @@ pack(struct lane *l, const struct cursor *c, const char *line, size_t len)
 	int rc = l->supply->calls->event(l->supply, c->batch, c->number, line,
 	    len, &p->text, &f);
 
-	if (rc == -1)
+	if (rc == -1) {
+		log_warn("%s: %s, line %llu: dropped, which dropped/ has now: "
+		    "%s", l->name, c->batch->name,
+		    (unsigned long long)(c->number - c->batch->first + 1),
+		    f.text);
 		drop_line(l, c, line, len, f.code == FAULT_TOO_LARGE ?
 		    DROP_TOO_LARGE : DROP_BAD_REQUEST, f.text);
+	}
 	if (rc != 1)
 		return true;
 	if (p->count > 0 && p->text.len > PARCEL_BYTES) {
@@ -370,14 +378,19 @@ fill(struct lane *l)
 
 /* ---- the target ---- */
 
+static int64_t
+pause_of(const struct lane *l)
+{
+	const struct schedule *s = l->schedule;
+
+	return s->pause[l->attempts < s->n ? l->attempts : s->n - 1];
+}
+
 static void
 wait_for_it(struct lane *l, int64_t pause, const char *words)
 {
-	const struct schedule *s = l->schedule;
-	unsigned i = l->attempts < s->n ? l->attempts : s->n - 1;
-
 	if (pause == 0)
-		pause = s->pause[i];
+		pause = pause_of(l);
 	l->attempts++;
 	l->state = WAITING;
 	l->due = clock_mono() + pause;
@@ -564,8 +577,7 @@ later(struct lane *l, const struct sent *s, int64_t pause,
 {
 	l->counts.retries[f->code == FAULT_TOO_MANY]++;
 	/* a disk of ours: looking is cheap */
-	if (pause == 0 && l->exists && f->code == FAULT_TOO_MANY &&
-	    l->attempts > 0 && l->schedule->pause[0] < LOCAL_PAUSE)
+	if (l->exists && f->code == FAULT_TOO_MANY && pause_of(l) > LOCAL_PAUSE)
 		pause = LOCAL_PAUSE;
 	drain(l, &s->from, pause, f->text);
 }

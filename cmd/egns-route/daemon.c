@@ -1,0 +1,496 @@
+/* the daemon: what waits in the spool goes to where the namespace says */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/inotify.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "control.h"
+#include "daemon.h"
+#include "jq.h"
+#include "lane.h"
+#include "lifecycle.h"
+#include "log.h"
+#include "metrics.h"
+#include "registry.h"
+#include "route.h"
+#include "routing.h"
+#include "supplies.h"
+
+#define TICK 1.0          /* seconds */
+#define TICK_MOVABLE 0.05 /* with a clock that may be moved */
+#define METRICS_PERIOD (5 * CLOCK_SECOND)
+#define STOP_TIME (5 * CLOCK_SECOND) /* for what is under way */
+
+enum { LANE_ROUTE, LANE_SESSIONS, LANES };
+
+/* Messages, and the life of sessions. */
+static const struct {
+	const char *name;
+	const char *path;   /* of the maildir */
+	const char *target; /* the property that names it */
+} kinds[LANES] = {
+	[LANE_ROUTE] = { "route", "route",
+	    "properties.topicSpacesConfiguration.routeTopicResourceId" },
+	[LANE_SESSIONS] = { "sessions", "lifecycle",
+	    "properties.lifecycleTopicResourceId" },
+};
+
+struct route {
+	struct ev_loop *loop;
+	const struct spool *spool;
+	struct routing *routing;
+	struct lifecycle lifecycle;
+	struct schedule schedule;
+	struct lane *lanes[LANES];
+	char *keys[LANES];  /* what their targets were made of */
+	int watches[LANES]; /* of their directories; -1: none */
+	struct control *control;
+	int inotify;
+	ev_io written;
+	ev_timer tick;
+	ev_prepare turn; /* while it stops */
+	int64_t measured, stop_since;
+	bool stopping;
+};
+
+/* ---- settings ---- */
+
+static void
+read_schedule(struct schedule *s, jv namespace)
+{
+	static const int seconds[] = { 10, 30, 60, 300, 600, 1800, 3600, 10800,
+		21600, 43200 }; /* reference section 14.2 */
+	jv list = jq_get(namespace, "properties.routingSchedule");
+	unsigned n = 0;
+
+	if (jv_get_kind(list) == JV_KIND_ARRAY)
+		jv_array_foreach(list, i, one) {
+			int64_t pause = jq_int(one, 1);
+
+			if (n < SCHEDULE_MAX)
+				s->pause[n++] = pause * CLOCK_SECOND;
+		}
+	jv_free(list);
+	if (n == 0)
+		for (; n < sizeof(seconds) / sizeof(seconds[0]); n++)
+			s->pause[n] = seconds[n] * CLOCK_SECOND;
+	s->n = n;
+}
+
+/* The name of a topic of this namespace; NULL: it is another's. */
+static const char *
+own_topic(jv namespace, const char *id)
+{
+	const char *own = jq_str(namespace, "id");
+	size_t len = own == NULL ? 0 : strlen(own);
+
+	if (len == 0 || strncasecmp(id, own, len) != 0 ||
+	    strncasecmp(id + len, "/topics/", 8) != 0)
+		return NULL;
+	return id + len + 8;
+}
+
+/* Of two that are the same the target need not be made anew. */
+static char *
+key_of(jv namespace, const char *id, bool own, bool exists)
+{
+	static const char *const parts[] = { "properties.endpoints",
+		"properties.trustedCertificates",
+		"properties.topicSpacesConfiguration.routingIdentityInfo" };
+	struct buf b = { 0 };
+
+	buf_printf(&b, "%d%s", exists, id == NULL ? "" : id);
+	for (size_t i = 0; !own && i < sizeof(parts) / sizeof(parts[0]); i++)
+		jq_print(&b, jq_get(namespace, parts[i]), false);
+	buf_add(&b, "", 1);
+	if (b.bad)
+		log_fatal(EX_OSERR, "out of memory");
+	return buf_data(&b); /* nothing was taken off its front */
+}
+
+static int
+set_target(struct route *r, int which, jv namespace, struct registry *reg,
+    struct fault *f)
+{
+	const char *id = jq_str(namespace, kinds[which].target), *topic = NULL;
+	struct lane *lane = r->lanes[which];
+	struct target *target = NULL;
+	char path[256], *key;
+	bool exists = false;
+
+	if (id != NULL && *id == '\0')
+		id = NULL;
+	if (id != NULL && (topic = own_topic(namespace, id)) != NULL) {
+		snprintf(path, sizeof(path), "topics/%.200s", topic);
+		exists = registry_has(reg, path);
+	}
+	key = key_of(namespace, id, topic != NULL, exists);
+	if (r->keys[which] != NULL && strcmp(key, r->keys[which]) == 0) {
+		free(key);
+		return 0;
+	}
+	if (topic != NULL)
+		target = topicd_new(r->loop, r->spool, topic, &lane_hooks,
+		    lane, f);
+	else if (id != NULL)
+		target = custom_new(r->loop, r->spool, jv_copy(namespace), id,
+		    &lane_hooks, lane, f);
+	if (id != NULL && target == NULL) {
+		free(key);
+		return -1;
+	}
+	free(r->keys[which]);
+	r->keys[which] = key;
+	lane_target(lane, id, target, exists);
+	return 0;
+}
+
+static int
+set_lifecycle(struct lifecycle *l, jv namespace)
+{
+	char *name = strdup(jq_str(namespace, "name"));
+	char *id = strdup(jq_str(namespace, "id"));
+
+	if (name == NULL || id == NULL) {
+		free(name);
+		free(id);
+		return -1;
+	}
+	free((char *)(uintptr_t)l->namespace);
+	free((char *)(uintptr_t)l->resource_id);
+	l->namespace = name;
+	l->resource_id = id;
+	return 0;
+}
+
+/* What fails leaves the rest as it was. */
+static int
+take_settings(struct route *r, struct registry *reg, struct fault *f)
+{
+	jv namespace = registry_get(reg, "namespace");
+	struct routing *routing = NULL;
+	int rc = -1;
+
+	if (!jv_is_valid(namespace))
+		fault_set(f, FAULT_NOT_FOUND, "there is no namespace");
+	else if ((routing = routing_new(jv_copy(namespace), f)) != NULL)
+		rc = set_lifecycle(&r->lifecycle, namespace);
+	if (rc == 0) {
+		routing_free(r->routing);
+		r->routing = routing;
+		read_schedule(&r->schedule, namespace);
+	} else
+		routing_free(routing);
+	for (int i = 0; i < LANES && rc == 0; i++)
+		rc = set_target(r, i, namespace, reg, f);
+	jv_free(namespace);
+	return rc;
+}
+
+static int
+settings(struct route *r, struct fault *f)
+{
+	struct registry *reg = registry_open(r->spool, false, f);
+	int rc = -1;
+
+	if (reg == NULL)
+		return -1;
+	if (r->control == NULL || control_reload(r->control, reg, f) == 0)
+		rc = take_settings(r, reg, f);
+	registry_close(reg);
+	for (int i = 0; i < LANES; i++)
+		lane_wake(r->lanes[i]);
+	return rc;
+}
+
+/* ---- what is asked of us ---- */
+
+static void
+stats(struct route *r, struct buf *b)
+{
+	const char *sep = "{\"lanes\":[";
+
+	buf_str(b, "{\"ok\":true,\"count\":1}\n");
+	for (int i = 0; i < LANES; i++) {
+		buf_str(b, sep);
+		lane_stats(r->lanes[i], b);
+		sep = ",";
+	}
+	buf_str(b, "]}\n");
+}
+
+static int
+serve(const char *op, struct buf *answer, void *arg, struct fault *f)
+{
+	struct route *r = arg;
+
+	if (strcmp(op, "stats") == 0) {
+		stats(r, answer);
+		return 0;
+	}
+	if (strcmp(op, "reload") != 0)
+		return fault_set(f, FAULT_BAD_REQUEST,
+		    "op: reload or stats expected");
+	if (settings(r, f) == -1)
+		return -1;
+	buf_str(answer, "{\"ok\":true}\n");
+	return 0;
+}
+
+static void
+reload(void *arg)
+{
+	struct fault f;
+
+	if (settings(arg, &f) == -1)
+		log_warn("reload: %s", f.text);
+}
+
+static void
+add_metrics(struct route *r, struct buf *b)
+{
+	static const char *const errors[] = { "ServiceError",
+		"TooManyRequests" };
+	const char *routed = "egns_Mqtt_SuccessfulRoutedMessages";
+	const char *failed = "egns_Mqtt_FailedRoutedMessages";
+	const struct lane_counts *c;
+
+	metrics_family(b, routed, "counter", "events that a topic has");
+	for (int i = 0; i < LANES; i++)
+		metrics_sample(b, routed, (const char *[]){ "Lane",
+		    kinds[i].name, NULL },
+		    (double)lane_counts(r->lanes[i])->routed);
+	metrics_family(b, failed, "counter",
+	    "attempts that failed, and messages dropped, by reason");
+	for (int i = 0; i < LANES; i++) {
+		c = lane_counts(r->lanes[i]);
+		for (int j = 0; j < DROPS; j++)
+			metrics_sample(b, failed, (const char *[]){ "Lane",
+			    kinds[i].name, "Error", lane_drop_name(
+			    (enum lane_drop)j), NULL }, (double)c->dropped[j]);
+		for (int j = 0; j < 2; j++)
+			metrics_sample(b, failed, (const char *[]){ "Lane",
+			    kinds[i].name, "Error", errors[j], NULL },
+			    (double)c->retries[j]);
+	}
+}
+
+static void
+write_metrics(struct route *r)
+{
+	struct buf text = { 0 };
+
+	add_metrics(r, &text);
+	if (!text.bad && spool_replace(r->spool->fd, "metrics/route.prom",
+	    buf_data(&text), text.len, false) == -1)
+		log_debug("metrics/route.prom was not written");
+	buf_free(&text);
+}
+
+/* ---- the loop ---- */
+
+static int
+route_event(const char *line, size_t len, const char *id, struct buf *out,
+    void *arg, struct fault *f)
+{
+	const struct route *r = arg;
+
+	return routing_event(r->routing, line, len, id, clock_now(), out,
+	    f) == -1 ? -1 : 1;
+}
+
+static int
+session_event(const char *line, size_t len, const char *id, struct buf *out,
+    void *arg, struct fault *f)
+{
+	struct route *r = arg;
+
+	return lifecycle_session(&r->lifecycle, line, len, id, out, f) == -1 ?
+	    -1 : 1;
+}
+
+static void
+on_written(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct route *r = io->data;
+	char mem[4096] __attribute__((aligned(8)));
+	const struct inotify_event *e;
+	bool woken[LANES] = { false };
+	ssize_t n;
+
+	(void)loop;
+	(void)events;
+	while ((n = read(r->inotify, mem, sizeof(mem))) > 0)
+		for (char *p = mem; p < mem + n; p += sizeof(*e) + e->len) {
+			e = (const struct inotify_event *)(void *)p;
+			for (int i = 0; i < LANES; i++)
+				woken[i] |= e->wd == r->watches[i] ||
+				    (e->mask & IN_Q_OVERFLOW) != 0;
+		}
+	for (int i = 0; i < LANES; i++)
+		if (woken[i])
+			lane_wake(r->lanes[i]);
+}
+
+/* What inotify cannot tell is found every second. */
+static void
+watch(struct route *r)
+{
+	char path[64];
+
+	r->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	for (int i = 0; i < LANES; i++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d/%s/new",
+		    r->spool->fd, kinds[i].path);
+		r->watches[i] = inotify_add_watch(r->inotify, path,
+		    IN_CREATE | IN_MOVED_TO);
+		if (r->watches[i] == -1)
+			log_warn("%s/new: not watched, but looked at every "
+			    "second: %s", kinds[i].path, strerror(errno));
+	}
+	ev_io_init(&r->written, on_written, r->inotify, EV_READ);
+	r->written.data = r;
+	if (r->inotify != -1)
+		ev_io_start(r->loop, &r->written);
+}
+
+static void
+on_tick(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct route *r = timer->data;
+	int64_t now = clock_mono();
+
+	(void)loop;
+	(void)events;
+	for (int i = 0; i < LANES; i++) {
+		if (r->watches[i] == -1)
+			lane_wake(r->lanes[i]);
+		lane_tick(r->lanes[i]);
+	}
+	if (now - r->measured >= METRICS_PERIOD || now < r->measured) {
+		r->measured = now;
+		write_metrics(r);
+	}
+}
+
+static void
+on_turn(struct ev_loop *loop, ev_prepare *w, int events)
+{
+	struct route *r = w->data;
+	bool idle = true;
+
+	(void)events;
+	for (int i = 0; i < LANES; i++)
+		idle &= lane_idle(r->lanes[i]);
+	if (idle || clock_mono() - r->stop_since > STOP_TIME)
+		ev_break(loop, EVBREAK_ALL);
+}
+
+static void
+stop(void *arg)
+{
+	struct route *r = arg;
+
+	for (int i = 0; i < LANES; i++)
+		lane_stop(r->lanes[i]);
+	r->stop_since = clock_mono();
+	ev_prepare_start(r->loop, &r->turn);
+}
+
+static int
+open_lanes(struct route *r, struct fault *f)
+{
+	static int (*const event[LANES])(const char *, size_t, const char *,
+	    struct buf *, void *, struct fault *) = {
+		[LANE_ROUTE] = route_event, [LANE_SESSIONS] = session_event,
+	};
+	struct supply *s;
+
+	for (int i = 0; i < LANES; i++) {
+		s = files_new(r->spool, kinds[i].path, event[i], r, f);
+		if (s == NULL)
+			return -1;
+		r->lanes[i] = lane_new(r->loop, r->spool, kinds[i].name, s,
+		    &r->schedule);
+		if (r->lanes[i] == NULL)
+			return fault_set(f, FAULT_INTERNAL, "no thread");
+	}
+	return 0;
+}
+
+static int
+open_control(struct route *r, struct fault *f)
+{
+	struct registry *reg = registry_open(r->spool, false, f);
+
+	if (reg == NULL)
+		return -1;
+	r->control = control_open(r->loop, r->spool, "route", reg, serve, r, f);
+	registry_close(reg);
+	return r->control == NULL ? -1 : 0;
+}
+
+static int
+route_open(struct route *r, struct fault *f)
+{
+	if (open_lanes(r, f) == -1 || settings(r, f) == -1)
+		return -1;
+	watch(r);
+	ev_timer_init(&r->tick, on_tick, 0,
+	    clock_movable() ? TICK_MOVABLE : TICK);
+	r->tick.data = r;
+	ev_timer_again(r->loop, &r->tick);
+	ev_prepare_init(&r->turn, on_turn);
+	r->turn.data = r;
+	return open_control(r, f);
+}
+
+static void
+route_close(struct route *r)
+{
+	write_metrics(r);
+	ev_prepare_stop(r->loop, &r->turn);
+	ev_timer_stop(r->loop, &r->tick);
+	ev_io_stop(r->loop, &r->written);
+	if (r->inotify != -1)
+		close(r->inotify);
+	control_close(r->control);
+	for (int i = 0; i < LANES; i++) {
+		lane_free(r->lanes[i]);
+		free(r->keys[i]);
+	}
+	routing_free(r->routing);
+	json_free(&r->lifecycle.json);
+	free((char *)(uintptr_t)r->lifecycle.namespace);
+	free((char *)(uintptr_t)r->lifecycle.resource_id);
+}
+
+int
+daemon_run(const struct options *opt)
+{
+	struct ev_loop *loop = ev_default_loop(EVFLAG_NOSIGMASK);
+	struct route route = { .loop = loop };
+	struct daemon daemon;
+	struct spool spool;
+	struct fault fault;
+
+	if (loop == NULL)
+		log_fatal(EX_OSERR, "no event loop");
+	if (spool_open(&spool, opt->spool, &fault) == -1 ||
+	    spool_lock(&spool, "route", &fault) == -1)
+		log_fatal(fault_exit(fault.code), "%s", fault.text);
+	route.spool = &spool;
+	daemon_init(&daemon, loop, stop, reload, &route);
+	if (route_open(&route, &fault) == -1)
+		log_fatal(fault_exit(fault.code), "%s", fault.text);
+	daemon_ready(opt->ready);
+	ev_run(loop, 0);
+	route_close(&route);
+	spool_close(&spool);
+	return EX_OK;
+}
