@@ -913,6 +913,8 @@ routing_new(jv namespace, struct fault *f)
 void
 routing_free(struct routing *r)
 {
+	if (r == NULL)
+		return;
 	for (size_t i = 0; i < r->nenrichments; i++) {
 		free(r->enrichments[i].text);
 		free(r->enrichments[i].key);
