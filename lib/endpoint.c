@@ -50,7 +50,8 @@ endpoint_check_url(const char *url, struct fault *f)
 	if (secure + plain > 0 && memchr(authority, '@', len) != NULL)
 		return fault_set(f, FAULT_BAD_REQUEST, "has a user or a "
 		    "password in it; what proves who we are is a credential");
-	if (host == 0 || host > len || (secure == 0 &&
+	if (host == 0 || host > len ||
+	    (host < len && authority[host] != ':') || (secure == 0 &&
 	    (plain == 0 || !is_loopback(authority, host))))
 		return fault_set(f, FAULT_BAD_REQUEST, "must be "
 		    "https://HOST[:PORT]/..., or http:// on this machine");
