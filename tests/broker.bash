@@ -112,6 +112,7 @@ listen() {
 	local name=$1 flags
 	as "$2"
 	shift 2
+	: >"$name.out" # what is read below must not be an earlier one's
 	stdbuf -oL mosquitto_sub -d "${flags[@]}" -F 'message %t %p' "$@" \
 		>"$name.out" 2>&1 3>&- &
 	# shellcheck disable=SC2034,SC2004 # lib.bash's, and of names
