@@ -20,6 +20,9 @@
 #define PRODUCERS_MAX 1024
 /* Pending events of a window, bytes; publishers wait above it. */
 #define WINDOW_MAX (8 * 1024 * 1024)
+/* One peer that writes more than this has probably sent the next batch already:
+ * it is looked at while the disk works. */
+#define DETOUR_BYTES (64 * 1024)
 /* Events that end by themselves in one turn of the loop; none does when there
  * are so many bytes of ends that wait for the disk. */
 #define SWEEP_EVENTS 2000

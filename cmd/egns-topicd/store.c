@@ -562,15 +562,22 @@ store_reload(struct store *st, void (*reloaded)(const struct fault *, void *),
 	st->still = true;
 }
 
-bool
-store_held(const struct store *st)
+/* Bytes of events in the open window. */
+static size_t
+pending(const struct store *st)
 {
 	const struct topic *t;
 	size_t bytes = 0;
 
 	for (t = st->touched; t != NULL; t = t->touched_next)
 		bytes += journal_pending(t->journal);
-	return bytes > WINDOW_MAX;
+	return bytes;
+}
+
+bool
+store_held(const struct store *st)
+{
+	return pending(st) > WINDOW_MAX;
 }
 
 bool
@@ -629,6 +636,7 @@ store_turn(struct store *st, bool alone)
 	if (commit_busy(st->commit))
 		return false;
 	if (something_to_commit(st)) {
+		alone = alone && pending(st) <= DETOUR_BYTES;
 		w = close_window(st);
 		if (alone)
 			done(w, work(w));

@@ -55,8 +55,8 @@ uint64_t store_flush(struct store *);
 /*
  * Once a turn of the loop, before it sleeps: starts a commit when there is
  * something to commit and none is under way. `alone`: there is one peer only,
- * which waits for the disk in any case; handing the window to the thread and back
- * would be a detour. True: something is done that requests may have waited for.
+ * which waits for the disk in any case; handing a small window to the thread and
+ * back would be a detour. True: something is done that requests may have waited for.
  */
 bool store_turn(struct store *, bool alone);
 
