@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "local.h"
 
 /* ---- producers ---- */
@@ -147,11 +148,13 @@ keep(struct topic *t, const struct publish *p)
 {
 	struct store *st = t->store;
 	const char *at = p->text, *nl;
+	int64_t now = clock_now();
 	size_t m = 0, first;
 	uint32_t i;
 
 	for (i = 0; i < p->count; i++, at = nl + 1) {
-		struct journal_line line = { .part = i + 1, .of = p->count,
+		struct journal_line line = { .time = now, .part = i + 1,
+			.of = p->count,
 			.producer = p->producer,
 			.producer_len = p->producer_len,
 			.sequence = p->sequence, .event = at };
