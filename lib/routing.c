@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "enrich.h"
 #include "event.h"
+#include "foreign.h"
 #include "jq.h"
 #include "json.h"
 #include "record.h"
@@ -38,6 +39,7 @@ struct routing {
 	/* scratch */
 	struct json json;    /* of the message */
 	struct json inner;   /* of its payload */
+	struct buf line;     /* the message, when it had to be recoded */
 	struct buf text;     /* its payload's bytes */
 	struct buf value;    /* of an enrichment */
 	struct buf type;     /* its content type, unescaped */
@@ -922,11 +924,25 @@ routing_free(struct routing *r)
 	free(r->source);
 	json_free(&r->json);
 	json_free(&r->inner);
+	buf_free(&r->line);
 	buf_free(&r->text);
 	buf_free(&r->value);
 	buf_free(&r->type);
 	event_free(&r->event);
 	free(r);
+}
+
+/* The message as JSON. 0, or -1 and a fault. */
+static int
+scan(struct routing *r, const char *text, size_t n, struct fault *f)
+{
+	json_trim(&r->json);
+	if (json_scan(&r->json, text, n, f) == 0)
+		return 0;
+	buf_reset(&r->line, ROUTING_KEEP);
+	if (utf8_text(text, n) || !foreign_recode(&r->line, text, n))
+		return -1;
+	return json_scan(&r->json, buf_data(&r->line), r->line.len, f);
 }
 
 int
@@ -938,9 +954,8 @@ routing_event(struct routing *r, const char *text, size_t n, const char *id,
 	size_t before = b->len;
 	unsigned cut;
 
-	json_trim(&r->json);
-	if (json_scan(&r->json, text, n, f) == -1 ||
-	    read_message(r, &m, f) == -1 || read_payload(r, &m, &p, f) == -1)
+	if (scan(r, text, n, f) == -1 || read_message(r, &m, f) == -1 ||
+	    read_payload(r, &m, &p, f) == -1)
 		return -1;
 	cut = add_event(r, &m, &p, id, now, b);
 	buf_add(b, "\n", 1);
