@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
  */
 #define HOST_MAX 49
 #define YEAR_9999 INT64_C(253402300799) /* its last second */
+#define ADOPT_MAX (64 * 1024 * 1024) /* bytes of a file that is adopted */
 #define TRIES 100 /* names that exist already, before we give up */
 
 static bool
@@ -101,27 +103,13 @@ whole_lines(const char *p, size_t n, uint64_t lines)
 	return n > 0 && p[n - 1] == '\n' && count_lines(p, n) == lines;
 }
 
-/* The names that will be made are behind those that wait in a stage. */
 static int
-follow(int dir, const char *stage)
+below(char out[PATH_MAX], const char *path, const char *stage)
 {
-	struct maildir_name name;
-	struct dirent *e;
-	DIR *d = file_opendir(dir, stage, 0);
-	int64_t last;
-
-	if (d == NULL)
-		return -1;
-	while ((e = readdir(d)) != NULL) {
-		if (!maildir_parse(e->d_name, &name))
-			continue;
-		last = last_time;
-		while (name.time > last && !atomic_compare_exchange_weak(
-		    &last_time, &last, name.time))
-			continue;
-	}
-	closedir(d);
-	return 0;
+	if (snprintf(out, PATH_MAX, "%s/%s", path, stage) < PATH_MAX)
+		return 0;
+	errno = ENAMETOOLONG;
+	return -1;
 }
 
 int
@@ -131,16 +119,54 @@ maildir_make(int dir, const char *path)
 	char sub[PATH_MAX];
 	size_t i;
 
-	for (i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
-		if (snprintf(sub, sizeof(sub), "%s/%s", path, stages[i]) >=
-		    (int)sizeof(sub)) {
-			errno = ENAMETOOLONG;
+	for (i = 0; i < sizeof(stages) / sizeof(stages[0]); i++)
+		if (below(sub, path, stages[i]) == -1 ||
+		    spool_mkdir(dir, sub, 0700) == -1)
 			return -1;
-		}
-		if (spool_mkdir(dir, sub, 0700) == -1 || follow(dir, sub) == -1)
-			return -1;
-	}
 	return 0;
+}
+
+/* Names that will be made are behind this one. */
+static void
+follow(const char *text)
+{
+	struct maildir_name name;
+	int64_t last = last_time;
+
+	if (!maildir_parse(text, &name))
+		return;
+	while (name.time > last &&
+	    !atomic_compare_exchange_weak(&last_time, &last, name.time))
+		continue;
+}
+
+static int
+each(int dir, const char *path, const char *stage, bool remove)
+{
+	char sub[PATH_MAX];
+	struct dirent *e;
+	DIR *d;
+
+	if (below(sub, path, stage) == -1 ||
+	    (d = file_opendir(dir, sub, 0)) == NULL)
+		return -1;
+	while ((e = readdir(d)) != NULL)
+		if (remove && e->d_name[0] != '.')
+			unlinkat(dirfd(d), e->d_name, 0);
+		else
+			follow(e->d_name);
+	closedir(d);
+	return 0;
+}
+
+int
+maildir_begin(int dir, const char *path)
+{
+	if (maildir_make(dir, path) == -1)
+		return -1;
+	return each(dir, path, "tmp", true) == -1 ||
+	    each(dir, path, "new", false) == -1 ||
+	    each(dir, path, "cur", false) == -1 ? -1 : 0;
 }
 
 static int
@@ -210,6 +236,50 @@ maildir_write(int dir, const char *path, const void *data, size_t bytes,
 			return -1;
 	}
 	return -1;
+}
+
+/* Of a file at `from`: the name that fits it. */
+static int
+name_file(int dir, const char *from, char name[MAILDIR_NAME])
+{
+	size_t len;
+	char *text = spool_read(dir, from, ADOPT_MAX, &len);
+	uint64_t lines;
+	int rc = 0;
+
+	if (text == NULL)
+		return -1;
+	lines = count_lines(text, len);
+	if (whole_lines(text, len, lines))
+		make_name(name, text, len, lines);
+	else {
+		errno = EINVAL;
+		rc = -1;
+	}
+	free(text);
+	return rc;
+}
+
+int
+maildir_adopt(int dir, const char *path, const char *from)
+{
+	char name[MAILDIR_NAME], new[PATH_MAX], box[PATH_MAX];
+	const char *slash = strrchr(from, '/');
+
+	if (name_file(dir, from, name) == -1)
+		return -1;
+	snprintf(box, sizeof(box), "%s/new", path);
+	if (snprintf(new, sizeof(new), "%s/new/%s", path, name) >=
+	    (int)sizeof(new)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if (renameat2(dir, from, dir, new, RENAME_NOREPLACE) == -1 ||
+	    spool_sync_dir(dir, box) == -1)
+		return -1;
+	snprintf(box, sizeof(box), "%.*s", slash == NULL ? 1 :
+	    (int)(slash - from), slash == NULL ? "." : from);
+	return spool_sync_dir(dir, box);
 }
 
 /* Take s off the front. */

@@ -28,6 +28,12 @@ struct maildir_name {
 int maildir_make(int dir, const char *path);
 
 /*
+ * The same for the one writer, when it begins: what a crash has left in tmp goes,
+ * as nobody was promised anything, and names begin behind those that wait.
+ */
+int maildir_begin(int dir, const char *path);
+
+/*
  * Write whole lines as one file and make it safe: tmp, fsync, link to new,
  * fsync of new, and only then unlink from tmp, so that it has a name on disk
  * at every moment. The file counts from the moment this returns 0. -1 and
@@ -36,6 +42,13 @@ int maildir_make(int dir, const char *path);
  */
 int maildir_write(int dir, const char *path, const void *, size_t bytes,
     uint64_t lines);
+
+/*
+ * The same with a file that is there already, safe, at `from` below dir (both
+ * are on one file system): it moves, so that whoever finds it at `from` after a
+ * crash knows that nobody has taken it yet. 0, or -1 and errno.
+ */
+int maildir_adopt(int dir, const char *path, const char *from);
 
 /* Take a name apart: alphabet, order and length are checked. */
 bool maildir_parse(const char *, struct maildir_name *);

@@ -161,6 +161,7 @@ close_topic(struct store *st, struct topic *t)
 		if (!file_no_room(error))
 			store_die(error, t->name);
 		w->publish_error = error;
+		t->refused = true;
 	}
 	for (i = 0; i < t->nsubs; i++)
 		t->subs[i]->closing = t->subs[i]->queue.count;
@@ -324,8 +325,10 @@ done(void *arg, int error)
 	st->hooks.committed(w->number,
 	    reason(w->publish_error, publish, "not stored"),
 	    reason(w->settle_error, settle, "not recorded"), st->hooks.arg);
-	for (i = 0; i < st->ntopics; i++)
+	for (i = 0; i < st->ntopics; i++) {
 		announce(st, st->topics[i]);
+		st->topics[i]->refused = false;
+	}
 	window_clear(w);
 }
 
@@ -629,6 +632,12 @@ stand_still(struct store *st)
 }
 
 bool
+store_refused(const struct topic *t)
+{
+	return t->refused;
+}
+
+bool
 store_turn(struct store *st, bool alone)
 {
 	struct window *w;
@@ -719,7 +728,7 @@ store_open(const struct spool *spool, struct ev_loop *loop,
 		st->epoch = (uint32_t)clock_now();
 	ev_init(&st->timer, on_timer);
 	st->timer.data = st;
-	if (maildir_make(spool->fd, "deadletter") == -1 ||
+	if (maildir_begin(spool->fd, "deadletter") == -1 ||
 	    spool_mkdir(spool->fd, "topics", 0755) == -1 ||
 	    spool_mkdir(spool->fd, "dropped", 0755) == -1) {
 		fault_errno(fault, FAULT_INTERNAL, "'%s'", spool->path);
