@@ -22,36 +22,28 @@ class Refused(Exception):
     """The broker has said no."""
 
 
-class Broker:
-    def __init__(self, log="egns-brokerd.log"):
-        self.log = log
+class Daemon:
+    def __init__(self, name):
+        self.name = name
         self.process = None
-        self.port = None
 
     def start(self, **env):
         """False: it was not ready, and has ended."""
         ready, theirs = os.pipe()
-        with open(self.log, "ab") as log:
+        with open(f"{self.name}.log", "ab") as log:
             self.process = subprocess.Popen(
-                ["egns-brokerd", "-r", str(theirs)], pass_fds=[theirs],
+                [self.name, "-r", str(theirs)], pass_fds=[theirs],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, **env})
         os.close(theirs)
         with os.fdopen(ready, "rb") as file:
-            if file.read(1) != b"\n":
-                return False
-        try:
-            address = self.stats()["listeners"]["mqtts"]
-        except (OSError, ValueError):
-            return False
-        self.port = int(address.rpartition(":")[2])
-        return True
+            return file.read(1) == b"\n"
 
-    @staticmethod
-    def stats():
+    def stats(self):
+        socket_name = self.name.removeprefix("egns-")
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(raw.PATIENCE)
-            s.connect("spool/run/brokerd.sock")
+            s.connect(f"spool/run/{socket_name}.sock")
             with s.makefile("rw") as file:
                 file.readline()
                 file.write('{"op":"stats"}\n')
@@ -74,6 +66,22 @@ class Broker:
         status = self.process.wait(raw.PATIENCE)
         self.process = None
         return status
+
+
+class Broker(Daemon):
+    def __init__(self):
+        super().__init__("egns-brokerd")
+        self.port = None
+
+    def start(self, **env):
+        if not super().start(**env):
+            return False
+        try:
+            address = self.stats()["listeners"]["mqtts"]
+        except (OSError, ValueError):
+            return False
+        self.port = int(address.rpartition(":")[2])
+        return True
 
 
 class Client(raw.Connection):
