@@ -110,6 +110,15 @@ lane_drop_name(enum lane_drop drop)
 	return names[drop];
 }
 
+/* The last part of a resource id is enough for people. */
+static const char *
+label(const struct lane *l)
+{
+	const char *slash = strrchr(l->id, '/');
+
+	return slash == NULL ? l->id : slash + 1;
+}
+
 /* ---- lines ---- */
 
 static const char *
@@ -268,7 +277,7 @@ drop_span(struct lane *l, const struct sent *s, enum lane_drop drop,
 		advance(&c, len);
 	}
 	log_warn("%s: %s: %llu dropped, which dropped/ has now: %s: %s",
-	    l->name, l->id,
+	    l->name, label(l),
 	    (unsigned long long)(l->counts.dropped[drop] - before),
 	    lane_drop_name(drop), words);
 }
@@ -398,7 +407,7 @@ wait_for_it(struct lane *l, int64_t pause, const char *words)
 		return;
 	snprintf(l->error, sizeof(l->error), "%s", words);
 	log_warn("%s: %s: %s; what comes waits, next attempt in %lld s",
-	    l->name, l->id, words, (long long)(pause / CLOCK_SECOND));
+	    l->name, label(l), words, (long long)(pause / CLOCK_SECOND));
 }
 
 static void
@@ -543,7 +552,7 @@ stored(struct lane *l, const struct sent *s)
 	l->counts.routed += s->count;
 	l->attempts = l->behind = 0;
 	if (l->error[0] != '\0')
-		log_warn("%s: %s: events arrive again", l->name, l->id);
+		log_warn("%s: %s: events arrive again", l->name, label(l));
 	l->error[0] = '\0';
 }
 
