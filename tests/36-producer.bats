@@ -99,6 +99,20 @@ stored() {
 	[ "$(stored)" = "1 2 3 4" ]
 }
 
+@test "a topic that cannot be written refuses its own publishes only" {
+	ns t01 t02
+	export PRELOAD
+	PRELOAD=$(ldd "$B/egns-topicd" |
+		awk '/lib(a|ub)san/ { printf "%s ", $3 }')$B/tests/crash/shim.so
+	SHIM_PATH=/t02/log/ SHIM_CALLS=write,pwrite,writev,pwritev SHIM_ENOSPC=1 \
+		start egns-topicd
+	[ "$(ask "$(batch 1 0)" "$(batch 1 0 | sed s/t01/t02/)" "$(batch 2 1)" |
+		codes)" = "ok TooManyRequests ok" ]
+	[ "$(ask "$(batch 2 1)" "$(batch 1 0 | sed s/t01/t02/)" | codes)" = \
+		"duplicate ok" ]
+	[ "$(stored)" = "1 2" ]
+}
+
 @test "who may publish may ask for a producer, others may not" {
 	[ "$(id -u)" -eq 0 ] || skip "needs root to be somebody else"
 	ns t01

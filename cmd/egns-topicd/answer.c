@@ -101,6 +101,22 @@ answer_fault(struct peer *p, const struct fault *fault)
 	buf_free(&b);
 }
 
+/* Why it is not true; NULL: it is. */
+static const char *
+failure(const struct answer *a, const char *publish_error,
+    const char *settle_error)
+{
+	switch (a->kind) {
+	case ANSWER_PLAIN: return NULL;
+	case ANSWER_SETTLE: return settle_error;
+	case ANSWER_PUBLISH:
+		return a->topic == NULL || store_refused(a->topic) ?
+		    publish_error :
+		    NULL;
+	}
+	return NULL;
+}
+
 static void
 deliver(struct answer *a, const char *error)
 {
@@ -108,7 +124,7 @@ deliver(struct answer *a, const char *error)
 
 	a->peer->owed--;
 	a->peer->owed_bytes -= sizeof(*a) + a->len;
-	if (error != NULL && a->kind != ANSWER_PLAIN) {
+	if (error != NULL) {
 		format_fault(&b, FAULT_TOO_MANY, error);
 		answer_put(a->peer, buf_data(&b), b.len);
 		buf_free(&b);
@@ -129,8 +145,7 @@ answer_committed(uint64_t window, const char *publish_error,
 
 	while ((a = s->answers) != NULL && a->window <= window) {
 		s->answers = a->next;
-		deliver(a,
-		    a->kind == ANSWER_PUBLISH ? publish_error : settle_error);
+		deliver(a, failure(a, publish_error, settle_error));
 		if (a->peer->owed == 0) {
 			a->peer->stalled = !a->peer->gone;
 			peer_want_flush(a->peer);

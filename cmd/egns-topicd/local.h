@@ -101,6 +101,7 @@ struct topic {
 	uint64_t pending_events, pending_unmatched;
 	bool touched; /* has pending events; in the store's list */
 	bool closing; /* has events in the window being committed */
+	bool refused; /* likewise, but they were not written */
 	bool seen;
 	struct topic *touched_next;
 	struct meter meter;

@@ -27,8 +27,9 @@ struct topic;
 struct subscription;
 
 struct store_hooks {
-	/* Window `number` is on disk; or what it published, or what it settled,
-	 * is not, and the text says why (else NULL). */
+	/* Window `number` is on disk; or what it published to some topics (see
+	 * store_refused), or what it settled, is not, and the text says why
+	 * (else NULL). */
 	void (*committed)(uint64_t number, const char *publish_error,
 	    const char *settle_error, void *arg);
 	/* Events may be waiting for receive. */
@@ -51,6 +52,9 @@ void store_close(struct store *);
  * window whose commit will have it; 0 when it is on disk already.
  */
 uint64_t store_flush(struct store *);
+
+/* Within committed(): what was published to this topic is not stored. */
+bool store_refused(const struct topic *);
 
 /*
  * Once a turn of the loop, before it sleeps: starts a commit when there is
