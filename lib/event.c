@@ -507,7 +507,8 @@ event_add_text(struct buf *b, const char *s, size_t n)
 		buf_add(b, "\xef\xbf\xbd", 3);
 		plain = i + len;
 	}
-	buf_add(b, s + plain, n - plain);
+	if (n > plain)
+		buf_add(b, s + plain, n - plain);
 	buf_add(b, "\"", 1);
 }
 
