@@ -148,13 +148,6 @@ plant() {
 	egns-ctl down -C two
 }
 
-@test "the quickstart shows the broker, too, and leaves nothing" {
-	run -0 "$top/examples/quickstart.sh"
-	[[ $output == *'"user-properties":[["unit","C"]]},"payload":{"celsius":71.5}}'* ]]
-	[[ $output == *"see egns-ctl explain --client press-07"* ]]
-	[[ ${lines[-1]} == ALLOWED:* ]]
-}
-
 # ---- a change of the registry ----
 
 @test "a binding that is deleted ends what it allowed, of offline sessions too" {
