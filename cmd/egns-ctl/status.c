@@ -330,7 +330,7 @@ lane_problem(struct status *s, jv lane)
 static jv
 lane_text(jv text, jv lane)
 {
-	static const char *const numbers[] = { "routed", "dropped",
+	static const char *const numbers[] = { "routed", "dropped", "held",
 		"waitingFiles", "waitingBytes" };
 	uint64_t n;
 
