@@ -108,6 +108,11 @@ $(B)/tests/unit/broker-%: $(B)/tests/unit/broker-%.o $(parts) $(B)/lib.a
 	@echo ld $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(LDLIBS)
 
+$(B)/tests/unit/route-%: $(B)/tests/unit/route-%.o \
+    $(B)/cmd/egns-route/custom.o $(B)/lib.a
+	@echo ld $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(LDLIBS)
+
 $(B)/tests/%: $(B)/tests/%.o $(B)/lib.a
 	@echo ld $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_bench-$(*F)) $(ALL_LIBS) \

@@ -88,17 +88,17 @@ http_read(int fd, struct buf *in)
 	return true;
 }
 
-/* The answer to a request; "" when there is none left. */
-static const char *
+/* The answer to a request, the caller's; "" when there is none left. */
+static char *
 http_take(struct buf *in)
 {
-	const char *answer = "";
+	char *answer;
 
 	pthread_mutex_lock(&http.lock);
 	if (http.nasked < HTTP_MAX)
 		http.asked[http.nasked++] = strdup(buf_data(in));
-	if (http.given < http.nanswers)
-		answer = http.answers[http.given++];
+	answer = strdup(http.given < http.nanswers ?
+	    http.answers[http.given++] : "");
 	pthread_mutex_unlock(&http.lock);
 	return answer;
 }
@@ -108,14 +108,15 @@ http_serve(void *arg)
 {
 	int fd = *(int *)arg;
 	struct buf in = { 0 };
-	const char *answer;
+	bool more = true;
+	char *answer;
 
 	free(arg);
-	while (http_read(fd, &in)) {
+	while (more && http_read(fd, &in)) {
 		answer = http_take(&in);
-		if (*answer == '\0' ||
-		    send(fd, answer, strlen(answer), MSG_NOSIGNAL) == -1)
-			break;
+		more = *answer != '\0' &&
+		    send(fd, answer, strlen(answer), MSG_NOSIGNAL) != -1;
+		free(answer);
 		buf_reset(&in, 1 << 20);
 	}
 	close(fd);
