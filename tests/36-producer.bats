@@ -27,6 +27,13 @@ stored() {
 	cat spool/topics/t01/log/*.ndjson | jq .sequence | paste -sd' '
 }
 
+# shim - faults for what is started; under sanitizers their library comes first.
+shim() {
+	PRELOAD=$(ldd "$B/egns-topicd" |
+		awk '/lib(a|ub)san/ { printf "%s ", $3 }')$B/tests/crash/shim.so
+	export PRELOAD
+}
+
 @test "batches that follow each other are stored, and their producer is known" {
 	ns t01
 	start egns-topicd
@@ -79,9 +86,7 @@ stored() {
 
 @test "when the disk is full nothing behind the batch that failed is stored" {
 	ns t01
-	export PRELOAD # under sanitizers their library has to come first
-	PRELOAD=$(ldd "$B/egns-topicd" |
-		awk '/lib(a|ub)san/ { printf "%s ", $3 }')$B/tests/crash/shim.so
+	shim
 	SHIM_PATH=/log/ SHIM_CALLS=write,pwrite,writev,pwritev SHIM_ENOSPC=2,2 \
 		SHIM_TORN=1 start egns-topicd
 	[ "$(ask "$(batch 1 0)" | codes)" = ok ]
@@ -101,9 +106,7 @@ stored() {
 
 @test "a topic that cannot be written refuses its own publishes only" {
 	ns t01 t02
-	export PRELOAD
-	PRELOAD=$(ldd "$B/egns-topicd" |
-		awk '/lib(a|ub)san/ { printf "%s ", $3 }')$B/tests/crash/shim.so
+	shim
 	SHIM_PATH=/t02/log/ SHIM_CALLS=write,pwrite,writev,pwritev SHIM_ENOSPC=1 \
 		start egns-topicd
 	[ "$(ask "$(batch 1 0)" "$(batch 1 0 | sed s/t01/t02/)" "$(batch 2 1)" |
