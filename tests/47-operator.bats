@@ -483,7 +483,52 @@ problems() {
 	[[ $stderr == "egns-ctl: run/route.sock: route: not running; 'egns-ctl up' starts it" ]]
 	egns-ctl namespace topic delete -n ingest --yes
 	run -0 problems
-	[[ $output == *"topics/ingest: is gone, and MQTT messages for it are dropped"* ]]
+	[[ $output == *"topics/ingest: there is no such topic, and MQTT messages are dropped"* ]]
+}
+
+# lane NAME JQ - what status says of a lane of egns-route.
+lane() {
+	egns-ctl status --jq ".daemons[] | select(.name == \"route\").lanes[] |
+		select(.lane == \"$1\") | $2"
+}
+
+lane_is() {
+	[ "$(lane "$1" "$2")" = "$3" ]
+}
+
+names_problem() {
+	problems | grep -q "$1"
+}
+
+@test "up starts egns-route once there is a route, and status tells how far it is" {
+	bare_ns
+	topic_space all '#' && allow all "\$all" Publisher && device dev
+	topic ingest
+	egns-ctl up -d
+	egns-ctl status | jq -e '[.daemons[].name] == ["topicd", "brokerd"]'
+	egns-ctl namespace update -o none --set \
+		topicSpacesConfiguration.routeTopicResourceId=ingest
+	wait_for egns-ctl status -o none
+	egns-ctl mqtt pub --client dev -t x -m 1
+	wait_for lane_is route .routed 1
+	egns-ctl status -o table >table
+	grep -q '^route .*  route: up, routed 1' table
+	egns-ctl down
+}
+
+@test "status says why messages wait, and until when" {
+	bare_ns
+	topic ingest
+	egns-ctl namespace update -o none --set \
+		topicSpacesConfiguration.routeTopicResourceId=ingest
+	start egns-topicd
+	start_broker
+	start egns-route
+	wait_for lane_is route .state '"up"'
+	stop egns-topicd
+	wait_for names_problem '^route: topicd: .*; next attempt 20.*Z$'
+	egns-ctl status -o table >table 2>/dev/null || :
+	grep -q '^route .*  route: waiting' table
 }
 
 @test "status names what waits for its topic for long, and what is corrupt" {

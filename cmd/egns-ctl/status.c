@@ -159,11 +159,11 @@ find_routes(struct status *s, struct registry *r, jv namespace)
 		    "because there is no route: egns-ctl namespace update "
 		    "--set topicSpacesConfiguration.routeTopicResourceId="
 		    "TOPIC", "namespace", 0);
-	find_topic(s, r, namespace, SCHEMA_ROUTE, "is gone, and MQTT messages "
-	    "for it are dropped: make it, or change "
+	find_topic(s, r, namespace, SCHEMA_ROUTE, "there is no such topic, and "
+	    "MQTT messages are dropped: make it, or change "
 	    "topicSpacesConfiguration.routeTopicResourceId");
-	find_topic(s, r, namespace, SCHEMA_LIFECYCLE, "is gone, and life-cycle "
-	    "events for it are dropped: make it, or change "
+	find_topic(s, r, namespace, SCHEMA_LIFECYCLE, "there is no such topic, "
+	    "and life-cycle events are dropped: make it, or change "
 	    "lifecycleTopicResourceId");
 }
 
