@@ -870,6 +870,12 @@ auth_recheck(struct auth *a, struct registry *r, const struct tls_server *tls,
 	return still;
 }
 
+bool
+auth_admits(const struct auth *a, const struct sockaddr *peer, struct fault *f)
+{
+	return check_peer(&a->rules, peer, f) == 0;
+}
+
 struct grants *
 auth_grants(struct auth *a, struct registry *r, const char *name)
 {

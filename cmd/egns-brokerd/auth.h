@@ -102,6 +102,9 @@ enum auth_still { AUTH_SAME, AUTH_CHANGED, AUTH_GONE };
 enum auth_still auth_recheck(struct auth *, struct registry *,
     const struct tls_server *, struct principal *, struct fault *);
 
+/* Do inboundIpRules and publicNetworkAccess let this address in? Or a fault. */
+bool auth_admits(const struct auth *, const struct sockaddr *, struct fault *);
+
 /*
  * The grants of a client of the registry that is not connected; NULL when it is
  * not there, disabled, or memory is short. And may one publish: its will fires.

@@ -39,6 +39,7 @@ struct settings {
 	unsigned units;      /* throughput units */
 	bool route;          /* messages go to route/ */
 	uint64_t route_bytes; /* that may wait there */
+	bool lifecycle;      /* life-cycle events go to lifecycle/ */
 	char *mqtts, *wss;   /* addresses to listen on */
 	struct tls_server *tls;
 };
@@ -96,6 +97,7 @@ struct broker {
 	ev_prepare turn;
 	int64_t now; /* clock_now() at the beginning of this turn */
 	int64_t swept;
+	bool unnoticed; /* notice.c: no room, and it was said */
 	bool stopping;
 	int64_t stop_since; /* clock_mono() */
 };

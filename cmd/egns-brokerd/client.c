@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "connect.h"
 #include "log.h"
+#include "notice.h"
 #include "packet.h"
 #include "quote.h"
 #include "refusal.h"
@@ -355,6 +356,7 @@ count_end(struct client *c, enum client_end why)
 	if (c->state == CLIENT_CONNECTED) {
 		c->broker->stats.ends[why]++;
 		c->broker->stats.connections[client_protocol(c)]--;
+		notice_disconnected(c->session, why);
 	}
 }
 

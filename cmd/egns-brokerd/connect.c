@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "connect.h"
 #include "log.h"
+#include "notice.h"
 #include "publish.h"
 #include "quote.h"
 #include "rate.h"
@@ -353,6 +354,7 @@ say_connack(struct client *c)
 	    tls_cipher(c->tls));
 	st->requests[STATS_CONNECT][client_protocol(c)][STATS_SUCCESS]++;
 	st->connections[client_protocol(c)]++;
+	notice_connected(c->session);
 	tls_forget(c->tls);
 	session_attach(c->session, c);
 	client_want_flush(c);
@@ -385,6 +387,7 @@ static void
 begin_session(struct client *c, struct session *s)
 {
 	struct connecting *x = c->connecting;
+	bool safe;
 
 	/* what it may do can be less than when it was here last */
 	session_check_rights(s, c->who.grants);
@@ -397,7 +400,7 @@ begin_session(struct client *c, struct session *s)
 	x->before.registered = s->registered;
 	s->expiry = c->expiry = x->expiry;
 	s->registered = c->who.client != NULL;
-	s->connections++;
+	safe = store_connection(s);
 	s->will_due = 0;
 	s->offline_since = 0;
 	s->will = x->will;
@@ -407,7 +410,7 @@ begin_session(struct client *c, struct session *s)
 	if (s->will.message != NULL &&
 	    (s->will.client = publish_client(c)) == NULL)
 		will_free(&s->will);
-	if (!x->store && !x->ended) {
+	if (!x->store && !x->ended && safe) {
 		say_connack(c);
 		connecting_free(c, x);
 		return;

@@ -35,6 +35,9 @@ struct store {
 	size_t nsegments, cap;
 	uint64_t total, live; /* bytes of all segments */
 	uint64_t next_message;
+	/* numbers of connections: the highest one given; the highest that may
+	 * be given before more are set aside; and of these what is on disk */
+	uint64_t connections, reserved, safe;
 	struct placed *placed, *committing;
 	size_t nplaced, placed_cap, ncommitting;
 	struct session *settling; /* with settled messages to tell */

@@ -110,6 +110,7 @@ stop(void *arg)
 		else if (c->state != CLIENT_CLOSING || c->wire.len == 0)
 			client_lost(c, END_SERVER, "the broker is stopped");
 	}
+	store_last_connection(b);
 }
 
 static void

@@ -13,6 +13,7 @@
 #include "file.h"
 #include "local.h"
 #include "log.h"
+#include "notice.h"
 #include "quote.h"
 #include "record.h"
 #include "segment.h"
@@ -301,6 +302,9 @@ state_line(struct recovery *r)
 		number = (uint64_t)int_of(j, 0, "next");
 		if (number > r->broker->next_session)
 			r->broker->next_session = number;
+		if (json_member(j, 0, "connections", 11) != 0)
+			r->store->connections = (uint64_t)int_of(j, 0,
+			    "connections");
 		return 0;
 	}
 	number_seen(r->broker, number);
@@ -736,10 +740,13 @@ hand_over_all(struct recovery *r)
 static void
 finish_sessions(struct recovery *r)
 {
+	struct store *st = r->store;
 	struct session *s;
 	int64_t delay;
 
 	for (s = r->broker->sessions; s != NULL; s = s->next) {
+		if (s->connections > st->connections)
+			st->connections = s->connections;
 		session_restored(s, s->offline_since == 0);
 		if (s->offline_since == 0) {
 			s->offline_since = r->now;
@@ -778,6 +785,8 @@ store_open(struct broker *b, struct fault *f)
 		rc = read_segments(&r);
 	if (hand_over_all(&r) == -1)
 		rc = -1;
+	if (rc == 0)
+		rc = notices_recover(b, f);
 	finish_sessions(&r);
 	if (rc == 0 && spool_sync_dir(st->dir, ".") == -1)
 		rc = fault_errno(f, FAULT_INTERNAL, "sessions");

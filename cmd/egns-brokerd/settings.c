@@ -50,6 +50,8 @@ read_namespace(struct settings *s, jv n, struct fault *f)
 {
 	const char *profile = jq_str(n, "properties.profile");
 	const char *route = jq_str(n, SPACES "routeTopicResourceId");
+	const char *lifecycle = jq_str(n,
+	    "properties.lifecycleTopicResourceId");
 
 	if (!is_enabled(n))
 		return fault_set(f, FAULT_NOT_FOUND, "the namespace has no "
@@ -70,6 +72,7 @@ read_namespace(struct settings *s, jv n, struct fault *f)
 	s->route = route != NULL && route[0] != '\0';
 	s->route_bytes = (uint64_t)number(n,
 	    SPACES "routingSpool.maximumBytes", 1073741824);
+	s->lifecycle = lifecycle != NULL && lifecycle[0] != '\0';
 	s->mqtts = copy(n, "properties.listeners.mqtts", "127.0.0.1:8883");
 	s->wss = copy(n, "properties.listeners.wss", "127.0.0.1:8443");
 	if (s->azure) {
@@ -188,6 +191,10 @@ recheck_client(struct broker *b, struct registry *r, struct client *c)
 {
 	struct fault f = { .code = FAULT_NONE };
 
+	if (!auth_admits(b->auth, (const struct sockaddr *)&c->address, &f)) {
+		client_end(c, END_IP, MQTT_NOT_AUTHORIZED, f.text);
+		return;
+	}
 	switch (auth_recheck(b->auth, r, b->settings.tls, &c->who, &f)) {
 	case AUTH_SAME:
 		return;

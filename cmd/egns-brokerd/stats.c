@@ -39,11 +39,12 @@ static const char *const drops[] = {
 	[SESSION_AUTHORIZATION] = "AuthorizationError",
 };
 
-static const char *const ends[] = {
+const char *const stats_ends[] = {
 	[END_AUTHENTICATION] = "ClientAuthenticationError",
 	[END_AUTHORIZATION] = "ClientAuthorizationError",
 	[END_CLIENT_ERROR] = "ClientError",
 	[END_INITIATED] = "ClientInitiatedDisconnect",
+	[END_IP] = "IpForbidden",
 	[END_LOST] = "ConnectionLost",
 	[END_QUOTA] = "QuotaExceeded",
 	[END_SERVER_ERROR] = "ServerError",
@@ -176,8 +177,8 @@ stats_metrics(const struct broker *broker, struct buf *b)
 		    (double)s->connections[p]);
 	by_reason(b, "egns_Mqtt_DroppedSessions", "DropReason", drops,
 	    SESSION_ENDS, s->dropped_sessions, "sessions that have ended");
-	by_reason(b, "egns_Mqtt_Disconnections", "Reason", ends, ENDS, s->ends,
-	    "connections that have ended");
+	by_reason(b, "egns_Mqtt_Disconnections", "Reason", stats_ends, ENDS,
+	    s->ends, "connections that have ended");
 	if (broker->rate != NULL)
 		by_reason(b, "egns_MQTT_ThrottlingEnforcements", "ThrottleType",
 		    rate_names, RATES, s->throttled, "what a rate of the "
@@ -196,6 +197,11 @@ stats_metrics(const struct broker *broker, struct buf *b)
 	    "that clients did not read in time", (double)s->dropped_qos0);
 	single(b, "egns_Mqtt_RoutedMessages", "counter",
 	    "messages written to route/", (double)s->routed);
+	single(b, "egns_Mqtt_LifecycleEvents", "counter",
+	    "life-cycle events written to lifecycle/", (double)s->notices);
+	single(b, "egns_Mqtt_DroppedLifecycleEvents", "counter",
+	    "life-cycle events that were not, for want of room",
+	    (double)s->lost_notices);
 }
 
 void
@@ -206,10 +212,12 @@ stats_line(const struct broker *broker, struct buf *b)
 	buf_printf(b, "{\"listeners\":{\"mqtts\":\"%s\",\"wss\":\"%s\"},"
 	    "\"connections\":%u,\"sessions\":%ju,\"subscriptions\":%zu,"
 	    "\"queued\":%ju,\"retained\":%zu,\"droppedMessages\":%ju,"
-	    "\"droppedQoS0Messages\":%ju,\"routed\":%ju}\n",
+	    "\"droppedQoS0Messages\":%ju,\"routed\":%ju,"
+	    "\"lifecycleEvents\":%ju,\"droppedLifecycleEvents\":%ju}\n",
 	    broker->mqtts.address, broker->wss.address, broker->nclients,
 	    (uintmax_t)broker->nsessions, subs_count(broker->subs),
 	    (uintmax_t)broker->queued_total, retain_count(broker->retain),
 	    (uintmax_t)s->dropped_messages, (uintmax_t)s->dropped_qos0,
-	    (uintmax_t)s->routed);
+	    (uintmax_t)s->routed, (uintmax_t)s->notices,
+	    (uintmax_t)s->lost_notices);
 }

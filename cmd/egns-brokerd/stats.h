@@ -47,7 +47,12 @@ struct stats {
 	uint64_t ends[16];            /* enum client_end */
 	uint64_t throttled[RATES];
 	uint64_t routed;
+	uint64_t notices;      /* lines that are in lifecycle/ */
+	uint64_t lost_notices; /* that never came there */
 };
+
+/* `disconnectionReason`, by enum client_end. */
+extern const char *const stats_ends[];
 
 struct broker;
 /* metrics/brokerd.prom, and the line that `stats` on the socket answers. */

@@ -20,6 +20,9 @@
 /* state.ndjson is written anew when it has grown to twice its content and this. */
 #define STATE_GARBAGE (1024 * 1024)
 
+/* Numbers of connections that are set aside: so many before they are needed. */
+#define CONNECTIONS_AHEAD 50000
+
 /* Bytes of lines that a window cleans at most. */
 #define CLEAN_STEP (256 * 1024)
 
@@ -53,6 +56,39 @@ instant(struct buf *b, const char *name, int64_t us)
 }
 
 /* ---- sessions ---- */
+
+/* Of sessions that are not stored nothing else tells how far they have come. */
+static void
+reserve(struct broker *b, uint64_t up_to)
+{
+	struct buf *lines = window_lines(b, WINDOW_STATE_MUST);
+	size_t at = record_begin(lines);
+
+	b->store->reserved = up_to;
+	number(lines, "connections", up_to);
+	record_end(lines, at);
+}
+
+bool
+store_connection(struct session *s)
+{
+	struct store *st = s->broker->store;
+
+	if (s->connections == 0)
+		s->connections = st->connections;
+	if (++s->connections > st->connections)
+		st->connections = s->connections;
+	if (st->connections + CONNECTIONS_AHEAD > st->reserved)
+		reserve(s->broker, st->connections + 2 * CONNECTIONS_AHEAD);
+	return s->connections <= st->safe;
+}
+
+void
+store_last_connection(struct broker *b)
+{
+	if (b->store->reserved > b->store->connections)
+		reserve(b, b->store->connections);
+}
 
 static void
 session_line(struct buf *b, const struct session *s)
@@ -157,6 +193,8 @@ snapshot(struct broker *b, struct buf *out)
 	size_t at = record_begin(out);
 
 	number(out, "next", b->next_session);
+	buf_str(out, ",");
+	number(out, "connections", b->store->reserved);
 	record_end(out, at);
 	for (struct session *s = b->sessions; s != NULL; s = s->next) {
 		if (!s->stored)
@@ -602,6 +640,7 @@ store_seal(struct broker *b, struct store_commit *c)
 	c->segment = c->begin ? last->number + 1 : last->number;
 	c->messages_at = c->begin ? 0 : last->size;
 	c->state_at = st->state_size;
+	c->reserved = st->reserved;
 	if (st->state_size > 2 * st->state_base + STATE_GARBAGE)
 		snapshot(b, &c->snapshot);
 	place(st, c);
@@ -798,6 +837,7 @@ store_committed(struct broker *b, struct store_commit *c, int error)
 		last->size += messages;
 		st->total += messages;
 		st->state_size += c->state->len + c->state_must->len;
+		st->safe = c->reserved;
 		if (c->replaced)
 			st->state_size = st->state_base = c->snapshot.len;
 		else if (c->snapshot.len > 0)

@@ -29,6 +29,15 @@
 int store_open(struct broker *, struct fault *);
 void store_close(struct broker *);
 
+/*
+ * Its next connection gets a number: above all that it had, and, when it is new,
+ * above all that any session had, also in earlier runs. False: a crash now could
+ * lead to that number once more; it is safe once what is gathered is on disk.
+ */
+bool store_connection(struct session *);
+/* This was the last: what was set aside is given back. */
+void store_last_connection(struct broker *);
+
 /* A session is new, or its connection or will is. */
 void store_session(struct session *);
 void store_disconnected(struct session *, bool will);
@@ -91,6 +100,7 @@ struct store_commit {
 	uint32_t segment;
 	bool begin; /* a new segment */
 	uint64_t state_at, messages_at;
+	uint64_t reserved; /* connections; see struct store */
 	int fd;        /* of that segment */
 	bool fatal;    /* it was a sync that failed */
 	bool replaced; /* the snapshot is there */

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -15,6 +16,7 @@
 #include "log.h"
 #include "maildir.h"
 #include "client.h"
+#include "notice.h"
 #include "store.h"
 
 /* Memory of ops comes in pieces of this size, and larger ones. */
@@ -27,8 +29,11 @@
 /* After a failure, lines that must be written are tried again so often. */
 #define RETRY (CLOCK_SECOND / 10)
 
-/* What waits in route/ is counted anew so often, once it is half of the cap. */
+/* What waits in a stage is counted anew so often, once it is half of the cap. */
 #define COUNT_PERIOD CLOCK_SECOND
+
+/* Life-cycle events may come one at a time; a file has a block of the disk. */
+#define LIFECYCLE_FILE 4096
 
 struct piece {
 	struct piece *next;
@@ -43,8 +48,17 @@ struct gather {
 	size_t work;
 	int64_t now;  /* day of dropped/ */
 	uint64_t route_bytes; /* that may wait in route/ */
+	uint64_t told; /* lines that are in lifecycle/ now */
 	bool fatal;   /* a sync has failed: nothing can be promised any more */
 	bool dropped; /* what is for dropped/ is there */
+};
+
+/* What waits for egns-route; the thread counts. */
+struct stage {
+	const char *path;
+	uint64_t least; /* bytes that a file counts */
+	_Atomic uint64_t waits; /* bytes in it */
+	int64_t counted; /* clock_mono() */
 };
 
 struct window {
@@ -56,8 +70,8 @@ struct window {
 	int64_t lazy_since; /* clock_mono() of the oldest line that waits */
 	int64_t retry_at;   /* clock_mono() */
 	bool no_room;       /* of the disk, and it was logged */
-	_Atomic uint64_t route_waits; /* bytes in route/ */
-	int64_t counted;      /* clock_mono() */
+	bool adopt;         /* NOTICE_LOST is to move */
+	struct stage route, lifecycle;
 };
 
 static void
@@ -76,6 +90,7 @@ gather_reset(struct gather *g)
 	g->ops = NULL;
 	g->tail = &g->ops;
 	g->work = 0;
+	g->told = 0;
 	g->fatal = g->dropped = false;
 }
 
@@ -90,25 +105,45 @@ has_lines(const struct gather *g)
 
 /* ---- the thread ---- */
 
-/* Bytes that wait in route/: names tell them. */
 static uint64_t
-count_route(int spool)
+file_bytes(const struct stage *s, uint64_t bytes)
 {
-	static const char *const dirs[] = { "route/new", "route/cur" };
+	return bytes > s->least ? bytes : s->least;
+}
+
+/* Bytes that wait in a stage: names tell them. */
+static uint64_t
+count_stage(int spool, const struct stage *s)
+{
+	static const char *const dirs[] = { "new", "cur" };
+	char path[64];
 	struct maildir_name name;
 	uint64_t n = 0;
 
 	for (int i = 0; i < 2; i++) {
-		DIR *d = file_opendir(spool, dirs[i], 0);
 		struct dirent *e;
+		DIR *d;
 
+		snprintf(path, sizeof(path), "%s/%s", s->path, dirs[i]);
+		d = file_opendir(spool, path, 0);
 		while (d != NULL && (e = readdir(d)) != NULL)
 			if (maildir_parse(e->d_name, &name))
-				n += name.bytes;
+				n += file_bytes(s, name.bytes);
 		if (d != NULL)
 			closedir(d);
 	}
 	return n;
+}
+
+static void
+count_again(int spool, struct stage *s, uint64_t cap)
+{
+	int64_t now = clock_mono();
+
+	if (s->waits <= cap / 2 || now - s->counted < COUNT_PERIOD)
+		return;
+	s->counted = now;
+	s->waits = count_stage(spool, s);
 }
 
 static int
@@ -153,10 +188,45 @@ write_route(struct broker *b, const struct gather *g)
 	return 0;
 }
 
+/* Want of room is nobody's but these lines': they wait. */
+static int
+write_lifecycle(struct broker *b, struct gather *g)
+{
+	const struct buf *lines = &g->lines[WINDOW_LIFECYCLE];
+	struct stage *s = &b->window->lifecycle;
+	uint64_t n = count_lines(lines);
+
+	if (n == 0)
+		return 0;
+	if (maildir_write(b->spool->fd, s->path, buf_data(lines), lines->len,
+	    n) == -1)
+		return file_no_room(errno) ? 0 : errno;
+	g->told = n;
+	s->waits += file_bytes(s, lines->len);
+	return 0;
+}
+
+/* Sessions that were cut off are offline, on disk: nobody tells it again. */
+static int
+adopt(struct broker *b)
+{
+	struct stage *s = &b->window->lifecycle;
+
+	if (!b->window->adopt)
+		return 0;
+	if (maildir_adopt(b->spool->fd, s->path, NOTICE_LOST) == -1 &&
+	    errno != ENOENT)
+		return file_no_room(errno) ? 0 : errno;
+	b->window->adopt = false;
+	s->waits = count_stage(b->spool->fd, s);
+	return 0;
+}
+
 /*
  * A record in dropped/ is there before the store forgets the message; a file in
  * route/ is whole and safe before the store's sync, which is the last: what
- * fails before it can be undone, but for a message that is routed twice.
+ * fails before it can be undone, but for a message that is routed twice. The end
+ * of a session is told before the store knows it, rather twice than never.
  */
 static int
 work(void *arg)
@@ -164,24 +234,21 @@ work(void *arg)
 	struct broker *b = arg;
 	struct window *w = b->window;
 	struct gather *g = w->under_way;
-	int64_t now = clock_mono();
 	int error;
 
 	if ((error = write_dropped(b, g)) == 0 &&
 	    (error = store_write(b, &w->store)) == 0 &&
 	    (error = write_route(b, g)) != 0)
 		store_undo(b, &w->store);
-	if (error == 0)
-		error = store_sync(b, &w->store);
+	if (error == 0 && (error = write_lifecycle(b, g)) == 0 &&
+	    (error = store_sync(b, &w->store)) == 0)
+		error = adopt(b);
 	if (error != 0 && (w->store.fatal || !file_no_room(error)))
 		g->fatal = true;
 	if (error == 0)
-		w->route_waits += g->lines[WINDOW_ROUTE].len;
-	if (w->route_waits > g->route_bytes / 2 &&
-	    now - w->counted >= COUNT_PERIOD) {
-		w->counted = now;
-		w->route_waits = count_route(b->spool->fd);
-	}
+		w->route.waits += g->lines[WINDOW_ROUTE].len;
+	count_again(b->spool->fd, &w->route, g->route_bytes);
+	count_again(b->spool->fd, &w->lifecycle, WINDOW_LIFECYCLE_WAITS);
 	return error;
 }
 
@@ -200,28 +267,42 @@ run_ops(struct broker *b, struct gather *g, int error)
 
 /* What must be written goes in front of what has come since. */
 static void
+carry_lines(struct gather *from, struct gather *to, enum window_lines which)
+{
+	struct buf *old = &from->lines[which], *new = &to->lines[which];
+	struct buf all = *old;
+
+	if (old->len == 0)
+		return;
+	*old = (struct buf){ 0 };
+	if (new->len > 0)
+		buf_add(&all, buf_data(new), new->len);
+	all.bad |= new->bad;
+	buf_free(new);
+	*new = all;
+}
+
+static void
 carry(struct gather *from, struct gather *to)
 {
-	static const enum window_lines must[] = {
-		WINDOW_STATE_MUST, WINDOW_MESSAGES_MUST, WINDOW_DROPPED_MUST
-	};
-	struct buf all;
+	carry_lines(from, to, WINDOW_STATE_MUST);
+	carry_lines(from, to, WINDOW_MESSAGES_MUST);
+	if (!from->dropped)
+		carry_lines(from, to, WINDOW_DROPPED_MUST);
+}
 
-	for (size_t i = 0; i < sizeof(must) / sizeof(must[0]); i++) {
-		struct buf *old = &from->lines[must[i]];
-		struct buf *new = &to->lines[must[i]];
-
-		if (old->len == 0 ||
-		    (must[i] == WINDOW_DROPPED_MUST && from->dropped))
-			continue;
-		all = *old;
-		*old = (struct buf){ 0 };
-		if (new->len > 0)
-			buf_add(&all, buf_data(new), new->len);
-		all.bad |= new->bad;
-		buf_free(new);
-		*new = all;
-	}
+/* What was not told is told later, but for a broker that ends. */
+static void
+count_told(struct broker *b, struct gather *g)
+{
+	b->stats.notices += g->told;
+	if (g->told > 0)
+		return;
+	if (b->stopping)
+		b->stats.lost_notices +=
+		    count_lines(&g->lines[WINDOW_LIFECYCLE]);
+	else
+		carry_lines(g, b->window->open, WINDOW_LIFECYCLE);
 }
 
 /* Once when it begins, and once when it is over. */
@@ -254,6 +335,7 @@ done(void *arg, int error)
 		if (!b->stopping)
 			carry(g, w->open);
 	}
+	count_told(b, g);
 	run_ops(b, g, error);
 	gather_reset(g);
 	clients_unblock(b);
@@ -265,6 +347,15 @@ on_again(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	clients_unblock(timer->data);
+}
+
+static int
+open_stage(struct broker *b, struct stage *s, struct fault *f)
+{
+	if (maildir_begin(b->spool->fd, s->path) == -1)
+		return fault_errno(f, FAULT_INTERNAL, "%s", s->path);
+	s->waits = count_stage(b->spool->fd, s);
+	return 0;
 }
 
 int
@@ -279,12 +370,14 @@ window_open(struct broker *b, struct fault *f)
 	w->open = &w->gathers[0];
 	ev_timer_init(&w->again, on_again, 0, 0);
 	w->again.data = b;
-	if (maildir_make(b->spool->fd, "route") == -1) {
-		fault_errno(f, FAULT_INTERNAL, "route");
+	w->route.path = "route";
+	w->lifecycle.path = "lifecycle";
+	w->lifecycle.least = LIFECYCLE_FILE;
+	if (open_stage(b, &w->route, f) == -1 ||
+	    open_stage(b, &w->lifecycle, f) == -1) {
 		free(w);
 		return -1;
 	}
-	w->route_waits = count_route(b->spool->fd);
 	if ((w->commit = commit_new(b->loop, work, done)) == NULL) {
 		free(w);
 		return fault_set(f, FAULT_INTERNAL, "no committer thread");
@@ -378,8 +471,26 @@ window_route_room(const struct broker *b)
 {
 	const struct window *w = b->window;
 
-	return w->route_waits + w->open->lines[WINDOW_ROUTE].len <
+	return w->route.waits + w->open->lines[WINDOW_ROUTE].len <
 	    b->settings.route_bytes;
+}
+
+bool
+window_lifecycle_room(const struct broker *b)
+{
+	const struct window *w = b->window;
+	size_t lines = w->open->lines[WINDOW_LIFECYCLE].len;
+
+	if (w->under_way != NULL)
+		lines += w->under_way->lines[WINDOW_LIFECYCLE].len;
+	return lines < WINDOW_LIFECYCLE_LINES &&
+	    w->lifecycle.waits + lines < WINDOW_LIFECYCLE_WAITS;
+}
+
+void
+window_adopt(struct broker *b)
+{
+	b->window->adopt = true;
 }
 
 /* Is it time for the open window? Lines that nobody waits for may wait. */
@@ -423,12 +534,17 @@ seal(struct broker *b)
 	commit_start(w->commit, b);
 }
 
-/* Nobody can publish, so nothing but this looks whether route/ has room again. */
+/* Nothing is added to what is full, so nothing but this looks whether it has room
+ * again. */
 static bool
-route_to_count(const struct broker *b)
+to_count(const struct broker *b)
 {
-	return !window_route_room(b) &&
-	    clock_mono() - b->window->counted >= COUNT_PERIOD;
+	const struct window *w = b->window;
+	int64_t due = clock_mono() - COUNT_PERIOD;
+
+	return (!window_route_room(b) && w->route.counted <= due) ||
+	    (w->lifecycle.waits >= WINDOW_LIFECYCLE_WAITS &&
+	    w->lifecycle.counted <= due);
 }
 
 void
@@ -443,7 +559,7 @@ window_turn(struct broker *b)
 		for (int i = 0; i < WINDOW_LINES; i++)
 			if (g->lines[i].bad)
 				log_fatal(EX_OSERR, "out of memory");
-		if (has_lines(g) || route_to_count(b)) {
+		if (has_lines(g) || to_count(b) || w->adopt) {
 			if (due(b))
 				seal(b);
 			return;

@@ -17,6 +17,8 @@
  * for the disk is done at the end of the turn. One window at most is under way.
  */
 #define WINDOW_BYTES (8 * 1024 * 1024) /* then input waits */
+#define WINDOW_LIFECYCLE_LINES (8 * 1024 * 1024) /* bytes that wait for disk */
+#define WINDOW_LIFECYCLE_WAITS (64 * 1024 * 1024) /* that wait in lifecycle/ */
 #define WINDOW_WORK 200000 /* deliveries, and the like; likewise */
 
 struct op {
@@ -34,6 +36,7 @@ enum window_lines {
 	WINDOW_DROPPED,      /* dropped/; of what is refused when full */
 	WINDOW_DROPPED_MUST,
 	WINDOW_ROUTE,        /* route/; refused when full */
+	WINDOW_LIFECYCLE,    /* lifecycle/; tried until it works */
 	WINDOW_LINES,
 };
 
@@ -61,5 +64,11 @@ void window_turn(struct broker *);
 
 /* Is there room in route/ for another message? */
 bool window_route_room(const struct broker *);
+
+/* Is there room for one more line, in lifecycle/, and in memory for those that
+ * found none on disk? */
+bool window_lifecycle_room(const struct broker *);
+/* This file, NOTICE_LOST, moves to lifecycle/ behind the next commit. */
+void window_adopt(struct broker *);
 
 #endif
