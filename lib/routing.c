@@ -146,6 +146,11 @@ read_client(const struct json *js, uint32_t obj, struct message *m,
 
 	if (obj == 0)
 		return 0;
+	/* in records of dropped/ it is just the name */
+	if (js->tok[obj].type == JSON_STRING) {
+		m->from.name = obj;
+		return 0;
+	}
 	if (check_type(js, obj, JSON_OBJECT, "client", f) == -1)
 		return -1;
 	find(js, obj, members, sizeof(members) / sizeof(members[0]));

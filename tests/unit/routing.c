@@ -363,7 +363,7 @@ what_is_no_message_is_refused(void)
 	    "not all there");
 	refused("{" T ",\"payload\":1,\"payloadlen\":-1}", "out of range");
 	refused("{" T ",\"payload\":1,\"payloadlen\":\"1\"}", "out of range");
-	refused("{" T ",\"payload\":1,\"client\":\"x\"}", "not an object");
+	refused("{" T ",\"payload\":1,\"client\":[\"x\"]}", "not an object");
 	refused("{" T ",\"payload\":1,\"client\":{\"attributes\":[]}}",
 	    "\"attributes\" is not an object");
 	refused("{" T ",\"payload\":1,\"client\":"
@@ -442,6 +442,11 @@ enrichments_are_of_the_message_and_its_publisher(void)
 	    ",\"sender\":\"Press \xc3\xbc\",\"hall\":\"2\","
 	    "\"unit\":\"C,K\xef\xbf\xbd\",\"odd\":\"yes\",\"topic\":\"a/b\","
 	    "\"reply\":\"r\\\"t\",\"corr\":\"YWJj\",\"pfi\":1,\"data\":12}");
+	/* as in dropped/ */
+	is("{\"time\":\"2026-02-01T00:00:00Z\",\"session\":\"s\"," T
+	    ",\"client\":\"d\",\"payload\":\"\"}", HEAD PLANT
+	    ",\"sender\":\"d\",\"hall\":\"\",\"unit\":\"\",\"odd\":\"\","
+	    "\"topic\":\"a/b\",\"reply\":\"\",\"corr\":\"\",\"pfi\":\"\"}");
 	/* as mosquitto_sub has them; binary; an array; pfi 0 */
 	is("{" T ",\"client\":{\"attributes\":{\"hall\":[\"a\",\"\",3,\"b\"]}},"
 	    "\"properties\":{\"payload-format-indicator\":0,"
