@@ -91,6 +91,7 @@ struct lane {
 	struct cursor resume;    /* where to go on then */
 	int64_t pause;           /* and after how long */
 	unsigned behind;         /* times in a row */
+	ev_timer turn;           /* to `next`, when the hook has returned */
 	struct parcel parcel;
 };
 
@@ -466,6 +467,24 @@ replace(struct lane *l)
 		take_over(l);
 }
 
+static void
+on_turn(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	replace(timer->data);
+}
+
+/* A hook must not free its target. */
+static void
+replace_soon(struct lane *l)
+{
+	if (!l->replace || ev_is_active(&l->turn))
+		return;
+	ev_timer_set(&l->turn, 0, 0);
+	ev_timer_start(l->loop, &l->turn);
+}
+
 /* Nothing more is answered: go on where `resume` says. */
 static void
 drained(struct lane *l, const char *words)
@@ -517,7 +536,7 @@ on_lost(const struct fault *f, void *arg)
 	l->counts.retries[0]++;
 	wait_for_it(l, 0, f->text);
 	release(l);
-	replace(l);
+	replace_soon(l);
 }
 
 static void
@@ -630,7 +649,7 @@ on_answered(enum outcome outcome, int64_t retry_after, const struct fault *f,
 		}
 	}
 	fill(l);
-	replace(l);
+	replace_soon(l);
 }
 
 const struct target_hooks lane_hooks = { on_opened, on_lost, on_hint,
@@ -759,6 +778,8 @@ lane_new(struct ev_loop *loop, const struct spool *spool, const char *name,
 	l->last = &l->first;
 	l->done_last = &l->done;
 	l->more = true;
+	ev_init(&l->turn, on_turn);
+	l->turn.data = l;
 	return l;
 }
 
@@ -772,11 +793,6 @@ lane_target(struct lane *l, const char *id, struct target *target, bool exists)
 	l->next_id = id == NULL ? NULL : strdup(id);
 	l->next_exists = exists;
 	l->replace = true;
-	/* who does not answer now will not */
-	if (l->under_way > 0 && l->state != UP) {
-		l->target->calls->close(l->target);
-		on_lost(&(struct fault){ .text = "another target" }, l);
-	}
 	replace(l);
 }
 
@@ -814,6 +830,7 @@ lane_free(struct lane *l)
 {
 	lane_stop(l);
 	commit_free(l->thread);
+	ev_timer_stop(l->loop, &l->turn);
 	if (l->target != NULL)
 		l->target->calls->free(l->target);
 	if (l->next != NULL)
