@@ -174,11 +174,7 @@ $two/1" ]
 }
 
 @test "a token that is refused is fetched anew, once; then it is AuthenticationError" {
-	custom '{"command":"echo x >>runs; echo s3cret-$(wc -l <runs)"}'
-	egns-ctl namespace update -o none --endpoints "[{\
-\"resourceId\":\"$id\",\"url\":\"https://localhost:$(cat server.port)/\",\
-\"credential\":{\"command\":\"echo x >>$PWD/runs; wc -l <$PWD/runs | \
-sed s/^/s3cret-/\"}}]"
+	custom "{\"command\":\"echo x >>$PWD/runs; wc -l <$PWD/runs | sed s/^/s3cret-/\"}"
 	then_do '{"status":401}'
 	put a 1 >put.log
 	arrived 1
@@ -225,10 +221,12 @@ sed s/^/s3cret-/\"}}]"
 }
 
 @test "the token of the machine's identity is asked for, kept and renewed" {
+	local port
 	custom '' ',"routingIdentityInfo":{"type":"SystemAssigned"}'
 	stop egns-route
+	read -r port <server.port
 	export IDENTITY_HEADER=s3cret-header
-	export IDENTITY_ENDPOINT=https://localhost:$(cat server.port)/token
+	export IDENTITY_ENDPOINT=https://localhost:$port/token
 	echo s3cret-1 >server.token
 	start egns-route
 	put a 1 >put.log
@@ -260,6 +258,56 @@ Bearer s3cret-3" ]
 
 lines_of() {
 	[ "$(wc -l <"$2")" -eq "$1" ]
+}
+
+# nginx_topic LIMIT - nginx in the server's place, which takes bodies of up to
+# LIMIT bytes. What it was asked: nginx.requests.
+nginx_topic() {
+	local port
+	stop server
+	read -r port <server.port
+	cat >nginx.conf <<-EOF
+		daemon off;
+		master_process off;
+		pid nginx.pid;
+		events {}
+		http {
+			log_format told '\$server_protocol \$status';
+			access_log nginx.requests told;
+			client_body_temp_path body;
+			server {
+				listen 127.0.0.1:$port ssl http2;
+				keepalive_requests 3;
+				client_max_body_size $1;
+				ssl_certificate $PWD/server.pem;
+				ssl_certificate_key $PWD/server.key;
+				location / { return 200; }
+			}
+		}
+	EOF
+	PATH=$PATH:/usr/sbin nginx -p "$PWD" -c nginx.conf -e nginx.log 2>nginx.err 3>&- &
+	pid_of[nginx]=$!
+	wait_for [ -s nginx.pid ]
+}
+
+@test "nginx is a topic, too: HTTP/2, and what it does not take in one piece" {
+	local text
+	custom
+	nginx_topic 100k
+	put a 1 2 3 >put.log
+	wait_for no_files
+	put a 4 >put.log
+	wait_for no_files
+	wait_for nginx_told 2 HTTP/2.0 200
+	text=$(printf '%01000d' 7)
+	put a $(yes "1$text" | head -n 200) >put.log
+	wait_for no_files
+	wait_for nginx_told 202 HTTP/2.0 200 1 HTTP/2.0 413
+	nothing_left
+}
+
+nginx_told() {
+	[ "$(sort nginx.requests | uniq -c | xargs)" = "$*" ]
 }
 
 @test "credentials and URLs are checked when they are set" {
