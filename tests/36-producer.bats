@@ -185,3 +185,16 @@ shim() {
 	[ "$(sequence)" -eq 5 ]
 	[ "$(ask "$(batch 5 0)" "$(batch 6 5)" | codes)" = "duplicate ok" ]
 }
+
+@test "behind a line that the power failure broke, batches count for no producer" {
+	ns t01
+	start egns-topicd
+	[ "$(ask "$(batch 1 0)" "$(batch 2 1)" "$(batch 3 2)" | codes)" = \
+		"ok ok ok" ]
+	crash egns-topicd
+	# as a page that did not reach the disk, in front of one that did
+	sed -i '2s/"sequence":2/"sequence":7/' spool/topics/t01/log/*.ndjson
+	start egns-topicd
+	[ "$(sequence)" -eq 1 ]
+	[ "$(ask "$(batch 2 1)" "$(batch 3 2)" | codes)" = "ok ok" ]
+}

@@ -218,13 +218,15 @@ wants(struct topic *t, struct subscription *s, const struct journal_line *line,
 	return filter == NULL || filter_matches(filter, &t->store->event);
 }
 
+/* `whole`: and so are all before it that were read again. */
 static int
-index_line(struct topic *t, const struct journal_line *line, bool broken)
+index_line(struct topic *t, const struct journal_line *line, bool broken,
+    bool whole)
 {
 	struct subscription *s;
 	size_t i;
 
-	if (!broken && line->producer != NULL)
+	if (whole && line->producer != NULL)
 		producer_seen(t, line->producer, line->producer_len,
 		    line->sequence, line->offset);
 	if (!broken)
@@ -248,7 +250,7 @@ index_log(struct topic *t, uint64_t from, struct fault *fault)
 {
 	struct journal_line line;
 	uint64_t at = from, end = journal_end(t->journal);
-	bool broken;
+	bool broken, whole = true;
 	size_t i;
 
 	if (at < journal_start(t->journal))
@@ -258,8 +260,14 @@ index_log(struct topic *t, uint64_t from, struct fault *fault)
 		    t->name, (unsigned long long)((end - at) >> 20));
 	for (; at < end; at = line.offset + line.len) {
 		broken = journal_read(t->journal, at, &line) == -1;
+		/*
+		 * When the power fails, a page behind another may be on disk
+		 * without it. Whose batch that was is not known: so that it
+		 * comes again, the batches behind it count for no producer.
+		 */
+		whole = whole && !broken;
 		if ((broken && errno != EBADMSG) ||
-		    index_line(t, &line, broken) == -1)
+		    index_line(t, &line, broken, whole) == -1)
 			return fault_errno(fault, FAULT_INTERNAL,
 			    "topic '%s': log", t->name);
 	}
