@@ -21,7 +21,7 @@ struct routing;
 /* What the namespace says: its name, which is the source, the profile, the
  * enrichments. The resource is consumed. NULL and a fault. */
 struct routing *routing_new(jv namespace, struct fault *);
-void routing_free(struct routing *);
+void routing_free(struct routing *); /* NULL is fine */
 
 /*
  * Add the event of a message as one line, newline included. `id` becomes its id

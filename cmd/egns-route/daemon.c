@@ -26,17 +26,19 @@
 #define METRICS_PERIOD (5 * CLOCK_SECOND)
 #define STOP_TIME (5 * CLOCK_SECOND) /* for what is under way */
 
-enum { LANE_ROUTE, LANE_SESSIONS, LANES };
+enum { LANE_ROUTE, LANE_SESSIONS, LANE_CHANGES, LANES };
 
-/* Messages, and the life of sessions. */
+/* Messages, and the life of sessions and of the registry's clients. */
 static const struct {
 	const char *name;
-	const char *path;   /* of the maildir */
+	const char *path;   /* of the maildir; NULL: it is none */
 	const char *target; /* the property that names it */
 } kinds[LANES] = {
 	[LANE_ROUTE] = { "route", "route",
 	    "properties.topicSpacesConfiguration.routeTopicResourceId" },
 	[LANE_SESSIONS] = { "sessions", "lifecycle",
+	    "properties.lifecycleTopicResourceId" },
+	[LANE_CHANGES] = { "changes", NULL,
 	    "properties.lifecycleTopicResourceId" },
 };
 
@@ -44,6 +46,7 @@ struct route {
 	struct ev_loop *loop;
 	const struct spool *spool;
 	struct routing *routing;
+	struct routing_counts counts; /* of those before it */
 	struct lifecycle lifecycle;
 	struct schedule schedule;
 	struct lane *lanes[LANES];
@@ -168,6 +171,19 @@ set_lifecycle(struct lifecycle *l, jv namespace)
 	return 0;
 }
 
+static struct routing_counts
+counts(const struct route *r)
+{
+	struct routing_counts c = r->counts, now;
+
+	if (r->routing == NULL)
+		return c;
+	now = routing_counts(r->routing);
+	c.truncated += now.truncated;
+	c.wrapped += now.wrapped;
+	return c;
+}
+
 /* What fails leaves the rest as it was. */
 static int
 take_settings(struct route *r, struct registry *reg, struct fault *f)
@@ -181,6 +197,7 @@ take_settings(struct route *r, struct registry *reg, struct fault *f)
 	else if ((routing = routing_new(jv_copy(namespace), f)) != NULL)
 		rc = set_lifecycle(&r->lifecycle, namespace);
 	if (rc == 0) {
+		r->counts = counts(r);
 		routing_free(r->routing);
 		r->routing = routing;
 		read_schedule(&r->schedule, namespace);
@@ -281,11 +298,29 @@ add_metrics(struct route *r, struct buf *b)
 }
 
 static void
+add_second_best(const struct route *r, struct buf *b)
+{
+	static const char truncated[] = "egns_Mqtt_TruncatedEnrichments";
+	static const char wrapped[] = "egns_Mqtt_WrappedCloudEvents";
+	struct routing_counts c = counts(r);
+
+	metrics_family(b, truncated, "counter",
+	    "values of enrichments that were too long");
+	metrics_sample(b, truncated, (const char *[]){ NULL },
+	    (double)c.truncated);
+	metrics_family(b, wrapped, "counter", "messages that said to be "
+	    "CloudEvents, and were none");
+	metrics_sample(b, wrapped, (const char *[]){ NULL },
+	    (double)c.wrapped);
+}
+
+static void
 write_metrics(struct route *r)
 {
 	struct buf text = { 0 };
 
 	add_metrics(r, &text);
+	add_second_best(r, &text);
 	if (!text.bad && spool_replace(r->spool->fd, "metrics/route.prom",
 	    buf_data(&text), text.len, false) == -1)
 		log_debug("metrics/route.prom was not written");
@@ -314,6 +349,15 @@ session_event(const char *line, size_t len, const char *id, struct buf *out,
 	    -1 : 1;
 }
 
+static int
+change_event(const char *line, size_t len, const char *id, struct buf *out,
+    void *arg, struct fault *f)
+{
+	struct route *r = arg;
+
+	return lifecycle_change(&r->lifecycle, line, len, id, out, f);
+}
+
 static void
 on_written(struct ev_loop *loop, ev_io *io, int events)
 {
@@ -337,7 +381,7 @@ on_written(struct ev_loop *loop, ev_io *io, int events)
 			lane_wake(r->lanes[i]);
 }
 
-/* What inotify cannot tell is found every second. */
+/* What inotify cannot tell is found every second; of changes a reload tells. */
 static void
 watch(struct route *r)
 {
@@ -345,6 +389,9 @@ watch(struct route *r)
 
 	r->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	for (int i = 0; i < LANES; i++) {
+		r->watches[i] = -1;
+		if (kinds[i].path == NULL)
+			continue;
 		snprintf(path, sizeof(path), "/proc/self/fd/%d/%s/new",
 		    r->spool->fd, kinds[i].path);
 		r->watches[i] = inotify_add_watch(r->inotify, path,
@@ -408,11 +455,14 @@ open_lanes(struct route *r, struct fault *f)
 	static int (*const event[LANES])(const char *, size_t, const char *,
 	    struct buf *, void *, struct fault *) = {
 		[LANE_ROUTE] = route_event, [LANE_SESSIONS] = session_event,
+		[LANE_CHANGES] = change_event,
 	};
 	struct supply *s;
 
 	for (int i = 0; i < LANES; i++) {
-		s = files_new(r->spool, kinds[i].path, event[i], r, f);
+		s = kinds[i].path == NULL ?
+		    changes_new(r->spool, event[i], r, f) :
+		    files_new(r->spool, kinds[i].path, event[i], r, f);
 		if (s == NULL)
 			return -1;
 		r->lanes[i] = lane_new(r->loop, r->spool, kinds[i].name, s,
