@@ -268,3 +268,93 @@ preload() {
 		lines | grep -q "a two .*Disconnect"'
 	grep 'lifecycle/: there is room again' egns-brokerd.log
 }
+
+# ---- in the topic ----
+
+# events N FILTER - wait for N events in the topic, and print them all by the
+# filter, in order.
+events() {
+	wait_for eval '[ "$(logged_events | wc -l)" -ge '"$1" ']' ||
+		{ logged_events; return 1; }
+	logged_events | jq -r "$2"
+}
+
+logged_events() {
+	cat spool/topics/life/log/*.ndjson 2>/dev/null | jq -c .event
+}
+
+# client VERB NAME [FLAG...]
+client() {
+	egns-ctl namespace client "$1" -o none -n "${@:2}"
+}
+
+@test "sessions and clients are events of the topic" {
+	local id
+	broker_ns
+	device before
+	topic life
+	tell_topic
+	start egns-topicd
+	start egns-route
+	device a '{"kind":"press"}' --authentication-name press
+	start_broker
+	mosquitto_pub -h localhost -p "$(mport mqtts)" --cafile ca.pem \
+		--cert a.pem --key a.key -u press -i one -t t -m x || :
+	client update a --state Disabled
+	client delete a -y
+	id=$(egns-ctl namespace show --query id -o tsv)
+	events 3 '[.type, .subject, .data.clientAuthenticationName,
+		.data.state // empty] | join(" ")' >got
+	cat got
+	[ "$(grep -v Session got)" = "$(printf 'Microsoft.EventGrid.%s\n' \
+		'MQTTClientCreatedOrUpdated clients/a press Enabled' \
+		'MQTTClientCreatedOrUpdated clients/a press Disabled' \
+		'MQTTClientDeleted clients/a press')" ]
+	logged_events | jq -es --arg id "$id" 'all(.source == $id) and
+		all(.data.namespaceName == "testns") and
+		([.[].id] | unique | length) == length'
+	logged_events | jq -es 'map(select(.data.state)) |
+		.[0].data.createdOn == .[0].data.updatedOn and
+		.[1].data.createdOn < .[1].data.updatedOn and
+		.[0].data.attributes == {"kind":"press"}'
+}
+
+@test "changes are told once, whoever is killed" {
+	local i n
+	ns life
+	tell_topic
+	start egns-topicd
+	for i in 1 2 3 4 5; do
+		start egns-route
+		for n in $(seq 5); do client create "c$i-$n"; done
+		crash egns-route
+	done
+	start egns-route
+	client delete c3-3 -y
+	events 26 .subject | sort | uniq -c | sort -rn >got
+	head -n 3 got
+	sleep 0.2
+	[ "$(logged_events | wc -l)" -eq 26 ]
+	[ "$(head -n 1 got | tr -s ' ')" = ' 2 clients/c3-3' ]
+	[ "$(logged_events | jq -r .id | sort -u | wc -l)" -eq 26 ]
+}
+
+@test "a topic hears of what comes after it was named" {
+	ns life other
+	client create early
+	tell_topic
+	start egns-topicd
+	start egns-route
+	client create one
+	events 1 .subject | grep -x clients/one
+	egns-ctl namespace update -o none --set lifecycleTopicResourceId=other
+	client create two
+	wait_for grep -rqs clients/two spool/topics/other/log
+	egns-ctl namespace update -o none --set lifecycleTopicResourceId=
+	client create three
+	tell_topic
+	client create four
+	[ "$(events 2 .subject)" = "clients/one
+clients/four" ]
+	[ "$(cat spool/topics/other/log/*.ndjson | wc -l)" -eq 1 ]
+}
