@@ -37,7 +37,7 @@ usage(void)
 	fprintf(stderr,
 	    "usage: egns-route [-v] [-C dir] [-r fd]\n"
 	    "       egns-route [-C dir] [--source name] -\n"
-	    "       egns-route [-v] [-C dir] [-r fd] --from url -t filter ...\n"
+	    "       egns-route [-v] [-C dir] [-r fd] --from url [-t filter ...]\n"
 	    "           [--to topic] [--source name] [--id clientid]\n"
 	    "           [--mqtt-version 311|5] [--cafile file]\n"
 	    "           [--cert file --key file]\n"
@@ -117,7 +117,7 @@ main(int argc, char *argv[])
 		return filter_run(&opt);
 	if (!bridge && opt.source == NULL)
 		return daemon_run(&opt);
-	if (opt.from == NULL || opt.nfilters == 0)
+	if (opt.from == NULL)
 		usage();
 	return bridge_run(&opt);
 }

@@ -22,6 +22,7 @@ struct options {
 	const char *id;      /* --id CLIENTID; NULL: made of the host's name */
 	const char *cafile, *cert, *key;  /* --cafile, --cert, --key */
 	const char *user, *password_file; /* --user, --password-file */
+	bool old;            /* --mqtt-version 311 */
 };
 
 /* Each is a way to run, and returns an exit status. */
