@@ -151,9 +151,16 @@ $two/1" ]
 	put a 1 >put.log
 	said 'next attempt in 600 s'
 	advance 590
-	[ "$(wc -l <server.requests)" -eq 1 ]
+	lines_of 1 server.requests
 	advance 11
 	arrived 1
+	# but not when the schedule is the later one
+	egns-ctl namespace update -o none --routing-schedule '[100]'
+	then_do '{"status":429,"headers":{"Retry-After":"5"}}'
+	put a 2 >put.log
+	said 'next attempt in 100 s'
+	advance 101
+	arrived 1 2
 }
 
 @test "a topic that is not there is TopicNotFoundError, and its messages are kept" {
@@ -286,12 +293,13 @@ nginx_topic() {
 		}
 	EOF
 	PATH=$PATH:/usr/sbin nginx -p "$PWD" -c nginx.conf -e nginx.log 2>nginx.err 3>&- &
+	# shellcheck disable=SC2034 # lib.bash's
 	pid_of[nginx]=$!
 	wait_for [ -s nginx.pid ]
 }
 
 @test "nginx is a topic, too: HTTP/2, and what it does not take in one piece" {
-	local text
+	local large
 	custom
 	nginx_topic 100k
 	put a 1 2 3 >put.log
@@ -299,8 +307,8 @@ nginx_topic() {
 	put a 4 >put.log
 	wait_for no_files
 	wait_for nginx_told 2 HTTP/2.0 200
-	text=$(printf '%01000d' 7)
-	put a $(yes "1$text" | head -n 200) >put.log
+	mapfile -t large < <(yes "$(printf '1%01000d' 7)" | head -n 200)
+	put a "${large[@]}" >put.log
 	wait_for no_files
 	wait_for nginx_told 202 HTTP/2.0 200 1 HTTP/2.0 413
 	nothing_left

@@ -604,6 +604,9 @@ later(struct lane *l, const struct sent *s, int64_t pause,
     const struct fault *f)
 {
 	l->counts.retries[f->code == FAULT_TOO_MANY]++;
+	/* what the target says counts when it is later than the schedule */
+	if (pause < pause_of(l))
+		pause = pause_of(l);
 	/* a disk of ours: looking is cheap */
 	if (l->exists && f->code == FAULT_TOO_MANY && pause_of(l) > LOCAL_PAUSE)
 		pause = LOCAL_PAUSE;
