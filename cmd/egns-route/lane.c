@@ -64,6 +64,7 @@ struct lane {
 	int job_error;   /* that was logged */
 	bool more;       /* there may be something to be taken */
 	bool begun;      /* a supply with its own run knows where */
+	bool dropping;   /* the job has records for dropped/ */
 	bool stopping;
 
 	/* lines that are held, from the oldest that has not arrived */
@@ -83,7 +84,6 @@ struct lane {
 
 	struct cursor cursor;
 	uint64_t run, sent_last; /* of that run: number of the last line sent */
-	uint64_t dropped;        /* likewise, the last one that was dropped */
 	uint64_t single;         /* up to here events are sent one by one */
 	struct sent sent[LANE_WINDOW];
 	unsigned head, under_way;
@@ -236,17 +236,13 @@ add_line(struct lane *l, struct buf *b, const char *line, size_t len)
 	buf_str(b, "\"");
 }
 
-/* A second look at a line, after a rewind, finds it dropped. */
 static void
-drop_line(struct lane *l, const struct cursor *c, const char *line, size_t len,
-    enum lane_drop drop, const char *words)
+drop_line(struct lane *l, const char *line, size_t len, enum lane_drop drop,
+    const char *words)
 {
 	char now[CLOCK_TEXT + 1];
 	struct buf *b = &l->drops;
 
-	if (c->number <= l->dropped)
-		return;
-	l->dropped = c->number;
 	l->counts.dropped[drop]++;
 	clock_format(now, clock_now());
 	buf_str(b, "{\"time\":\"");
@@ -274,7 +270,7 @@ drop_span(struct lane *l, const struct sent *s, enum lane_drop drop,
 
 	while (!same(&c, &s->to)) {
 		line = line_at(&c, &len);
-		drop_line(l, &c, line, len, drop, words);
+		drop_line(l, line, len, drop, words);
 		advance(&c, len);
 	}
 	log_warn("%s: %s: %llu dropped, which dropped/ has now: %s: %s",
@@ -285,7 +281,22 @@ drop_span(struct lane *l, const struct sent *s, enum lane_drop drop,
 
 /* ---- parcels ---- */
 
-/* False: the event did not go into the parcel any more. */
+static void
+drop_bad(struct lane *l, const struct cursor *c, const char *line, size_t len,
+    const struct fault *f)
+{
+	log_warn("%s: %s, line %llu: dropped, which dropped/ has now: %s",
+	    l->name, c->batch->name,
+	    (unsigned long long)(c->number - c->batch->first + 1), f->text);
+	drop_line(l, line, len, f->code == FAULT_TOO_LARGE ? DROP_TOO_LARGE :
+	    DROP_BAD_REQUEST, f->text);
+}
+
+/*
+ * False: it is not its turn. A line is dropped when all before it have arrived,
+ * and none behind it is sent before that record is safe: where the target is
+ * tells what is done, also after a crash.
+ */
 static bool
 pack(struct lane *l, const struct cursor *c, const char *line, size_t len)
 {
@@ -296,16 +307,14 @@ pack(struct lane *l, const struct cursor *c, const char *line, size_t len)
 	    len, &p->text, &f);
 
 	if (rc == -1) {
-		log_warn("%s: %s, line %llu: dropped, which dropped/ has now: "
-		    "%s", l->name, c->batch->name,
-		    (unsigned long long)(c->number - c->batch->first + 1),
-		    f.text);
-		drop_line(l, c, line, len, f.code == FAULT_TOO_LARGE ?
-		    DROP_TOO_LARGE : DROP_BAD_REQUEST, f.text);
+		if (p->count > 0 || l->under_way > 0)
+			return false;
+		drop_bad(l, c, line, len, &f);
 	}
 	if (rc != 1)
 		return true;
-	if (p->count > 0 && p->text.len > PARCEL_BYTES) {
+	if (l->drops.len > 0 ||
+	    (p->count > 0 && p->text.len > PARCEL_BYTES)) {
 		p->text.len = before;
 		return false;
 	}
@@ -349,7 +358,7 @@ ask(struct lane *l)
 	if (run == 0 && l->cursor.batch != NULL)
 		run = l->cursor.batch->run;
 	if (run != l->run)
-		l->dropped = l->single = 0;
+		l->single = 0;
 	l->run = run;
 	if (run == 0) {
 		l->state = UP;
@@ -365,7 +374,8 @@ fill(struct lane *l)
 	struct sent *s;
 
 	while (l->state == UP && !l->draining && !l->stopping && !l->replace &&
-	    l->under_way < l->target->window && l->cursor.batch != NULL) {
+	    l->under_way < l->target->window && l->cursor.batch != NULL &&
+	    !l->dropping && l->drops.len == 0) {
 		if (l->cursor.batch->run != l->run) {
 			if (l->under_way == 0)
 				ask(l);
@@ -373,7 +383,7 @@ fill(struct lane *l)
 		}
 		s = &l->sent[(l->head + l->under_way) % LANE_WINDOW];
 		if (!build(l, s)) {
-			if (l->drops.len >= LANE_DROPS)
+			if (same(&s->from, &l->cursor))
 				break;
 			continue;
 		}
@@ -676,9 +686,11 @@ work(void *arg)
 	while (j->drop_error == 0 && j->done != NULL) {
 		struct batch *b = j->done;
 
-		j->done = b->next;
-		if (s->calls->done(s, b) == -1)
+		if (s->calls->done(s, b) == -1) {
 			j->done_error = errno;
+			break;
+		}
+		j->done = b->next;
 		batch_free(b);
 	}
 	if (j->take && s->calls->take(s, j->max_bytes, j->max_files,
@@ -704,7 +716,8 @@ look_at_errors(struct lane *l)
 		log_warn("%s: %s; tried again every second", l->name,
 		    strerror(error));
 	l->job_error = error;
-	if (j->drop_error != 0 || j->take_error != 0)
+	l->dropping = j->drop_error != 0;
+	if (error != 0)
 		l->job_due = clock_mono() + RETRY;
 }
 
@@ -753,6 +766,7 @@ begin_job(struct lane *l)
 	buf_reset(&l->drops, 65536);
 	if (j->drops.bad)
 		log_fatal(EX_OSERR, "out of memory");
+	l->dropping = j->drops.len > 0;
 	if (j->take)
 		l->more = false;
 	j->max_bytes = LANE_TAKE;
