@@ -27,6 +27,7 @@ struct topicd {
 	ev_timer failed;
 	unsigned owed; /* answers to parcels */
 	bool asked;
+	bool again;    /* it came back since this attempt began */
 	int inotify;   /* on run/: topicd comes back */
 	ev_io back;
 };
@@ -66,6 +67,9 @@ lost(struct topicd *t, const struct fault *f)
 {
 	hang_up(t);
 	t->target.hooks->lost(f, t->target.arg);
+	/* that one may be told of before the end of the one before it */
+	if (t->again)
+		t->target.hooks->hint(t->target.arg);
 }
 
 static enum outcome
@@ -177,6 +181,7 @@ topicd_open(struct target *target)
 {
 	struct topicd *t = (struct topicd *)target;
 
+	t->again = false;
 	if (client_connect(&t->client, t->spool, NAME, &t->fault) == -1) {
 		ev_timer_set(&t->failed, 0, 0);
 		ev_timer_start(t->loop, &t->failed);
@@ -276,6 +281,7 @@ on_back(struct ev_loop *loop, ev_io *io, int events)
 			here |= e->mask & IN_Q_OVERFLOW || (e->len > 0 &&
 			    strcmp(e->name, NAME ".sock") == 0);
 		}
+	t->again |= here;
 	if (here && t->state == CLOSED)
 		t->target.hooks->hint(t->target.arg);
 }
