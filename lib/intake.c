@@ -16,6 +16,8 @@
 #include "file.h"
 #include "spool.h"
 
+#define NAMESAKES 10000 /* in corrupt/, before we give up */
+
 struct intake_name {
 	struct maildir_name proof;
 	char name[MAILDIR_NAME]; /* as it stands in its directory */
@@ -42,7 +44,7 @@ move(const struct intake *in, const char *from, const char *name,
 	if (stage_path(old, in, from, name) == -1 ||
 	    stage_path(new, in, to, new_name) == -1)
 		return -1;
-	return renameat(in->dir, old, in->dir, new);
+	return renameat2(in->dir, old, in->dir, new, RENAME_NOREPLACE);
 }
 
 static int
@@ -57,14 +59,26 @@ sync_cur(const struct intake *in)
 	return -1;
 }
 
-/* Out of the way; what cannot be moved is met again, and told again. */
+/*
+ * Out of the way, under a name that is free there. What cannot be moved is passed
+ * by and met again, so it keeps nothing else waiting; intake_take tells of it
+ * when there is nothing else.
+ */
 static int
-put_aside(const struct intake *in, const char *stage, const char *name,
+put_aside(struct intake *in, const char *stage, const char *name,
     const char *why)
 {
-	if (move(in, stage, name, "corrupt", name) == -1)
-		return errno == ENOENT ? 0 : -1;
-	in->corrupt(name, why, in->arg);
+	char as[NAME_MAX + 1];
+	int rc, i = 1;
+
+	snprintf(as, sizeof(as), "%s", name);
+	while ((rc = move(in, stage, name, "corrupt", as)) == -1 &&
+	    errno == EEXIST && i < NAMESAKES)
+		snprintf(as, sizeof(as), "%.240s.%d", name, ++i);
+	if (rc == 0)
+		in->corrupt(as, why, in->arg);
+	else if (errno != ENOENT)
+		in->stuck = errno;
 	return 0;
 }
 
@@ -162,17 +176,20 @@ look(struct intake *in)
 {
 	struct maildir_name high = { 0 };
 	char path[PATH_MAX];
-	int rc;
+	int error, rc;
 	DIR *dir;
 
 	in->n = in->at = 0;
+	in->stuck = 0;
 	if (stage_path(path, in, "new", "") == -1 ||
 	    (dir = file_opendir(in->dir, path, 0)) == NULL)
 		return -1;
 	rc = highest(dir, &high);
 	if (rc > 0)
 		rc = read_names(in, dir, &high);
+	error = errno;
 	closedir(dir);
+	errno = error;
 	sort(in, by_name);
 	if (in->n > INTAKE_NAMES)
 		in->n = INTAKE_NAMES;
@@ -226,9 +243,12 @@ take_back(struct intake *in, const char *text)
 	if (!maildir_parse(text, &name))
 		return put_aside(in, "cur", text,
 		    "this is no name of the spool's");
-	if (name.run == 0)
-		return move(in, "cur", text, "new", text);
-	return add_name(in, text, &name);
+	if (name.run != 0)
+		return add_name(in, text, &name);
+	if (move(in, "cur", text, "new", text) == 0 || errno == ENOENT)
+		return 0;
+	return errno != EEXIST ? -1 : put_aside(in, "cur", text,
+	    "there is one of its name in new/");
 }
 
 static int
@@ -236,18 +256,20 @@ find_left(struct intake *in)
 {
 	char path[PATH_MAX];
 	struct dirent *e;
-	int rc = 0;
+	int error, rc = 0;
 	DIR *dir;
 
 	if (stage_path(path, in, "cur", "") == -1 ||
 	    (dir = file_opendir(in->dir, path, 0)) == NULL)
 		return -1;
-	for (errno = 0; rc == 0 && (e = readdir(dir)) != NULL; errno = 0)
-		if (e->d_name[0] != '.')
-			rc = take_back(in, e->d_name);
+	for (errno = 0; (e = readdir(dir)) != NULL; errno = 0)
+		if (e->d_name[0] != '.' && take_back(in, e->d_name) == -1)
+			break;
 	if (errno != 0)
 		rc = -1;
+	error = errno;
 	closedir(dir);
+	errno = error;
 	sort(in, by_number);
 	order_runs(in);
 	sort(in, by_run);
@@ -318,10 +340,12 @@ read_batch(struct intake *in, const char *stage,
 	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd == -1 && errno == ENOENT)
 		return 0;
-	if (fd == -1 && errno != ELOOP && errno != ENXIO)
-		return -1;
-	if (fd == -1)
+	if (fd == -1 && (errno == EACCES || errno == EPERM))
+		return put_aside(in, stage, name->name, "it may not be read");
+	if (fd == -1 && (errno == ELOOP || errno == ENXIO))
 		return put_aside(in, stage, name->name, "it is not a file");
+	if (fd == -1)
+		return -1;
 	text = read_whole(fd, &name->proof, &why);
 	if (file_close(fd, text == NULL ? -1 : 0) == -1 && why == NULL) {
 		free(text);
@@ -448,6 +472,10 @@ intake_take(struct intake *in, size_t max_bytes, size_t max_files,
 	/* those before the failure are taken */
 	if (rc == -1 && *list == NULL)
 		return -1;
+	if (*list == NULL && in->stuck != 0) {
+		errno = in->stuck;
+		return -1;
+	}
 	if (new && *list != NULL && sync_cur(in) == -1) {
 		batches_free(*list);
 		*list = NULL;

@@ -31,6 +31,7 @@ struct intake {
 	struct intake_name *names; /* to be taken next, from `at` on */
 	size_t n, cap, at;
 	size_t left;               /* of these, in cur/ already */
+	int stuck;                 /* errno: not all could move to corrupt/ */
 	void (*corrupt)(const char *name, const char *why, void *arg);
 	void *arg;
 };
