@@ -154,8 +154,8 @@ read_client(const struct json *js, uint32_t obj, struct message *m,
 	if (check_type(js, obj, JSON_OBJECT, "client", f) == -1)
 		return -1;
 	find(js, obj, members, sizeof(members) / sizeof(members[0]));
-	if (protocol != 0)
-		m->mqtt3 = json_is(js, protocol, NAME("MQTT3"));
+	/* who does not say is of MQTT 5: without properties that is the same */
+	m->mqtt3 = protocol != 0 && json_is(js, protocol, NAME("MQTT3"));
 	if (check_type(js, m->from.name, JSON_STRING, "authenticationName",
 	    f) == -1)
 		return -1;
@@ -302,8 +302,6 @@ read_message(struct routing *r, struct message *m, struct fault *f)
 	if (js->tok[0].type != JSON_OBJECT)
 		return fault_set(f, FAULT_BAD_REQUEST, "is not an object");
 	find(js, 0, members, sizeof(members) / sizeof(members[0]));
-	/* who does not say which protocol: 3.1.1 has no properties */
-	m->mqtt3 = properties == 0;
 	if (length != 0 && (js->tok[length].type != JSON_NUMBER ||
 	    !json_int64(js, length, &m->payload_len) || m->payload_len < 0))
 		return wrong(f, "payloadlen", "is out of range");

@@ -144,6 +144,8 @@ a_payload_has_the_form_that_is_best(void)
 		    BYTES "\"b24=\"" },
 		{ P(CT("text/csv; header=absent")) ",\"payload\":\"a,b\"",
 		    TYPE("text/csv; header=absent") ",\"data\":\"a,b\"" },
+		{ P(CT("a/json ; x=y")) ",\"payload\":\"a,b\"",
+		    TYPE("a/json ; x=y") ",\"data\":\"a,b\"" },
 		{ P(CT("TEXT/CSV")) ",\"payload\":\"a,b\"",
 		    TYPE("TEXT/CSV") ",\"data\":\"a,b\"" },
 		{ P(CT("application/json")) ",\"payload\":\"{\"",
@@ -447,6 +449,8 @@ enrichments_are_of_the_message_and_its_publisher(void)
 	    ",\"client\":\"d\",\"payload\":\"\"}", HEAD PLANT
 	    ",\"sender\":\"d\",\"hall\":\"\",\"unit\":\"\",\"odd\":\"\","
 	    "\"topic\":\"a/b\",\"reply\":\"\",\"corr\":\"\",\"pfi\":\"\"}");
+	is("{" T ",\"client\":{\"attributes\":{\"hall\":null}},"
+	    "\"payload\":\"\"}", HEAD EMPTY("a/b") "}");
 	/* as mosquitto_sub has them; binary; an array; pfi 0 */
 	is("{" T ",\"client\":{\"attributes\":{\"hall\":[\"a\",\"\",3,\"b\"]}},"
 	    "\"properties\":{\"payload-format-indicator\":0,"
@@ -505,17 +509,19 @@ values_are_cut_at_128_characters(void)
 		"\"properties\":{\"correlation-data\":\"", "\"}}" };
 	static const char *const coded[] = { "{" T ",\"payload\":1,"
 		"\"properties\":{\"correlation-data_base64\":\"", "\"}}" };
-	char u128[2 * 128 + 1], want[3 * 128 + 1];
+	char u128[2 * 128 + 1], want[4 * 128 + 1], three[4 * 128 + 1];
 
 	strcpy(u128, many("\xc3\xbc", 128));
 	begin(ENRICHMENTS("", E("x", "${mqtt.message.topicName}")));
 	value(topic, u128, u128);
 	CHECK(routing_counts(routing).truncated == 0);
 	value(topic, many("\xc3\xbc", 129), u128);
-	CHECK(routing_counts(routing).truncated == 1);
+	strcpy(want, many("x", 128));
+	value(topic, many("x", 129), want);
+	CHECK(routing_counts(routing).truncated == 2);
 	strcpy(want, many("\xef\xbf\xbd", 128));
 	value(topic, many("\\n", 129), want);
-	CHECK(routing_counts(routing).truncated == 2);
+	CHECK(routing_counts(routing).truncated == 3);
 	end();
 	begin(ENRICHMENTS("", E("x", "${mqtt.message.userProperties.k}")));
 	snprintf(want, sizeof(want), "a,%s", many("b", 126));
@@ -523,6 +529,11 @@ values_are_cut_at_128_characters(void)
 	CHECK(routing_counts(routing).truncated == 0);
 	value(user, many("b", 127), want);
 	value(user, many("b", 60000), want);
+	/* up to 512 bytes can be 128 characters */
+	snprintf(three, sizeof(three), "%s\"],[\"k\",\"c",
+	    many("\xf0\x9f\x98\x80", 123));
+	snprintf(want, sizeof(want), "a,%s,c", many("\xf0\x9f\x98\x80", 123));
+	value(user, three, want);
 	CHECK(routing_counts(routing).truncated == 2);
 	end();
 	begin(ENRICHMENTS("", E("x", "${mqtt.message.correlationData}")));
