@@ -19,7 +19,9 @@
  * All calls block, are for one thread at a time, and may be made in any.
  */
 #define INTAKE_FILE_MAX (64 * 1024 * 1024) /* a larger one is corrupt */
+#ifndef INTAKE_NAMES
 #define INTAKE_NAMES 32768 /* of new/ that are remembered; then it is read anew */
+#endif
 
 struct intake_name;
 
