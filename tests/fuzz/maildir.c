@@ -16,14 +16,21 @@ static void
 same_again(const char *name, const struct maildir_name *m)
 {
 	const char *host = strchr(strchr(name, '.') + 1, '.') + 1;
-	char again[MAILDIR_NAME];
+	char again[MAILDIR_NAME], mark[40] = "";
 	int n;
+
+	if (m->run != 0)
+		snprintf(mark, sizeof(mark), ":%016" PRIx64 ".%" PRIu64,
+		    m->run, m->first);
 
 	n = snprintf(again, sizeof(again),
 	    "%" PRId64 ".M%06" PRId64 "P%" PRIu32 "Q%" PRIu32 ".%.*s,S=%" PRIu64
-	    ",N=%" PRIu64 ",C=%08" PRIx32,
+	    ",N=%" PRIu64 ",C=%08" PRIx32 "%s",
 	    m->time / CLOCK_SECOND, m->time % CLOCK_SECOND, m->pid, m->seq,
-	    (int)strcspn(host, ","), host, m->bytes, m->lines, m->crc);
+	    (int)strcspn(host, ","), host, m->bytes, m->lines, m->crc,
+	    mark);
+	if ((m->run == 0) != (m->first == 0))
+		abort();
 	if (n < 0 || n >= MAILDIR_NAME || strcmp(again, name) != 0 ||
 	    strchr(name, '/') != NULL)
 		abort();

@@ -1,7 +1,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -80,6 +83,126 @@ names_sort_by_time(void)
 		CHECK(maildir_write(dir, "box", "x\n", 2, 1) == 0);
 	CHECK(files("new", name) == 21);
 	CHECK(strcmp(name, first) == 0);
+}
+
+/* As if some other writer, or this one before a crash, had left it. */
+static void
+leave(const char *stage, int64_t second, const char *behind)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/box/%s/%" PRId64 ".M000007P1Q1.h,S=2,"
+	    "N=1,C=00000000%s", base, stage, second, behind);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	CHECK(fd != -1);
+	close(fd);
+}
+
+/* When was the last one of new/ written, by its name? */
+static int64_t
+last_second(void)
+{
+	char path[PATH_MAX];
+	struct maildir_name name, last = { 0 };
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/box/new", base);
+	d = opendir(path);
+	while (d != NULL && (e = readdir(d)) != NULL)
+		if (maildir_parse(e->d_name, &name) &&
+		    maildir_order(&last, &name) < 0)
+			last = name;
+	closedir(d);
+	return last.time / CLOCK_SECOND;
+}
+
+static void
+names_begin_behind_what_waits(void)
+{
+	int64_t later = clock_now() / CLOCK_SECOND + 1000;
+	char name[MAILDIR_NAME];
+
+	leave("tmp", later + 9000, "");
+	leave("tmp", later, "");
+	CHECK(mkdirat(dir, "box/tmp/sub", 0700) == 0);
+	leave("new", later, "");
+	CHECK(maildir_begin(dir, "box") == 0);
+	CHECK(files("tmp", name) == 1 && strcmp(name, "sub") == 0);
+	CHECK(unlinkat(dir, "box/tmp/sub", AT_REMOVEDIR) == 0);
+	CHECK(maildir_write(dir, "box", "x\n", 2, 1) == 0);
+	CHECK(last_second() == later);
+	leave("cur", later + 1000, ":00000000000000ab.77");
+	CHECK(maildir_begin(dir, "box") == 0);
+	CHECK(maildir_write(dir, "box", "x\n", 2, 1) == 0);
+	CHECK(last_second() == later + 1000);
+	/* what nobody has written counts for nothing */
+	leave("cur", later + 5000, ":none");
+	leave("corrupt", later + 5000, "");
+	CHECK(maildir_begin(dir, "box") == 0);
+	CHECK(maildir_write(dir, "box", "x\n", 2, 1) == 0);
+	CHECK(last_second() == later + 1000);
+	/* the end of time: names do not rise any more, but stay different */
+	leave("cur", INT64_C(253402300799), "");
+	CHECK(maildir_begin(dir, "box") == 0);
+	for (int i = 0; i < 3; i++)
+		CHECK(maildir_write(dir, "box", "x\n", 2, 1) == 0);
+	CHECK(last_second() == INT64_C(253402300799));
+	CHECK(maildir_begin(dir, "none") == 0);
+	CHECK(unlinkat(dir, "none/new", AT_REMOVEDIR) == 0);
+	CHECK(mknodat(dir, "none/new", S_IFREG | 0600, 0) == 0);
+	CHECK(maildir_begin(dir, "none") == -1);
+	CHECK(spool_remove(dir, "none") == 0);
+}
+
+static void
+what_a_reader_adds_is_taken_apart(void)
+{
+#define NAME "1.M000000P1Q1.h,S=1,N=1,C=00000000"
+	static const char *const bad[] = { NAME ":", NAME ":0123456789abcdef",
+		NAME ":0123456789abcdef.", NAME ":0123456789abcdef.0",
+		NAME ":0123456789abcdef.01", NAME ":0000000000000000.1",
+		NAME ":0123456789abcde.1", NAME ":0123456789abcdef0.1",
+		NAME ":0123456789ABCDEF.1", NAME ":0123456789abcdef.1 ",
+		NAME ":0123456789abcdef.18446744073709551616",
+		NAME ":0123456789abcdef.1:0123456789abcdef.1",
+		NAME ";0123456789abcdef.1", NAME ":0123456789abcdef.-1" };
+	struct maildir_name m;
+
+	CHECK(maildir_parse(NAME ":0123456789abcdef.42", &m));
+	CHECK(m.run == UINT64_C(0x0123456789abcdef) && m.first == 42);
+	CHECK(maildir_parse(NAME ":ffffffffffffffff.18446744073709551615", &m));
+	CHECK(m.run == UINT64_MAX && m.first == UINT64_MAX);
+	CHECK(maildir_parse(NAME, &m) && m.run == 0 && m.first == 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		if (maildir_parse(bad[i], &m))
+			printf("# %s\n", bad[i]);
+		CHECK(!maildir_parse(bad[i], &m));
+	}
+#undef NAME
+}
+
+static void
+order_is_by_time_then_by_number(void)
+{
+	/* each is before the next */
+	static const char *const names[] = { "1.M999999P9Q9.h,S=1,N=1,C=00000000",
+		"2.M000000P9Q1.h,S=1,N=1,C=00000000",
+		"2.M000000P8Q2.h,S=1,N=1,C=00000000",
+		"2.M000000P9Q2.h,S=1,N=1,C=00000000",
+		"2.M000000P7Q10.h,S=1,N=1,C=00000000",
+		"2.M000001P1Q1.h,S=1,N=1,C=00000000",
+		"10.M000000P1Q1.h,S=1,N=1,C=00000000:0123456789abcdef.1" };
+	struct maildir_name a, b;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		for (size_t j = 0; j < sizeof(names) / sizeof(names[0]); j++) {
+			CHECK(maildir_parse(names[i], &a));
+			CHECK(maildir_parse(names[j], &b));
+			CHECK((maildir_order(&a, &b) < 0) == (i < j));
+			CHECK((maildir_order(&a, &b) > 0) == (i > j));
+		}
 }
 
 static void
@@ -169,6 +292,9 @@ main(void)
 	RUN(a_failure_leaves_nothing);
 	RUN(good_names);
 	RUN(names_we_did_not_invent);
+	RUN(what_a_reader_adds_is_taken_apart);
+	RUN(order_is_by_time_then_by_number);
+	RUN(names_begin_behind_what_waits);
 	close(dir);
 	spool_remove(AT_FDCWD, base);
 	DONE();
