@@ -1,4 +1,8 @@
-/* Work for egns-topicd: topic "bench", consumed from subscription "work". */
+/*
+ * Work for egns-topicd: topic "bench", consumed from subscription "work"; what
+ * work.h has, and
+ * ADDRESS arrivals BATCH EVENTS  prints milliseconds p50, p99 since data.at
+ */
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -11,6 +15,7 @@ struct connection {
 	int fd;
 	struct buf in, out, tokens;
 	bool settling; /* an answer to an acknowledge is due */
+	double *sent;  /* when each event was, if that is of interest */
 };
 
 static void
@@ -90,6 +95,17 @@ egns_publish(void *arg, const char *events, size_t n)
 	answer(c);
 }
 
+/* Microseconds of CLOCK_MONOTONIC, that mqtt.c -j has put there. */
+static double
+sent_at(const char *text, size_t len)
+{
+	const char *at = memmem(text, len, "\"at\":", 5);
+
+	if (at == NULL)
+		errx(1, "no data.at: %.*s", (int)len - 1, text);
+	return strtod(at + 5, NULL) / 1e6;
+}
+
 static size_t
 egns_receive(void *arg, size_t max)
 {
@@ -111,6 +127,8 @@ egns_receive(void *arg, size_t max)
 		token = memmem(text, len, before, sizeof(before) - 1);
 		if (token == NULL)
 			errx(1, "no lockToken: %.*s", (int)len - 1, text);
+		if (c->sent != NULL)
+			*c->sent++ = sent_at(text, len);
 		token += sizeof(before) - 2;
 		if (c->tokens.len > 0)
 			buf_add(&c->tokens, ",", 1);
@@ -139,11 +157,42 @@ egns_settle(void *arg, bool wait)
 	}
 }
 
+/* From the publish to the return of a receive that is always waiting. */
+static void
+arrivals(const char *address, size_t batch, size_t events)
+{
+	struct connection *c = egns_open(address);
+	double *took = malloc(events * sizeof(*took)), arrived;
+	size_t n = 0, i;
+
+	if (took == NULL)
+		err(1, "malloc");
+	c->sent = took;
+	while (n < events) {
+		i = n;
+		n += egns_receive(c, events - n < batch ? events - n : batch);
+		arrived = work_seconds();
+		for (; i < n; i++)
+			took[i] = arrived - took[i];
+		egns_settle(c, n == events);
+	}
+	qsort(took, n, sizeof(*took), work_compare);
+	printf("%.2f %.2f\n", took[n / 2] * 1e3, took[n * 99 / 100] * 1e3);
+}
+
 int
 main(int argc, char *argv[])
 {
 	static const struct system egns = { "egns", egns_open, egns_publish,
 		egns_receive, egns_settle };
 
+	size_t batch = argc == 5 ? strtoul(argv[3], NULL, 10) : 0;
+	size_t events = argc == 5 ? strtoul(argv[4], NULL, 10) : 0;
+
+	if (batch > 0 && batch <= BATCH_MAX && events > 0 &&
+	    strcmp(argv[2], "arrivals") == 0) {
+		arrivals(argv[1], batch, events);
+		return 0;
+	}
 	return work_main(&egns, argc, argv);
 }

@@ -30,6 +30,7 @@
 #define PATIENCE 30     /* seconds without a byte until the broker hangs */
 #define WARM 0.5        /* seconds that are not measured */
 #define READ_MAX (256 * 1024)
+#define READING_MIN 100 /* bytes of a payload of -j */
 
 enum packet {
 	CONNACK = 2,
@@ -51,6 +52,7 @@ struct connection {
 	unsigned window, flying;
 	uint16_t next, oldest; /* packet ids less 1, going round the window */
 	double *sent;          /* when, by packet id */
+	unsigned published;
 	const char *topic;
 	/* of a subscriber */
 	unsigned subacks; /* that are due */
@@ -63,6 +65,7 @@ static struct {
 	int version;
 	pid_t pid; /* of the broker; 0: not known */
 	size_t payload;
+	bool readings; /* payloads are JSON */
 } opt = { .version = 5, .payload = 200 };
 
 /* What a kind of work does when something has happened. */
@@ -78,6 +81,7 @@ static int epoll;
 static struct connection *all;
 static unsigned opening, open_now;
 static double now, heard;
+static int turn_ms = 100; /* that a turn waits */
 static uint8_t message[PAYLOAD_MAX];
 
 /* Microseconds from PUBLISH to PUBACK, in steps of 10. */
@@ -240,11 +244,28 @@ add_connect(struct connection *c)
 	add_string(&c->out, name);
 }
 
+/* The payload of -j: the how many-th of its connection it is, and when it was
+ * sent, in microseconds of CLOCK_MONOTONIC. One in eight has above 90 degrees. */
+static void
+write_reading(const struct connection *c)
+{
+	unsigned n = c->published, t = 200 + (n * 37 + c->n * 13) % 800;
+	size_t len = (size_t)snprintf((char *)message, READING_MIN,
+	    "{\"celsius\":%u.%u,\"n\":%u,\"at\":%llu,\"note\":\"", t / 10,
+	    t % 10, n, (unsigned long long)(now * 1e6));
+
+	memset(message + len, 'x', opt.payload - len - 2);
+	memcpy(message + opt.payload - 2, "\"}", 2);
+}
+
 static void
 add_publish(struct connection *c, const char *topic, unsigned qos)
 {
 	size_t len = strlen(topic);
 
+	if (opt.readings)
+		write_reading(c);
+	c->published++;
 	add_byte(&c->out, 0x30 | qos << 1);
 	add_length(&c->out, 2 + len + 2 * qos + (opt.version == 5) +
 	    opt.payload);
@@ -584,7 +605,7 @@ static void
 turn(void)
 {
 	struct epoll_event e[256];
-	int n = epoll_wait(epoll, e, 256, 100), i;
+	int n = epoll_wait(epoll, e, 256, turn_ms), i;
 	struct connection *c;
 
 	if (n == -1 && errno != EINTR)
@@ -678,7 +699,7 @@ measure(const uint64_t *count, double length, double *rate, double *each)
 
 /* ---- publish ---- */
 
-static uint64_t acked;
+static uint64_t acked, sent, unsent = UINT64_MAX;
 static char **topics; /* that publishers take in turn; NULL: each its own */
 static unsigned ntopics;
 
@@ -687,7 +708,7 @@ fill(struct connection *c)
 {
 	static unsigned at;
 
-	while (c->flying < c->window)
+	for (; c->flying < c->window && unsent > 0; sent++, unsent--)
 		add_publish(c, topics == NULL ? c->topic :
 		    topics[at++ % ntopics], 1);
 }
@@ -719,14 +740,83 @@ start_publishers(unsigned from, unsigned n, unsigned window)
 }
 
 static void
+await_pubacks(void)
+{
+	while (unsent > 0 || acked < sent)
+		turn();
+}
+
+static void
 publish(unsigned connections, unsigned window, unsigned length)
 {
 	double rate, each;
 
 	start_publishers(0, connections, window);
 	measure(&acked, length, &rate, &each);
-	printf("%.0f %.3f %.2f %.2f\n", rate, each, took_share(0.5),
+	printf("%.0f %.3f %.2f %.2f", rate, each, took_share(0.5),
 	    took_share(0.99));
+	unsent = 0;
+	await_pubacks();
+	printf(" %llu\n", (unsigned long long)acked);
+}
+
+static void
+count(unsigned connections, unsigned window, unsigned messages)
+{
+	double start;
+
+	unsent = messages;
+	start_publishers(0, connections, window);
+	start = now;
+	await_pubacks();
+	printf("%.0f\n", messages / (now - start));
+}
+
+/* ---- rate ---- */
+
+static struct {
+	unsigned connections;
+	double start, every; /* seconds */
+} pace;
+
+static void
+paced(struct connection *c)
+{
+	(void)c;
+	acked++;
+}
+
+/* Publish what is due, each by another connection. */
+static void
+pace_turn(void)
+{
+	struct connection *c;
+
+	while (unsent > 0 && now >= pace.start + (double)sent * pace.every) {
+		c = &all[sent % pace.connections];
+		if (c->flying == c->window)
+			errx(1, "b%u: %u PUBACKs are due", c->n, c->flying);
+		add_publish(c, c->topic, 1);
+		flush(c);
+		sent++;
+		unsent--;
+	}
+}
+
+static void
+rate(unsigned connections, unsigned per_second, unsigned length)
+{
+	unsent = 0;
+	start_publishers(0, connections, WINDOW_MAX);
+	pace.connections = connections;
+	pace.start = now;
+	pace.every = 1.0 / per_second;
+	unsent = (uint64_t)per_second * length;
+	work.acked = paced;
+	work.turn = pace_turn;
+	turn_ms = 1;
+	await_pubacks();
+	printf("%.2f %.2f\n", took_share(0.5), took_share(0.99));
 }
 
 /* ---- fan-out ---- */
@@ -951,9 +1041,13 @@ subscriptions(unsigned count, unsigned connections, unsigned window,
 static void __attribute__((noreturn))
 usage(void)
 {
-	fputs("usage: mqtt [-3] [-p PID] [-s BYTES] -a CA -c CERT -k KEY PORT\n"
+	fputs("usage: mqtt [-3j] [-p PID] [-s BYTES] -a CA -c CERT -k KEY PORT\n"
 	    "    publish CONNECTIONS WINDOW SECONDS\n"
-	    "      messages/s, us of CPU each, ms p50, p99\n"
+	    "      messages/s, us of CPU each, ms p50, p99 of PUBACK; all\n"
+	    "    count CONNECTIONS WINDOW MESSAGES\n"
+	    "      messages/s\n"
+	    "    rate CONNECTIONS MESSAGES/S SECONDS\n"
+	    "      ms p50, p99 of PUBACK\n"
 	    "    fanout SUBSCRIBERS QOS OUTSTANDING SECONDS\n"
 	    "      deliveries/s, us of CPU each\n"
 	    "    idle CONNECTIONS\n"
@@ -1003,6 +1097,12 @@ run(int argc, char *argv[])
 	if (strcmp(argv[0], "publish") == 0 && nn == 3 && n[1] > 0 &&
 	    n[1] <= WINDOW_MAX)
 		publish(n[0], n[1], n[2]);
+	else if (strcmp(argv[0], "count") == 0 && nn == 3 && n[1] > 0 &&
+	    n[1] <= WINDOW_MAX)
+		count(n[0], n[1], n[2]);
+	else if (strcmp(argv[0], "rate") == 0 && nn == 3 && n[0] > 0 &&
+	    n[1] > 0)
+		rate(n[0], n[1], n[2]);
 	else if (strcmp(argv[0], "fanout") == 0 && nn == 4 && n[1] < 2 &&
 	    n[2] > 0)
 		fanout(n[0], n[1], n[2], n[3]);
@@ -1024,18 +1124,20 @@ main(int argc, char *argv[])
 	const char *ca = NULL, *cert = NULL, *key = NULL;
 	int ch;
 
-	while ((ch = getopt(argc, argv, "3a:c:k:p:s:")) != -1) {
+	while ((ch = getopt(argc, argv, "3a:c:jk:p:s:")) != -1) {
 		switch (ch) {
 		case '3': opt.version = 4; break;
 		case 'a': ca = optarg; break;
 		case 'c': cert = optarg; break;
+		case 'j': opt.readings = true; break;
 		case 'k': key = optarg; break;
 		case 'p': opt.pid = atoi(optarg); break;
 		case 's': opt.payload = strtoul(optarg, NULL, 10); break;
 		default: usage();
 		}
 	}
-	if (argc - optind < 2 || opt.payload > PAYLOAD_MAX)
+	if (argc - optind < 2 || opt.payload > PAYLOAD_MAX ||
+	    (opt.readings && opt.payload < READING_MIN))
 		usage();
 	signal(SIGPIPE, SIG_IGN);
 	memset(message, 'x', sizeof(message));
