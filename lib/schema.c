@@ -11,6 +11,7 @@
 #include "base64.h"
 #include "cert.h"
 #include "clock.h"
+#include "endpoint.h"
 #include "enrich.h"
 #include "filter.h"
 #include "jq.h"
@@ -1593,9 +1594,25 @@ no_such_topic(struct registry *r, const char *field, const char *what,
 	return rc;
 }
 
+static int
+custom_link(jv namespace, const char *field, const char *id, struct fault *f)
+{
+	jv entry = endpoint_find(namespace, id);
+	bool found = jv_get_kind(entry) != JV_KIND_NULL;
+	char q[QUOTE_MAX];
+
+	jv_free(entry);
+	if (found)
+		return 0;
+	return fault_set(f, FAULT_BAD_REQUEST, "namespace: %s: endpoints have "
+	    "no entry for the custom topic '%s'", field,
+	    quote(q, id, strlen(id)));
+}
+
 /*
  * A resource id that names a topic: of ours it must exist when it is set. It may
- * be deleted later: what goes there is dropped then, and recorded.
+ * be deleted later: what goes there is dropped then, and recorded. Where a custom
+ * topic is must be known as long as it is named.
  */
 static int
 topic_link(struct registry *r, jv namespace, jv before, const char *where,
@@ -1605,8 +1622,11 @@ topic_link(struct registry *r, jv namespace, jv before, const char *where,
 	const char *field = strrchr(where, '.') + 1;
 	char path[SCHEMA_PATH];
 
-	if (id == NULL || (old != NULL && strcmp(id, old) == 0) ||
-	    strcasestr(id, "/providers/Microsoft.EventGrid/topics/") != NULL)
+	if (id == NULL)
+		return 0;
+	if (strcasestr(id, "/providers/Microsoft.EventGrid/topics/") != NULL)
+		return custom_link(namespace, field, id, f);
+	if (old != NULL && strcmp(id, old) == 0)
 		return 0;
 	if (schema_id_path(r, id, path, NULL) == -1 ||
 	    strncmp(path, "topics/", 7) != 0)

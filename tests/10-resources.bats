@@ -210,9 +210,21 @@ queue_of() {
 		namespace update --set lifecycleTopicResourceId=topics/t03
 	refused 65 "routeTopicResourceId: there is no topic '/" \
 		namespace update --set $route=clients/t01
+}
+
+@test "a custom topic is one that endpoints have" {
+	ns
+	local route=topicSpacesConfiguration.routeTopicResourceId id
 	id=/subscriptions/s/resourceGroups/g/providers/Microsoft.EventGrid/topics/custom
-	egns-ctl namespace update -o none --set $route=$id
+	refused 65 "routeTopicResourceId: endpoints have no entry for the custom topic '$id'" \
+		namespace update --set $route=$id
+	egns-ctl namespace update -o none --set $route=$id \
+		--endpoints "[{resourceId:${id^^},url:\"https://h/api/events\"}]"
 	[ "$(egns-ctl namespace show --query $route -o tsv)" = $id ]
+	refused 65 "no entry for the custom topic" namespace update --endpoints '[]'
+	egns-ctl namespace update -o none --endpoints '[]' --set $route=
+	refused 65 "lifecycleTopicResourceId: endpoints have no entry" \
+		namespace update --set lifecycleTopicResourceId=$id
 }
 
 @test "a topic that messages go to is deleted with a warning, and holds up nothing" {

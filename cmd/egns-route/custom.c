@@ -394,10 +394,12 @@ take_entry(struct custom *c, jv entry, struct fault *f)
 {
 	const char *url = jq_str(entry, "url");
 	struct fault why;
+	char q[QUOTE_MAX];
 
 	if (jv_get_kind(entry) != JV_KIND_OBJECT)
-		return fault_set(f, FAULT_NOT_FOUND, "the namespace's "
-		    "endpoints have no entry with this resourceId");
+		return fault_set(f, FAULT_NOT_FOUND, "endpoints have no entry "
+		    "for the custom topic '%s'",
+		    quote(q, c->id, strlen(c->id)));
 	if (url == NULL)
 		return fault_set(f, FAULT_BAD_REQUEST, "endpoints: no url");
 	if (endpoint_check_url(url, &why) == -1)

@@ -412,8 +412,8 @@ settings(void)
 	    "\"resourceId\":\"x\",\"url\":\"http://example.org/\"},"
 	    "{\"resourceId\":\"y\"}]}}";
 
-	refused(namespace(NULL, ""), "/other", "no entry with this resourceId");
-	refused(jv_object(), ID, "no entry with this resourceId");
+	refused(namespace(NULL, ""), "/other", "no entry for the custom topic '/");
+	refused(jv_object(), ID, "no entry for the custom topic '/");
 	refused(namespace("{\"key\":\"s3cret\"}", ""), ID,
 	    "credential: \"key\" is no member");
 	refused(jq_parse(plain, sizeof(plain) - 1, NULL), "x",
