@@ -23,7 +23,7 @@ LINT_DEPS = clang-tidy cppcheck shellcheck mandoc
 FMT_DEPS = clang-format git
 FUZZ_DEPS = clang libclang-rt-14-dev
 BENCH_DEPS = redis-server nats-server libhiredis-dev libnats-dev mosquitto \
-	libssl-dev openssl
+	libssl-dev openssl jq
 
 WARN = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wformat=2 -Wvla -Wwrite-strings -Wundef

@@ -7,12 +7,12 @@
 #
 #	JOURNEY  seconds of the sustained run (20)
 #	BACKLOG  messages that wait for topicd (1000000)
-#	FILES    of the backlog that has a message a file (100000)
+#	FILES    of the backlog that has a message a file (20000)
 #	RECORDS  of the filter (1000000); jq has a tenth
 
 JOURNEY=${JOURNEY:-20}
 BACKLOG=${BACKLOG:-1000000}
-FILES=${FILES:-100000}
+FILES=${FILES:-20000}
 RECORDS=${RECORDS:-1000000}
 
 declare -A daemons # NAME: its pid
@@ -265,9 +265,10 @@ route_line() {
 
 route_section() {
 	mqtt_certificates
+	# before others leave much to the disk that is to be discarded
+	route_row pace route_latency
 	route_row parts route_parts
 	route_row journey route_sustained
-	route_row pace route_latency
 	route_row backlog route_backlog 50 16 "$BACKLOG"
 	route_row files route_backlog 1 1 "$FILES"
 	route_row filter route_filter
