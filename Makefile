@@ -50,7 +50,7 @@ route = $(ground) log base64 crc32c json jq event enrich routing foreign record 
 	uuid line client deadletter commit daemon metrics control credential \
 	endpoint managed fetch mosq
 
-PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd
+PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd egns-route
 LIBS_egns-ctl = -ljq -ltokyocabinet -lwolfssl -lmosquitto -lev -lm
 LIBS_egns-topicd = -ljq -ltokyocabinet -lev -lpthread
 LIBS_egns-brokerd = -ljq -ltokyocabinet -lwolfssl -lwslay -lhttp_parser -lcurl \
