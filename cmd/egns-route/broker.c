@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -463,13 +464,40 @@ broker_drop(struct broker *b)
 	b->m = NULL;
 }
 
+/*
+ * Until the broker has closed its end. To close a socket that has unread messages
+ * would cut off what we have sent before the broker can read it.
+ */
+static void
+linger(int fd)
+{
+	int64_t end = clock_mono() + PATIENCE * CLOCK_SECOND;
+	char unread[16384];
+	ssize_t n;
+
+	shutdown(fd, SHUT_WR);
+	while (clock_mono() < end) {
+		stop_wait(fd, POLLIN, end - clock_mono());
+		n = recv(fd, unread, sizeof(unread), MSG_DONTWAIT);
+		if (n == 0 || (n == -1 && errno != EAGAIN))
+			break;
+	}
+}
+
 void
 broker_leave(struct broker *b)
 {
+	int fd = -1;
+
 	if (b->m != NULL && b->up && !b->closed) {
+		fd = fcntl(mosquitto_socket(b->m), F_DUPFD_CLOEXEC, 0);
 		b->closing = true;
 		mosquitto_disconnect(b->m);
-		broker_write(b);
+		broker_write(b); /* and it closes its descriptor */
 	}
 	broker_drop(b);
+	if (fd != -1) {
+		linger(fd);
+		close(fd);
+	}
 }
