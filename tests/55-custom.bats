@@ -268,7 +268,8 @@ lines_of() {
 }
 
 # nginx_topic LIMIT - nginx in the server's place, which takes bodies of up to
-# LIMIT bytes. What it was asked: nginx.requests.
+# LIMIT bytes and reads them to the end, as it has somebody behind it. What it
+# was asked: nginx.requests and nginx.bodies.
 nginx_topic() {
 	local port
 	stop server
@@ -280,15 +281,23 @@ nginx_topic() {
 		events {}
 		http {
 			log_format told '\$server_protocol \$status';
-			access_log nginx.requests told;
+			log_format body escape=none '\$request_body';
 			client_body_temp_path body;
+			client_body_buffer_size 1m;
 			server {
 				listen 127.0.0.1:$port ssl http2;
 				keepalive_requests 3;
 				client_max_body_size $1;
 				ssl_certificate $PWD/server.pem;
 				ssl_certificate_key $PWD/server.key;
-				location / { return 200; }
+				access_log nginx.requests told;
+				access_log nginx.bodies body;
+				location / { proxy_pass http://unix:nginx.sock; }
+			}
+			server {
+				listen unix:nginx.sock;
+				access_log off;
+				location / { return 204; }
 			}
 		}
 	EOF
@@ -306,12 +315,15 @@ nginx_topic() {
 	wait_for no_files
 	put a 4 >put.log
 	wait_for no_files
-	wait_for nginx_told 2 HTTP/2.0 200
-	mapfile -t large < <(yes "$(printf '1%01000d' 7)" | head -n 200)
+	wait_for nginx_told 2 HTTP/2.0 204
+	mapfile -t large < <(seq -f '"%01000.0f"' 200)
 	put a "${large[@]}" >put.log
 	wait_for no_files
-	wait_for nginx_told 202 HTTP/2.0 200 1 HTTP/2.0 413
+	wait_for nginx_told 202 HTTP/2.0 204 1 HTTP/2.0 413
 	nothing_left
+	wait_for lines_of 203 nginx.bodies
+	[ "$(grep '^\[' nginx.bodies | jq '.[].data')" = \
+		"$(printf '%s\n' 1 2 3 4 "${large[@]}")" ]
 }
 
 nginx_told() {
