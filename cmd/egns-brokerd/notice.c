@@ -111,17 +111,18 @@ add_lost(struct broker *b, struct buf *lines)
 	return n;
 }
 
-/* What an earlier broker came not to pass on. */
+/* What an earlier broker came not to pass on; whole lines of it. */
 static int
 read_lost(struct broker *b, struct buf *lines, struct fault *f)
 {
 	size_t len;
 	char *text = spool_read(b->spool->fd, NOTICE_LOST, 2 * LOST_MAX, &len);
+	const char *nl = text == NULL ? NULL : memrchr(text, '\n', len);
 
 	if (text == NULL && errno != ENOENT)
 		return fault_errno(f, FAULT_INTERNAL, NOTICE_LOST);
-	if (text != NULL)
-		buf_add(lines, text, len);
+	if (nl != NULL)
+		buf_add(lines, text, (size_t)(nl - text) + 1);
 	free(text);
 	return 0;
 }
@@ -130,6 +131,11 @@ static int
 save_lost(struct broker *b, const struct buf *lines, uint64_t n,
     struct fault *f)
 {
+	if (lines->len == 0 && unlinkat(b->spool->fd, NOTICE_LOST, 0) == -1 &&
+	    errno != ENOENT)
+		return fault_errno(f, FAULT_INTERNAL, NOTICE_LOST);
+	if (lines->len == 0)
+		return 0;
 	if (spool_replace(b->spool->fd, NOTICE_LOST, buf_data(lines),
 	    lines->len, true) == 0) {
 		b->stats.notices += n;
@@ -148,21 +154,14 @@ int
 notices_recover(struct broker *b, struct fault *f)
 {
 	struct buf lines = { 0 };
-	uint64_t n;
-	int rc;
+	uint64_t n = 0;
+	int rc = 0;
 
-	if (!b->settings.lifecycle) {
-		rc = unlinkat(b->spool->fd, NOTICE_LOST, 0);
-		return rc == 0 || errno == ENOENT ? 0 :
-		    fault_errno(f, FAULT_INTERNAL, NOTICE_LOST);
-	}
-	rc = read_lost(b, &lines, f);
-	if (lines.len > 0)
-		window_adopt(b);
-	n = rc == 0 ? add_lost(b, &lines) : 0;
+	if (b->settings.lifecycle && (rc = read_lost(b, &lines, f)) == 0)
+		n = add_lost(b, &lines);
 	if (lines.bad)
 		rc = fault_set(f, FAULT_INTERNAL, "out of memory");
-	if (rc == 0 && n > 0)
+	if (rc == 0)
 		rc = save_lost(b, &lines, n, f);
 	buf_free(&lines);
 	return rc;

@@ -295,14 +295,20 @@ carry(struct gather *from, struct gather *to)
 static void
 count_told(struct broker *b, struct gather *g)
 {
+	uint64_t n;
+
 	b->stats.notices += g->told;
 	if (g->told > 0)
 		return;
-	if (b->stopping)
-		b->stats.lost_notices +=
-		    count_lines(&g->lines[WINDOW_LIFECYCLE]);
-	else
+	if (!b->stopping) {
 		carry_lines(g, b->window->open, WINDOW_LIFECYCLE);
+		return;
+	}
+	n = count_lines(&g->lines[WINDOW_LIFECYCLE]);
+	b->stats.lost_notices += n;
+	if (n > 0)
+		log_warn("lifecycle/: no room for %ju life-cycle events; they "
+		    "are lost", (uintmax_t)n);
 }
 
 /* Once when it begins, and once when it is over. */
