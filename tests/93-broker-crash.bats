@@ -18,12 +18,13 @@ sweep() {
 	/usr/bin/python3 "$top/tests/crash/broker.py" "$@"
 }
 
-# Messages go to route/.
+# Messages go to route/, and what becomes of sessions to lifecycle/.
 routed() {
 	topic ingest
 	egns-ctl namespace update -o none --set \
 		"topicSpacesConfiguration.routeTopicResourceId=$(
-			egns-ctl namespace topic show -n ingest --query id -o tsv)"
+			egns-ctl namespace topic show -n ingest --query id -o tsv)" \
+		lifecycleTopicResourceId=ingest
 }
 
 @test "killed at any call, brokerd loses nothing (1 of 2)" {
