@@ -25,6 +25,12 @@ pub() {
 	mosquitto_pub -V 5 "${client[@]}" -q 1 "$@"
 }
 
+# A message for each line; returns when the broker has them all.
+lines() {
+	egns-ctl mqtt pub --client press --host localhost --port "$mqtts" \
+		--cafile ca.pem -t t -l
+}
+
 events() {
 	cat spool/topics/ingest/log/*.ndjson 2>/dev/null | jq -c .event
 }
@@ -115,7 +121,7 @@ fails() {
 	setup_bridge
 	bridge -t '#'
 	stop egns-route
-	seq 3000 | pub -t t -l
+	seq 3000 | lines
 	restart egns-route
 	wait_for have 3000
 	once 3000
@@ -130,7 +136,7 @@ fails() {
 	start egns-route --from "mqtt://127.0.0.1:$plain" --mqtt-version 311 \
 		--id old --to ingest
 	stop egns-route
-	seq 100 | pub -t t -l
+	seq 100 | lines
 	restart egns-route
 	wait_for have 100
 	once 100
@@ -147,7 +153,7 @@ asked() {
 	setup_bridge 'log_type all'
 	bridge -t '#'
 	kill -STOP "${pid_of[egns-topicd]}"
-	seq 10 | pub -t t -l
+	seq 10 | lines
 	wait_for asked
 	crash egns-route
 	kill -CONT "${pid_of[egns-topicd]}"
@@ -161,7 +167,7 @@ asked() {
 	setup_bridge
 	bridge -t '#'
 	for round in 1 2 3 4 5; do
-		seq $((round * 2000 - 1999)) $((round * 2000)) | pub -t t -l &
+		seq $((round * 2000 - 1999)) $((round * 2000)) | lines &
 		pub=$!
 		wait_for more_than $((round * 1500))
 		crash egns-route
@@ -177,7 +183,7 @@ asked() {
 	pub -t t -m 1
 	wait_for have 1
 	stop egns-topicd
-	seq 2 1500 | pub -t t -l
+	seq 2 1500 | lines
 	wait_for said "topicd: "
 	crash egns-route
 	start egns-topicd
@@ -189,7 +195,7 @@ asked() {
 @test "topicd that is killed under load gets nothing twice" {
 	setup_bridge
 	bridge -t '#'
-	seq 20000 | pub -t t -l &
+	seq 20000 | lines &
 	pub=$!
 	for round in 1 2 3; do
 		wait_for more_than $((round * 3000))
@@ -220,24 +226,24 @@ asked() {
 @test "a broker that is started again finds the bridge, and no message is lost" {
 	setup_bridge 'persistence true' "persistence_location $PWD/"
 	bridge -t '#'
-	seq 100 | pub -t t -l
+	seq 100 | lines
 	wait_for have 100
 	stop egns-topicd
-	seq 101 200 | pub -t t -l
+	seq 101 200 | lines
 	wait_for said "messages wait"
 	stop mosquitto
 	start egns-topicd
 	mosquitto -c mosquitto.conf >mosquitto.log 2>&1 3>&- &
 	pid_of[mosquitto]=$!
 	wait_for said 'messages go on'
-	seq 201 300 | pub -t t -l
+	seq 201 300 | lines
 	wait_for all_of 300
 }
 
 @test "TERM has what was read stored and acknowledged" {
 	setup_bridge
 	bridge -t '#'
-	seq 20000 | pub -t t -l &
+	seq 20000 | lines &
 	pub=$!
 	wait_for more_than 0
 	stop egns-route
