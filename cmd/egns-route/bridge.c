@@ -27,6 +27,7 @@
 #include "uuid.h"
 
 #define ANSWER (20 * CLOCK_SECOND)  /* that topicd may take */
+#define LAST_ANSWER (5 * CLOCK_SECOND) /* when we are to stop */
 /* Below the broker's patience, which is one and a half times KEEP_ALIVE. */
 #define HOLD (30 * CLOCK_SECOND)    /* messages without an answer */
 #define AGAIN (CLOCK_SECOND / 4)    /* topicd is tried */
@@ -188,10 +189,14 @@ await_answer(struct bridge *b, struct fault *f)
 		if (client_move(c, f) == -1 && !client_ready(c))
 			return -1;
 		left = end - clock_mono();
+		if (stop_asked() && left > LAST_ANSWER) {
+			left = LAST_ANSWER;
+			end = clock_mono() + left;
+		}
 		if (left <= 0) {
 			client_close(c);
-			return fault_set(f, FAULT_UNAVAILABLE, "topicd: no "
-			    "answer in %d s", (int)(ANSWER / CLOCK_SECOND));
+			return fault_set(f, FAULT_UNAVAILABLE,
+			    "topicd: it does not answer");
 		}
 		if (!client_ready(c))
 			stop_wait(c->fd, c->out.len > 0 ? POLLIN | POLLOUT :
