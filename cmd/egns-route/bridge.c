@@ -245,6 +245,7 @@ publish(struct bridge *b, size_t at, size_t end, struct fault *f)
 {
 	size_t start = event_start(b, at), stop = event_start(b, end), i;
 	struct buf request = { 0 };
+	uint64_t last = b->number - b->n + end;
 	unsigned count = 0;
 	int rc;
 
@@ -256,7 +257,7 @@ publish(struct bridge *b, size_t at, size_t end, struct fault *f)
 	buf_json(&request, b->topic, strlen(b->topic));
 	buf_printf(&request, ",\"count\":%u,\"producer\":\"bridge.%s\","
 	    "\"sequence\":%llu}\n", count, b->run,
-	    (unsigned long long)(b->number - b->n + end));
+	    (unsigned long long)last);
 	buf_add(&request, buf_data(&b->events) + start, stop - start);
 	rc = ask(b, &request, f);
 	buf_free(&request);
