@@ -72,19 +72,22 @@ read_message(const struct fetch_answer *a, const char *secret, char *out,
 	json_free(&j);
 }
 
+/* What ends an attempt for good is the same for all deliveries. */
 static enum outcome
 outcome_of(long status)
 {
-	if (status < 200 || (status >= 300 && status < 400) || status >= 500)
-		return OUTCOME_LATER;
+	if (status >= 200 && status < 300)
+		return OUTCOME_STORED;
 	switch (status) {
 	case 401:
 	case 403: return OUTCOME_DENIED;
 	case 404:
 	case 410: return OUTCOME_GONE;
-	case 408:
-	case 429: return OUTCOME_LATER;
-	default: return status < 300 ? OUTCOME_STORED : OUTCOME_REFUSED;
+	case 400:
+	case 413:
+	case 414:
+	case 415: return OUTCOME_REFUSED;
+	default: return OUTCOME_LATER;
 	}
 }
 

@@ -337,6 +337,8 @@ statuses(void)
 		    "status 400: 'no\\x0Asource'" },
 		{ "404 Not Found", "<html>", OUTCOME_GONE, FAULT_NOT_FOUND, 0,
 		    "topic '" ID "': status 404" },
+		{ "405 Not Here", "", OUTCOME_LATER, FAULT_UNAVAILABLE, 0,
+		    "405" },
 		{ "408 Timeout", "", OUTCOME_LATER, FAULT_UNAVAILABLE, 0, "" },
 		{ "410 Gone", "", OUTCOME_GONE, FAULT_NOT_FOUND, 0, "410" },
 		{ "413 Too Large", "", OUTCOME_REFUSED, FAULT_TOO_LARGE, 0,
