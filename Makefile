@@ -108,8 +108,8 @@ $(B)/tests/unit/broker-%: $(B)/tests/unit/broker-%.o $(parts) $(B)/lib.a
 	@echo ld $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(LDLIBS)
 
-$(B)/tests/unit/route-%: $(B)/tests/unit/route-%.o \
-    $(B)/cmd/egns-route/custom.o $(B)/lib.a
+$(B)/tests/unit/route-%: $(B)/tests/unit/route-%.o $(B)/cmd/egns-route/%.o \
+    $(B)/lib.a
 	@echo ld $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(LDLIBS)
 

@@ -30,6 +30,16 @@ lines() {
 		| map(tostring) | join(" ")'
 }
 
+# said_line LINE - is this one of them?
+said_line() {
+	lines | grep -qx "$1"
+}
+
+# so_many N - are there so many lines?
+so_many() {
+	[ "$(lines | wc -l)" -eq "$1" ]
+}
+
 # leave NAME... - clients that ended with their broker, or do so now.
 leave() {
 	local name pid
@@ -146,11 +156,11 @@ stats() {
 		'p> publish t q1 payload=x*500000' 'p< puback 00' 'advance 2' \
 		'p> publish t q1 payload=x*500000' 'p< puback 00' \
 		'a< publish' 'a< disconnect 97'
-	wait_for eval 'lines | grep -qx "a a 1 SessionOverflow"'
+	wait_for said_line 'a a 1 SessionOverflow'
 }
 
 @test "numbers rise with every connection, whatever becomes of the broker" {
-	local n last=0
+	local n
 	lifecycle
 	device a
 	device t
@@ -160,7 +170,7 @@ stats() {
 		mpub a -i stored -c -q 1 -t t -m x
 		mpub t -i clean -t t -m x
 		mpub t -i clean -t t -m x
-		wait_for eval '[ "$(lines | wc -l)" -eq 6 ]'
+		wait_for so_many 6
 		if [ "$n" = 1 ]; then stop egns-brokerd
 		else crash egns-brokerd; fi
 		lines >>all
@@ -174,33 +184,31 @@ stats() {
 	[ "$(awk '$2 == "stored" { print $3 }' all | sort -u | wc -l)" -eq 3 ]
 }
 
-# lost - how often each end by ServerError is told.
-lost() {
-	lines | grep ServerError | sort | uniq -c | awk '{ $1 = $1 } 1'
+# Is each end by ServerError told, and once?
+lost_once() {
+	[ "$(lines | grep ServerError | sort)" = "a a 1 ServerError
+b b 2 ServerError" ]
 }
 
 @test "after a crash the ends of stored sessions are told once" {
-	local pids
 	lifecycle
 	for name in a b t; do device "$name"; done
 	start_broker
 	listen a a -i a -c -q 1 -t t
 	listen b b -i b -c -q 1 -t t
 	listen t t -i t -t t
-	wait_for eval '[ "$(lines | wc -l)" -eq 3 ]'
+	wait_for so_many 3
 	crash egns-brokerd
 	leave a b t
 	rm spool/lifecycle/new/*
 	start_broker
-	wait_for eval '[ "$(lost)" = "1 a a 1 ServerError
-1 b b 2 ServerError" ]'
+	wait_for lost_once
 	# and not again, if it had not been told of more
 	crash egns-brokerd
 	start_broker
 	mpub a -i a -c -t t -m x
-	wait_for eval 'lines | grep "a a 2 Client"'
-	[ "$(lost)" = "1 a a 1 ServerError
-1 b b 2 ServerError" ]
+	wait_for said_line 'a a 2 ClientInitiatedDisconnect'
+	lost_once
 	stop egns-brokerd
 }
 
@@ -225,10 +233,9 @@ lost() {
 		process_ended "${pid_of[egns-brokerd]}" && killed=true
 		crash egns-brokerd 2>/dev/null || :
 		start_broker
-		wait_for eval '[ "$(lost)" = "1 a a 1 ServerError
-1 b b 2 ServerError" ]' || { echo "call $n"; return 1; }
+		wait_for lost_once || { echo "call $n"; return 1; }
 		stop egns-brokerd
-		[ "$(lost | wc -l)" -eq 2 ]
+		lost_once
 		[ ! -e spool/sessions/lost.ndjson ]
 	done
 	[ "$n" -gt 10 ]
@@ -252,6 +259,11 @@ preload() {
 	stats '.lifecycleEvents == 4 and .droppedLifecycleEvents == 0'
 }
 
+publish_and_see() {
+	mpub a -i two -q 1 -t t -m x
+	lines | grep -q 'a two .*Disconnect'
+}
+
 @test "what finds no room in lifecycle/ is counted" {
 	local full='1.M000001P1Q1.h,S=67108864,N=1,C=00000000'
 	lifecycle
@@ -264,8 +276,7 @@ preload() {
 	wait_for stats '.droppedLifecycleEvents == 4'
 	[ "$(grep -c 'lifecycle/: no room' egns-brokerd.log)" -eq 1 ]
 	rm "spool/lifecycle/cur/$full"
-	wait_for eval 'mpub a -i two -q 1 -t t -m x; told_now "$(lines)" &&
-		lines | grep -q "a two .*Disconnect"'
+	wait_for publish_and_see
 	grep 'lifecycle/: there is room again' egns-brokerd.log
 }
 
@@ -274,9 +285,12 @@ preload() {
 # events N FILTER - wait for N events in the topic, and print them all by the
 # filter, in order.
 events() {
-	wait_for eval '[ "$(logged_events | wc -l)" -ge '"$1" ']' ||
-		{ logged_events; return 1; }
+	wait_for logged_so_many "$1" || { logged_events; return 1; }
 	logged_events | jq -r "$2"
+}
+
+logged_so_many() {
+	[ "$(logged_events | wc -l)" -ge "$1" ]
 }
 
 logged_events() {

@@ -225,8 +225,8 @@ adopt(struct broker *b)
 /*
  * A record in dropped/ is there before the store forgets the message; a file in
  * route/ is whole and safe before the store's sync, which is the last: what
- * fails before it can be undone, but for a message that is routed twice. The end
- * of a session is told before the store knows it, rather twice than never.
+ * fails before it can be undone, but for a message that is routed twice. The
+ * end of a session is told before the store knows it, rather twice than never.
  */
 static int
 work(void *arg)
@@ -540,8 +540,8 @@ seal(struct broker *b)
 	commit_start(w->commit, b);
 }
 
-/* Nothing is added to what is full, so nothing but this looks whether it has room
- * again. */
+/* Nothing is added to what is full, so nothing but this looks whether it has
+ * room again. */
 static bool
 to_count(const struct broker *b)
 {

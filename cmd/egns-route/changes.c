@@ -21,7 +21,7 @@
 #define PATH "namespace/changes.ndjson"
 #define MARK "lifecycle/changes"
 #define MARK_MAX 256
-#define LINE_MAX_BYTES (16 * 1024 * 1024) /* of a line: a resource, and little */
+#define LINE_MAX_BYTES (16 * 1024 * 1024) /* of a line: a resource, mostly */
 
 /*
  * A line's number is its place in the file, from 1. Lines are given away when
@@ -330,8 +330,10 @@ changes_take(struct supply *s, size_t max_bytes, size_t max_files,
 	return file_close(fd, rc);
 }
 
-/* For targets that do not remember, and for what was dropped. Not synced: what is
- * behind it may be sent again, after a crash of the machine. */
+/*
+ * For targets that do not remember, and for what was dropped. Not synced: what
+ * is behind it may be sent again, after a crash of the machine.
+ */
 static int
 changes_done(struct supply *s, const struct batch *b)
 {
