@@ -73,6 +73,31 @@ what_is_written_proves_itself(void)
 }
 
 static void
+a_file_that_is_there_is_adopted(void)
+{
+	static const char text[] = "{\"a\":1}\n{\"b\":2}\n";
+	char name[MAILDIR_NAME], path[MAILDIR_NAME + 16], *got;
+	struct maildir_name m;
+	size_t len = 0;
+
+	CHECK(spool_remove(dir, "box") == 0);
+	CHECK(maildir_make(dir, "box") == 0);
+	CHECK(spool_replace(dir, "file", text, sizeof(text) - 2, true) == 0);
+	errno = 0;
+	CHECK(maildir_adopt(dir, "box", "file") == -1 && errno == EINVAL);
+	CHECK(spool_replace(dir, "file", text, sizeof(text) - 1, true) == 0);
+	CHECK(maildir_adopt(dir, "box", "file") == 0);
+	CHECK(files("tmp", name) == 0);
+	CHECK(files("new", name) == 1 && maildir_parse(name, &m));
+	snprintf(path, sizeof(path), "box/new/%s", name);
+	got = spool_read(dir, path, 100, &len);
+	CHECK(got != NULL && maildir_whole(&m, got, len));
+	free(got);
+	CHECK(maildir_adopt(dir, "box", "file") == -1 && errno == ENOENT);
+	CHECK(spool_remove(dir, "box") == 0);
+}
+
+static void
 names_sort_by_time(void)
 {
 	char name[MAILDIR_NAME], first[MAILDIR_NAME];
@@ -295,6 +320,7 @@ main(void)
 	RUN(what_a_reader_adds_is_taken_apart);
 	RUN(order_is_by_time_then_by_number);
 	RUN(names_begin_behind_what_waits);
+	RUN(a_file_that_is_there_is_adopted);
 	close(dir);
 	spool_remove(AT_FDCWD, base);
 	DONE();
