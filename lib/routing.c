@@ -66,6 +66,7 @@ struct payload {
 	uint32_t string; /* the token of just these bytes as text; 0 */
 	uint32_t coded;  /* and of just these in base64; 0 */
 	bool json;       /* a JSON value that stood in the message */
+	bool too_long;   /* as text: there are too many escapes in it */
 	enum form form;
 };
 
@@ -784,6 +785,8 @@ shape(struct routing *r, const struct message *m, struct payload *p)
 		p->form = azure_form(r, m, p);
 	else
 		p->form = default_form(r, m, p);
+	if (p->form == FORM_TEXT && p->too_long)
+		p->form = FORM_BYTES;
 }
 
 /* In whichever way it can be; the number of enrichments that were cut. */
@@ -952,6 +955,7 @@ int
 routing_event(struct routing *r, const char *text, size_t n, const char *id,
     int64_t now, struct buf *b, struct fault *f)
 {
+	struct routing_counts counts = r->counts;
 	struct message m;
 	struct payload p;
 	size_t before = b->len;
@@ -961,6 +965,13 @@ routing_event(struct routing *r, const char *text, size_t n, const char *id,
 	    read_payload(r, &m, &p, f) == -1)
 		return -1;
 	cut = add_event(r, &m, &p, id, now, b);
+	if (p.form == FORM_TEXT && b->len - before > EVENT_MAX) {
+		/* six bytes for one, where base64 has four for three */
+		p.too_long = true;
+		b->len = before;
+		r->counts = counts;
+		cut = add_event(r, &m, &p, id, now, b);
+	}
 	buf_add(b, "\n", 1);
 	if (b->bad || r->text.bad || r->type.bad) {
 		fault_set(f, FAULT_INTERNAL, "out of memory");

@@ -749,6 +749,35 @@ an_event_has_at_most_1_mib(void)
 	end();
 }
 
+/* 512 KiB of U+0001, six bytes each as text, four thirds of one in base64. */
+static void
+text_that_is_too_long_goes_as_bytes(void)
+{
+	static const char *const heads[] = { "{" T P("\"payload-format-"
+	    "indicator\":1"), "{" T P("\"payload-format-indicator\":1,"
+	    USERS(NEEDED)) };
+	struct fault f;
+	const char *got;
+
+	begin(enriched);
+	for (int i = 0; i < 2; i++) {
+		struct buf b = { 0 };
+
+		buf_str(&b, heads[i]);
+		buf_str(&b, ",\"payload\":\"");
+		for (int j = 0; j < 512 * 1024; j++)
+			buf_str(&b, "\\u0001");
+		buf_str(&b, "\"}");
+		got = map(buf_data(&b), b.len, &f);
+		CHECK(got != NULL &&
+		    strstr(got, ",\"data_base64\":\"AQEBAQEB") != NULL);
+		CHECK(got != NULL && strstr(got, i == 0 ?
+		    "\"id\":\"run/1\"" : "\"id\":\"own\"") != NULL);
+		buf_free(&b);
+	}
+	end();
+}
+
 static void
 long_topics_are_taken(void)
 {
@@ -810,6 +839,7 @@ main(void)
 	RUN(very_many_user_properties_are_wrapped);
 	RUN(deep_payloads_are_no_json);
 	RUN(an_event_has_at_most_1_mib);
+	RUN(text_that_is_too_long_goes_as_bytes);
 	RUN(long_topics_are_taken);
 	RUN(a_namespace_has_a_name_and_good_enrichments);
 	DONE();
