@@ -463,6 +463,23 @@ agrees() {
 	over
 }
 
+@test "a message that is routed tells when the broker took it" {
+	plant
+	topic ingest
+	egns-ctl namespace update -o none --set \
+		topicSpacesConfiguration.routeTopicResourceId=topics/ingest
+	start_broker
+	converse
+	say 'p: press' 'p> connect' 'p< connack 00'
+	for i in 1 2 3; do
+		before=$(date -u +%FT%T.%6NZ)
+		say "p> publish plant/press/t q1 id=$i payload=$i" 'p< puback 00'
+		jq -e --arg before "$before" --arg i "$i" '.payload != $i or
+			.tst >= $before' spool/route/new/*
+	done
+	over
+}
+
 # problems - what status names, a line each.
 problems() {
 	egns-ctl status --jq '.problems[] | "\(.where): \(.problem)"' | jq -r .

@@ -95,6 +95,7 @@ struct broker {
 
 	ev_timer tick;
 	ev_prepare turn;
+	ev_check woken;
 	int64_t now; /* clock_now() at the beginning of this turn */
 	int64_t swept;
 	bool unnoticed; /* notice.c: no room, and it was said */

@@ -54,7 +54,6 @@ on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	b->now = clock_now();
 	if (!b->stopping)
 		listen_resume(b);
 	/* what the rates have put off */
@@ -74,13 +73,23 @@ on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	retain_sweep(b->retain, b->now, expired, b);
 }
 
+/* Before all that has come is looked at. */
+static void
+on_woken(struct ev_loop *loop, ev_check *w, int events)
+{
+	struct broker *b = w->data;
+
+	(void)loop;
+	(void)events;
+	b->now = clock_now();
+}
+
 static void
 on_turn(struct ev_loop *loop, ev_prepare *w, int events)
 {
 	struct broker *b = w->data;
 
 	(void)events;
-	b->now = clock_now();
 	b->handshakes = CLIENT_HANDSHAKES;
 	/* what is sent may make room, and what is done may have to be sent */
 	for (int i = 0; i < 4; i++) {
@@ -183,7 +192,12 @@ broker_run(struct broker *b)
 	ev_prepare_init(&b->turn, on_turn);
 	b->turn.data = b;
 	ev_prepare_start(b->loop, &b->turn);
+	ev_check_init(&b->woken, on_woken);
+	ev_set_priority(&b->woken, EV_MAXPRI);
+	b->woken.data = b;
+	ev_check_start(b->loop, &b->woken);
 	ev_run(b->loop, 0);
+	ev_check_stop(b->loop, &b->woken);
 	ev_prepare_stop(b->loop, &b->turn);
 	ev_timer_stop(b->loop, &b->tick);
 }
