@@ -148,6 +148,7 @@ soak: test-deps
 	@$(MAKE) -j2 --no-print-directory testing
 	@B=$(B) tests/soak/soak
 	@B=$(B) tests/soak/broker
+	@B=$(B) tests/soak/route
 
 bench: bench-deps
 	@$(MAKE) -j2 --no-print-directory all $(LOADS)

@@ -1,4 +1,4 @@
-# Random kills under load: `make soak` does 200 of them.
+# Random kills under load: `make soak` does many more of them.
 
 load lib
 
@@ -8,4 +8,8 @@ load lib
 
 @test "killed at random under load, brokerd breaks no answer" {
 	SOAK_CYCLES=${SOAK_CYCLES:-20} "$top/tests/soak/broker"
+}
+
+@test "killed at random under load, the way to a topic loses and repeats nothing" {
+	SOAK_CYCLES=${SOAK_CYCLES:-8} "$top/tests/soak/route"
 }
