@@ -32,6 +32,12 @@
 /* What waits in a stage is counted anew so often, once it is half of the cap. */
 #define COUNT_PERIOD CLOCK_SECOND
 
+/*
+ * Bytes of a file in route/, about. A window has more when wills of many clients
+ * come at once, and egns-route takes a file of up to INTAKE_FILE_MAX.
+ */
+#define ROUTE_FILE (16 * 1024 * 1024)
+
 /* Life-cycle events may come one at a time; a file has a block of the disk. */
 #define LIFECYCLE_FILE 4096
 
@@ -165,9 +171,9 @@ write_dropped(struct broker *b, struct gather *g)
 }
 
 static uint64_t
-count_lines(const struct buf *b)
+count_lines(const char *p, size_t len)
 {
-	const char *p = buf_data(b), *end = p + b->len;
+	const char *end = p + len;
 	uint64_t n = 0;
 
 	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
@@ -177,14 +183,28 @@ count_lines(const struct buf *b)
 	return n;
 }
 
+/* Whole lines off the front, for one file. */
+static size_t
+route_file(const char *p, size_t len)
+{
+	if (len <= ROUTE_FILE)
+		return len;
+	return (size_t)((const char *)memchr(p + ROUTE_FILE - 1, '\n',
+	    len - ROUTE_FILE + 1) - p) + 1;
+}
+
 static int
 write_route(struct broker *b, const struct gather *g)
 {
 	const struct buf *lines = &g->lines[WINDOW_ROUTE];
+	const char *p = buf_data(lines), *end = p + lines->len;
 
-	if (lines->len > 0 && maildir_write(b->spool->fd, "route",
-	    buf_data(lines), lines->len, count_lines(lines)) == -1)
-		return errno;
+	for (size_t n; p < end; p += n) {
+		n = route_file(p, (size_t)(end - p));
+		if (maildir_write(b->spool->fd, "route", p, n,
+		    count_lines(p, n)) == -1)
+			return errno;
+	}
 	return 0;
 }
 
@@ -194,7 +214,7 @@ write_lifecycle(struct broker *b, struct gather *g)
 {
 	const struct buf *lines = &g->lines[WINDOW_LIFECYCLE];
 	struct stage *s = &b->window->lifecycle;
-	uint64_t n = count_lines(lines);
+	uint64_t n = count_lines(buf_data(lines), lines->len);
 
 	if (n == 0)
 		return 0;
@@ -304,7 +324,8 @@ count_told(struct broker *b, struct gather *g)
 		carry_lines(g, b->window->open, WINDOW_LIFECYCLE);
 		return;
 	}
-	n = count_lines(&g->lines[WINDOW_LIFECYCLE]);
+	n = count_lines(buf_data(&g->lines[WINDOW_LIFECYCLE]),
+	    g->lines[WINDOW_LIFECYCLE].len);
 	b->stats.lost_notices += n;
 	if (n > 0)
 		log_warn("lifecycle/: no room for %ju life-cycle events; they "
