@@ -41,7 +41,7 @@ route() {
 		echo '{"topic":"a"}'
 		echo
 		echo nonsense
-		head -c 3000000 /dev/zero | tr '\0' x
+		head -c 5000000 /dev/zero | tr '\0' x
 		echo
 		record b 2
 		printf '%s' "$(record c 3)"
@@ -52,8 +52,17 @@ route() {
 			<<<"$output" | paste -sd,)" = "a 1 1,b 2 6,c 3 7" ]
 		[ "$stderr" = 'egns-route: line 2: "payload" is missing
 egns-route: line 4: invalid JSON at byte 1: a value was expected
-egns-route: line 5: more than 2097152 bytes' ]
+egns-route: line 5: more than 4194304 bytes' ]
 	}
+}
+
+@test "a message of 512 KiB is no line too long, whatever its bytes" {
+	record a "\"$(head -c 500000 /dev/zero | sed 's/\x00/\\u0001/g')\"" >in
+	[ "$(wc -c <in)" -gt 3000000 ]
+	route <in
+	[ "$status" -eq 0 ]
+	[ "$(jq -r .data_base64 <<<"$output" | base64 -d | tr -d '\001' |
+		wc -c)" -eq 0 ]
 }
 
 @test "an empty input is no error" {

@@ -16,8 +16,8 @@
 #include "spool.h"
 #include "uuid.h"
 
-/* A message of the largest size in base64, and any properties. */
-#define LINE_BYTES (2 * 1024 * 1024)
+/* A message of 512 KiB, each of its bytes as \u0001, and who has sent it. */
+#define LINE_BYTES (4 * 1024 * 1024)
 #define WRITE_BYTES (256 * 1024) /* of events that are written at a time */
 #define SOURCE "mqtt"            /* where there is no namespace */
 
