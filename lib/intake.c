@@ -387,13 +387,14 @@ next_batch(struct intake *in, struct batch **batch)
 	const struct intake_name *name = &in->names[in->at];
 	int rc;
 
+	*batch = NULL;
 	if (in->left > 0) {
 		rc = read_batch(in, "cur", name, batch);
 		if (rc != -1)
 			in->left--;
 	} else {
 		rc = read_batch(in, "new", name, batch);
-		if (rc == 1 && (rc = number(in, *batch)) != 1)
+		if (*batch != NULL && (rc = number(in, *batch)) != 1)
 			batch_free(*batch);
 	}
 	if (rc != -1)

@@ -2,6 +2,7 @@
 #include "lane.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -285,9 +286,9 @@ static void
 drop_bad(struct lane *l, const struct cursor *c, const char *line, size_t len,
     const struct fault *f)
 {
-	log_warn("%s: %s, line %llu: dropped, which dropped/ has now: %s",
-	    l->name, c->batch->name,
-	    (unsigned long long)(c->number - c->batch->first + 1), f->text);
+	log_warn("%s: %s, line %" PRIu64 ": dropped, which dropped/ has now: "
+	    "%s", l->name, c->batch->name, c->number - c->batch->first + 1,
+	    f->text);
 	drop_line(l, line, len, f->code == FAULT_TOO_LARGE ? DROP_TOO_LARGE :
 	    DROP_BAD_REQUEST, f->text);
 }
