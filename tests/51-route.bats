@@ -646,3 +646,22 @@ accepted() {
 peak() {
 	awk '/VmHWM/ { print $2 }' "/proc/${pid_of[egns-route]}/status"
 }
+
+@test "a connection to topicd that is cut again and again loses and repeats nothing" {
+	local i
+	routed
+	start egns-topicd
+	/usr/bin/python3 "$top/tests/mqtt/cut.py" spool/run/topicd.sock 7 \
+		>cut.log 2>&1 3>&- &
+	pid_of[cut]=$!
+	wait_for [ -S spool/run/topicd.sock.behind ]
+	wait_for [ -S spool/run/topicd.sock ]
+	start egns-route
+	for i in {1..60}; do
+		lines "$i" "$i" | put "$i" >/dev/null
+		wait_for drained
+	done
+	[ "$(events | jq .data.n)" = "$(seq 60)" ]
+	[ "$(grep -c ' [01]$' cut.log)" -gt 30 ]
+	crash cut
+}
