@@ -17,6 +17,7 @@
 #include "spool.h"
 
 #define NAMESAKES 10000 /* in corrupt/, before we give up */
+#define NUMBER_MAX ((INT64_C(1) << 53) - 1) /* that topics take as a sequence */
 
 struct intake_name {
 	struct maildir_name proof;
@@ -381,6 +382,32 @@ number(struct intake *in, struct batch *b)
 	return 1;
 }
 
+/* Of a file that was left. Lines with numbers that others have, or that none can
+ * have, would be taken for some that have arrived. */
+static bool
+is_numbered(struct intake *in, const struct batch *b)
+{
+	if (b->first > NUMBER_MAX - b->proof.lines ||
+	    (b->run == in->left_run && b->first < in->left_end))
+		return false;
+	in->left_run = b->run;
+	in->left_end = b->first + b->proof.lines;
+	return true;
+}
+
+static int
+read_left(struct intake *in, const struct intake_name *name,
+    struct batch **batch)
+{
+	int rc = read_batch(in, "cur", name, batch);
+
+	if (rc != 1 || is_numbered(in, *batch))
+		return rc;
+	batch_free(*batch);
+	return put_aside(in, "cur", name->name,
+	    "its lines cannot have these numbers");
+}
+
 static int
 next_batch(struct intake *in, struct batch **batch)
 {
@@ -389,7 +416,7 @@ next_batch(struct intake *in, struct batch **batch)
 
 	*batch = NULL;
 	if (in->left > 0) {
-		rc = read_batch(in, "cur", name, batch);
+		rc = read_left(in, name, batch);
 		if (rc != -1)
 			in->left--;
 	} else {

@@ -33,6 +33,7 @@ struct intake {
 	struct intake_name *names; /* to be taken next, from `at` on */
 	size_t n, cap, at;
 	size_t left;               /* of these, in cur/ already */
+	uint64_t left_run, left_end; /* of the last: run, number behind it */
 	int stuck;                 /* errno: not all could move to corrupt/ */
 	void (*corrupt)(const char *name, const char *why, void *arg);
 	void *arg;

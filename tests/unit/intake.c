@@ -353,6 +353,30 @@ what_was_left_is_looked_at_too(void)
 }
 
 static void
+numbers_that_others_have_are_not_taken(void)
+{
+	struct intake in;
+
+	fresh();
+	put_whole("cur", 1, "a\nb\n", ":0000000000000001.1");
+	put_whole("cur", 2, "again\n", ":0000000000000001.2");
+	put_whole("cur", 3, "c\n", ":0000000000000001.9");
+	put_whole("cur", 4, "d\n", ":0000000000000002.1");
+	/* more than a topic takes, and than a number can be */
+	put_whole("cur", 5, "last\n", ":0000000000000002.9007199254740991");
+	put_whole("cur", 6, "e\n", ":0000000000000003.9007199254740990");
+	put_whole("cur", 7, "over\n", ":0000000000000004.18446744073709551615");
+	begin(&in);
+	SAME(all(&in), "1 a\nb\n9 c\n");
+	SAME(all(&in), "1 d\n");
+	SAME(all(&in), "9007199254740990 e\n");
+	SAME(all(&in), "");
+	CHECK(files("corrupt") == 3);
+	CHECK(strstr(told, ".2: its lines cannot have these numbers") != NULL);
+	intake_close(&in);
+}
+
+static void
 nothing_in_corrupt_is_written_over(void)
 {
 	char path[PATH_MAX], text[8] = "";
@@ -532,6 +556,7 @@ main(void)
 	RUN(what_does_not_match_its_name_is_put_aside);
 	RUN(what_is_no_file_is_put_aside);
 	RUN(what_was_left_is_looked_at_too);
+	RUN(numbers_that_others_have_are_not_taken);
 	RUN(nothing_in_corrupt_is_written_over);
 	RUN(what_cannot_be_moved_blocks_nothing);
 	RUN(a_file_that_is_gone_is_passed_by);
