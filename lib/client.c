@@ -107,7 +107,7 @@ next_line(struct client *c, const char **line, size_t *len, struct fault *f)
 		    '\n', c->in.len - seen)) != NULL)
 			break;
 		seen = c->in.len;
-		if (seen > CLIENT_LINE_MAX)
+		if (seen >= CLIENT_LINE_MAX)
 			return foreign(c, f, "an answer has no end");
 		if (c->fd == -1)
 			return lost(c, f);
@@ -339,6 +339,6 @@ client_ready(const struct client *c)
 	size_t rest = c->in.len - c->taken;
 
 	/* A line that is too long is ready, too: to be refused. */
-	return rest > CLIENT_LINE_MAX || (rest > 0 &&
+	return rest >= CLIENT_LINE_MAX || (rest > 0 &&
 	    memchr(buf_data(&c->in) + c->taken, '\n', rest) != NULL);
 }
