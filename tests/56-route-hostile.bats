@@ -51,3 +51,52 @@ route_ns() {
 	nothing_waits
 	[ -z "$(ls spool/route/corrupt)" ]
 }
+
+# babble HEAD TEXT - in place of topicd, say HEAD to who connects, and then TEXT
+# for as long as it is listened to; ends with the first connection.
+babble() {
+	/usr/bin/python3 - "$@" <<-'EOF' 3>&- &
+		import os, socket, sys
+		head, text = (x.encode() for x in sys.argv[1:])
+		s = socket.socket(socket.AF_UNIX)
+		s.bind("spool/run/babble")
+		s.listen()
+		os.chmod("spool/run/babble", 0o666)
+		os.rename("spool/run/babble", "spool/run/topicd.sock")
+		c, _ = s.accept()
+		c.settimeout(30)
+		try:
+		    c.sendall(head)
+		    while True:
+		        c.sendall(text * 65536)
+		except OSError:
+		    pass
+	EOF
+	pid_of[babble]=$!
+}
+
+# babbled WORDS - egns-route says so, and hangs up; all is well with a real one.
+babbled() {
+	start egns-route
+	wait_for grep -q "$1" egns-route.log
+	gone babble
+	[ "$status" -eq 0 ]
+	device d
+	start_broker
+	mpub d -q 1 -t t -m 1
+	start egns-topicd
+	wait_for routed 1
+	[ "$(jq -r .event.subject spool/topics/ingest/log/*)" = t ]
+}
+
+@test "answers that were not asked for end a connection, and are taken for none" {
+	route_ns
+	babble $'{"egns":"topicd","version":1}\n' $'{"ok":true}\n'
+	babbled "topicd: it answers what was not asked"
+}
+
+@test "a greeting without an end is not read for ever" {
+	route_ns
+	babble '' x
+	babbled "topicd: an answer has no end"
+}

@@ -122,6 +122,17 @@ take_answer(struct topicd *t)
 	return 0;
 }
 
+/* It would be taken for the answer to what is sent next. */
+static int
+surplus(struct topicd *t)
+{
+	struct fault f;
+
+	fault_set(&f, FAULT_INTERNAL, NAME ": it answers what was not asked");
+	lost(t, &f);
+	return -1;
+}
+
 static int
 greet(struct topicd *t)
 {
@@ -157,7 +168,7 @@ on_io(struct ev_loop *loop, ev_io *io, int events)
 		else if (t->owed > 0)
 			rc = take_answer(t);
 		else
-			break;
+			rc = surplus(t);
 	}
 	if (rc == 0 && gone == -1)
 		lost(t, &f);
