@@ -350,3 +350,32 @@ nginx_told() {
 		credential:{file:\"/x\",type:key}},{resourceId:/b,
 		url:\"https://h/\",credential:{identity:SystemAssigned}}]"
 }
+
+@test "messages that are dropped are said once a minute, and status tells why" {
+	custom
+	always '{"status":401}'
+	put a 1 2 3 >put.log
+	wait_for no_files
+	put a 4 >put.log
+	wait_for no_files
+	egns-ctl status --jq .problems | jq -e 'any(.where == "route" and
+		(.problem | contains("dropped/") and contains("credential")))'
+	[ "$(grep -c AuthenticationError egns-route.log)" -eq 1 ]
+	advance 61
+	wait_for said ' more dropped, which dropped/ has now: AuthenticationError'
+	rm server.always
+	put a 5 >put.log
+	arrived 5
+	wait_for said 'far: events arrive again'
+	egns-ctl status --jq .problems | jq -e 'all(.where != "route")'
+}
+
+@test "on HUP what waits for its next attempt is tried" {
+	custom "{\"file\":\"$PWD/key\",\"type\":\"key\"}"
+	egns-ctl namespace update -o none --routing-schedule '[3600]'
+	put a 1 >put.log
+	wait_for said "$PWD/key"
+	echo secret >key
+	kill -HUP "$(cat spool/run/route.lock)"
+	arrived 1
+}

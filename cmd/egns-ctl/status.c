@@ -307,7 +307,7 @@ brokerd_counts(struct status *s, jv row)
 	return row;
 }
 
-/* Why a lane of egns-route does not come on. */
+/* Why a lane of egns-route does not come on, or drops what it has. */
 static void
 lane_problem(struct status *s, jv lane)
 {
@@ -316,9 +316,10 @@ lane_problem(struct status *s, jv lane)
 	const char *next = jq_str(lane, "nextAttempt");
 	jv words;
 
-	if (state == NULL || strcmp(state, "waiting") != 0 || error == NULL)
+	if (state == NULL || strcmp(state, "up") == 0 || error == NULL)
 		return;
-	words = jv_string(error);
+	words = jv_string_fmt("%s%s", strcmp(state, "dropping") == 0 ?
+	    "what comes is dropped, with a record in dropped/: " : "", error);
 	if (next != NULL)
 		words = jv_string_concat(words, jv_string_fmt(
 		    "; next attempt %s", next));

@@ -108,6 +108,18 @@ code_of(long status)
 	abort();
 }
 
+static const char *
+advice_of(long status)
+{
+	if (status >= 300 && status < 400)
+		return ", and redirects are not followed";
+	switch (outcome_of(status)) {
+	case OUTCOME_DENIED: return "; check its credential in endpoints";
+	case OUTCOME_GONE: return "; check its url in endpoints";
+	default: return "";
+	}
+}
+
 static void
 explain(struct custom *c, const struct fetch_answer *a, struct fault *f)
 {
@@ -122,9 +134,8 @@ explain(struct custom *c, const struct fetch_answer *a, struct fault *f)
 	}
 	read_message(a, secret, words, sizeof(words));
 	fault_set(f, code_of(a->status), "topic '%s': status %ld%s%s",
-	    quote(q, c->id, strlen(c->id)), a->status,
-	    a->status >= 300 && a->status < 400 ?
-	    ", and redirects are not followed" : "", words);
+	    quote(q, c->id, strlen(c->id)), a->status, advice_of(a->status),
+	    words);
 }
 
 /* ---- the parcel ---- */

@@ -259,13 +259,17 @@ serve(const char *op, struct buf *answer, void *arg, struct fault *f)
 	return 0;
 }
 
+/* HUP: somebody may have mended what we wait for. */
 static void
 reload(void *arg)
 {
+	struct route *r = arg;
 	struct fault f;
 
-	if (settings(arg, &f) == -1)
+	if (settings(r, &f) == -1)
 		log_warn("reload: %s", f.text);
+	for (int i = 0; i < LANES; i++)
+		lane_retry(r->lanes[i]);
 }
 
 static void

@@ -17,6 +17,7 @@
 
 #define RETRY CLOCK_SECOND /* of file work that found no room */
 #define LOCAL_PAUSE (10 * CLOCK_SECOND) /* a full disk is looked at so often */
+#define SAY_PERIOD (60 * CLOCK_SECOND)  /* of words about drops of one kind */
 
 enum state {
 	NOWHERE, /* there is no target */
@@ -37,6 +38,12 @@ struct sent {
 	struct cursor from, to;
 	uint64_t last;
 	uint32_t count;
+};
+
+/* Lines that were dropped, a record each: in the log there is one a period. */
+struct unsaid {
+	int64_t since; /* clock_mono() of the last words; 0: none yet */
+	uint64_t n;
 };
 
 /* File work, for the thread while it is under way. */
@@ -82,6 +89,9 @@ struct lane {
 	int64_t due;       /* clock_mono(); WAITING */
 	unsigned attempts; /* that failed, since the last success */
 	char error[sizeof(((struct fault *)0)->text)];
+	struct unsaid unsaid[DROPS];
+	bool shut; /* the target takes nothing: what comes is dropped */
+	bool said; /* that there is trouble; its end is said, too */
 
 	struct cursor cursor;
 	uint64_t run, sent_last; /* of that run: number of the last line sent */
@@ -90,7 +100,8 @@ struct lane {
 	unsigned head, under_way;
 	bool draining;           /* answers to come mean nothing */
 	struct cursor resume;    /* where to go on then */
-	int64_t pause;           /* and after how long */
+	int64_t pause;           /* and after how long, for which reason */
+	char why[sizeof(((struct fault *)0)->text)];
 	unsigned behind;         /* times in a row */
 	ev_timer turn;           /* to `next`, when the hook has returned */
 	struct parcel parcel;
@@ -260,12 +271,45 @@ drop_line(struct lane *l, const char *line, size_t len, enum lane_drop drop,
 		log_fatal(EX_OSERR, "out of memory");
 }
 
+static bool
+may_say(struct lane *l, enum lane_drop drop, uint64_t n)
+{
+	struct unsaid *u = &l->unsaid[drop];
+	int64_t now = clock_mono();
+
+	if (u->since != 0 && now - u->since < SAY_PERIOD) {
+		u->n += n;
+		return false;
+	}
+	u->since = now;
+	return true;
+}
+
+/* What was held back; all of it when it is over. */
+static void
+say_rest(struct lane *l, bool over)
+{
+	for (int i = 0; i < DROPS; i++) {
+		struct unsaid *u = &l->unsaid[i];
+
+		if (u->since == 0 ||
+		    (!over && clock_mono() - u->since < SAY_PERIOD))
+			continue;
+		if (u->n > 0)
+			log_warn("%s: %s: %" PRIu64 " more dropped, which "
+			    "dropped/ has now: %s", l->name, label(l), u->n,
+			    lane_drop_name((enum lane_drop)i));
+		u->since = u->n > 0 && !over ? clock_mono() : 0;
+		u->n = 0;
+	}
+}
+
 static void
 drop_span(struct lane *l, const struct sent *s, enum lane_drop drop,
     const char *words)
 {
 	struct cursor c = s->from;
-	uint64_t before = l->counts.dropped[drop];
+	uint64_t before = l->counts.dropped[drop], n;
 	const char *line;
 	size_t len;
 
@@ -274,10 +318,11 @@ drop_span(struct lane *l, const struct sent *s, enum lane_drop drop,
 		drop_line(l, line, len, drop, words);
 		advance(&c, len);
 	}
-	log_warn("%s: %s: %llu dropped, which dropped/ has now: %s: %s",
-	    l->name, label(l),
-	    (unsigned long long)(l->counts.dropped[drop] - before),
-	    lane_drop_name(drop), words);
+	n = l->counts.dropped[drop] - before;
+	if (may_say(l, drop, n))
+		log_warn("%s: %s: %" PRIu64 " dropped, which dropped/ has now: "
+		    "%s: %s", l->name, label(l), n, lane_drop_name(drop),
+		    words);
 }
 
 /* ---- parcels ---- */
@@ -286,11 +331,14 @@ static void
 drop_bad(struct lane *l, const struct cursor *c, const char *line, size_t len,
     const struct fault *f)
 {
-	log_warn("%s: %s, line %" PRIu64 ": dropped, which dropped/ has now: "
-	    "%s", l->name, c->batch->name, c->number - c->batch->first + 1,
-	    f->text);
-	drop_line(l, line, len, f->code == FAULT_TOO_LARGE ? DROP_TOO_LARGE :
-	    DROP_BAD_REQUEST, f->text);
+	enum lane_drop drop = f->code == FAULT_TOO_LARGE ? DROP_TOO_LARGE :
+	    DROP_BAD_REQUEST;
+
+	if (may_say(l, drop, 1))
+		log_warn("%s: %s, line %" PRIu64 ": dropped, which dropped/ has "
+		    "now: %s", l->name, c->batch->name,
+		    c->number - c->batch->first + 1, f->text);
+	drop_line(l, line, len, drop, f->text);
 }
 
 /*
@@ -413,11 +461,13 @@ wait_for_it(struct lane *l, int64_t pause, const char *words)
 	if (pause == 0)
 		pause = pause_of(l);
 	l->attempts++;
+	l->shut = false;
 	l->state = WAITING;
 	l->due = clock_mono() + pause;
 	if (strcmp(l->error, words) == 0)
 		return;
 	snprintf(l->error, sizeof(l->error), "%s", words);
+	l->said = true;
 	log_warn("%s: %s: %s; what comes waits, next attempt in %lld s",
 	    l->name, label(l), words, (long long)(pause / CLOCK_SECOND));
 }
@@ -443,6 +493,7 @@ take_over(struct lane *l)
 	bool moved = l->id == NULL || l->next_id == NULL ||
 	    strcmp(l->id, l->next_id) != 0;
 
+	say_rest(l, true);
 	if (l->target != NULL)
 		l->target->calls->free(l->target);
 	free(l->id);
@@ -451,9 +502,10 @@ take_over(struct lane *l)
 	l->exists = l->next_exists;
 	l->next = NULL;
 	l->next_id = NULL;
-	l->replace = l->open = false;
+	l->replace = l->open = l->shut = false;
 	l->attempts = 0;
 	l->error[0] = '\0';
+	l->said &= !moved;
 	/* what another topic has of a supply that has a run is not known */
 	if (moved && l->supply->run != 0) {
 		batches_free(l->first);
@@ -519,7 +571,7 @@ drain(struct lane *l, const struct cursor *resume, int64_t pause,
 	if (l->under_way == 0)
 		drained(l, words);
 	else
-		snprintf(l->error, sizeof(l->error), "%s", words);
+		snprintf(l->why, sizeof(l->why), "%s", words);
 }
 
 static void
@@ -581,9 +633,13 @@ stored(struct lane *l, const struct sent *s)
 {
 	l->counts.routed += s->count;
 	l->attempts = l->behind = 0;
-	if (l->error[0] != '\0')
-		log_warn("%s: %s: events arrive again", l->name, label(l));
+	l->shut = false;
 	l->error[0] = '\0';
+	if (!l->said)
+		return;
+	say_rest(l, true);
+	log_warn("%s: %s: events arrive again", l->name, label(l));
+	l->said = false;
 }
 
 /* It is gone for good, or closed to us, for all that was sent. */
@@ -593,6 +649,8 @@ turned_away(struct lane *l, const struct sent *s, enum outcome outcome,
 {
 	drop_span(l, s, outcome == OUTCOME_GONE ? DROP_TOPIC_NOT_FOUND :
 	    DROP_AUTHENTICATION, words);
+	snprintf(l->error, sizeof(l->error), "%s", words);
+	l->shut = l->said = true;
 	drain(l, &s->to, -1, words);
 }
 
@@ -640,7 +698,7 @@ on_answered(enum outcome outcome, int64_t retry_after, const struct fault *f,
 		    same(&s.from, &l->resume))
 			turned_away(l, &s, outcome, f->text);
 		else if (l->under_way == 0)
-			drained(l, l->error);
+			drained(l, l->why);
 	} else {
 		switch (outcome) {
 		case OUTCOME_STORED:
@@ -822,9 +880,16 @@ lane_wake(struct lane *l)
 }
 
 void
+lane_retry(struct lane *l)
+{
+	on_hint(l);
+}
+
+void
 lane_tick(struct lane *l)
 {
 	replace(l);
+	say_rest(l, false);
 	if (l->state == WAITING && clock_mono() >= l->due)
 		attempt(l);
 	begin_job(l);
@@ -847,6 +912,7 @@ void
 lane_free(struct lane *l)
 {
 	lane_stop(l);
+	say_rest(l, true);
 	commit_free(l->thread);
 	ev_timer_stop(l->loop, &l->turn);
 	if (l->target != NULL)
@@ -885,7 +951,7 @@ state_name(const struct lane *l)
 	case NOWHERE: return "nowhere";
 	case WAITING: return "waiting";
 	case OPENING: return "connecting";
-	default: return "up";
+	default: return l->shut ? "dropping" : "up";
 	}
 }
 

@@ -65,6 +65,9 @@ void lane_target(struct lane *, const char *id, struct target *, bool exists);
 /* There may be something to be taken. */
 void lane_wake(struct lane *);
 
+/* What waits for its next attempt is tried now. */
+void lane_retry(struct lane *);
+
 /* Now and then: what is due is done. */
 void lane_tick(struct lane *);
 
