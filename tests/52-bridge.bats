@@ -213,7 +213,7 @@ asked() {
 	bridge -t '#'
 	stop egns-topicd
 	pub -t t -m 1
-	wait_for said 'messages wait at localhost'
+	wait_for said 'messages wait there'
 	advance 40
 	wait_for grep -q 'disconnected\|closed its connection\|Socket error' \
 		mosquitto.log

@@ -86,6 +86,12 @@ say(struct bridge *b, const char *fmt, ...)
 }
 
 static void
+say_waiting(struct bridge *b, const struct fault *f)
+{
+	say(b, "%s: messages wait there: %s", b->broker.name, f->text);
+}
+
+static void
 well(struct bridge *b)
 {
 	if (b->said[0] != '\0')
@@ -280,7 +286,7 @@ insist(struct bridge *b, size_t at, size_t end, struct fault *f)
 	while (publish(b, at, end, f) == -1) {
 		if (is_of_event(f) || stop_asked() || clock_mono() >= until)
 			return -1;
-		say(b, "%s: messages wait at %s", f->text, b->broker.name);
+		say_waiting(b, f);
 		stop_wait(-1, 0, AGAIN);
 	}
 	return 0;
@@ -341,8 +347,11 @@ static void
 subscribed(struct bridge *b)
 {
 	well(b);
-	if (!b->ever)
+	if (!b->ever) {
+		log_info("%s: subscribed; messages go to topic '%s'",
+		    b->broker.name, b->topic);
 		daemon_ready(b->opt->ready);
+	}
 	b->ever = true;
 }
 
@@ -385,7 +394,7 @@ wait_longer(struct bridge *b)
 	b->pause = 2 * b->pause > PAUSE_MAX ? PAUSE_MAX : 2 * b->pause;
 }
 
-static int
+static void
 run(struct bridge *b)
 {
 	struct fault f;
@@ -393,8 +402,7 @@ run(struct bridge *b)
 	b->pause = CLOCK_SECOND;
 	while (!stop_asked()) {
 		if (probe(b, &f) == -1) {
-			say(b, "%s: messages wait at %s", f.text,
-			    b->broker.name);
+			say_waiting(b, &f);
 			stop_wait(-1, 0, CLOCK_SECOND);
 			continue;
 		}
@@ -405,17 +413,17 @@ run(struct bridge *b)
 		forget(b);
 		if (stop_asked())
 			break;
-		if (b->broker.refused && !b->ever) {
-			log_warn("%s", f.text);
-			return fault_exit(f.code);
-		}
-		say(b, "%s", f.text);
+		if (b->broker.refused && !b->ever)
+			log_fatal(fault_exit(f.code), "%s", f.text);
+		if (b->broker.fault.code == FAULT_NONE)
+			say_waiting(b, &f);
+		else
+			say(b, "%s", f.text);
 		if (b->moved)
 			b->pause = CLOCK_SECOND;
 		wait_longer(b);
 	}
 	broker_leave(&b->broker);
-	return 0;
 }
 
 /* ---- what the namespace says ---- */
@@ -539,23 +547,18 @@ bridge_run(const struct options *given)
 	struct options opt = *given;
 	struct bridge b = { .opt = &opt, .topicd = { .fd = -1 } };
 	struct fault f;
-	int status;
 
 	if (opt.nfilters == 0)
 		opt.filters[opt.nfilters++] = "#";
-	if (spool_open(&b.spool, opt.spool, &f) == -1) {
-		log_warn("%s", f.text);
-		return fault_exit(f.code);
-	}
+	if (spool_open(&b.spool, opt.spool, &f) == -1)
+		log_fatal(fault_exit(f.code), "%s", f.text);
 	stop_init();
 	uuid_new(b.run);
 	srandom((unsigned)getpid());
-	if (set_up(&b, &f) == -1) {
-		log_warn("%s", f.text);
-		status = f.code == FAULT_BAD_REQUEST ? EX_USAGE :
-		    fault_exit(f.code);
-	} else
-		status = run(&b);
+	if (set_up(&b, &f) == -1)
+		log_fatal(f.code == FAULT_BAD_REQUEST ? EX_USAGE :
+		    fault_exit(f.code), "%s", f.text);
+	run(&b);
 	broker_free(&b.broker);
 	client_close(&b.topicd);
 	if (b.routing != NULL)
@@ -566,5 +569,5 @@ bridge_run(const struct options *given)
 	buf_free(&b.drops);
 	json_free(&b.scratch);
 	spool_close(&b.spool);
-	return status;
+	return EX_OK;
 }

@@ -182,6 +182,8 @@ failed(struct broker *b, int rc)
 		advice = "; --cafile FILE has the authority to check it with";
 	else if (tls && strstr(why, "alert") != NULL)
 		advice = "; check --cert and --key";
+	else if (tls && strstr(why, "Unable to load") != NULL)
+		advice = " --cafile, --cert and --key are PEM";
 	return fail(b, advice[0] != '\0', FAULT_UNAVAILABLE, "%s: %s%s",
 	    b->name, why, advice);
 }
