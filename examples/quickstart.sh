@@ -24,7 +24,9 @@ say() { printf '\n# %s\n' "$*"; }
 # Show the commands on standard input, and run them.
 demo() {
 	commands=$(cat)
-	printf '%s\n' "$commands" | sed -e 's/^[^ ]/$ &/' -e 's/^ /   /'
+	printf '%s\n' "$commands" |
+		sed -e '/^done/s/^/>>/' -e 's/^[^ >]/$ &/' -e 's/^ /   /' \
+			-e 's/^>>/  /'
 	eval "$commands"
 }
 
@@ -71,8 +73,8 @@ for name in press-07 press-08; do
     egns-ctl namespace client create -n $name --attributes '{kind:press}' -o none
     egns-ctl cert issue $name
 done
-END
 ls -- *.pem
+END
 
 say "a topic, and two subscriptions: one takes everything, one what is hot"
 demo <<'END'
