@@ -299,17 +299,18 @@ t/large t/bytes t/deep t/old t/last" ]
 }
 
 @test "topicd that is back before its end was seen is tried at once" {
-	local i
+	local i flags
 	routed d
 	configure routingSchedule='[3600]'
 	start egns-topicd
 	start egns-route
 	say d t 0
 	arrived 1
+	as d # which would ask who stands still
 	for i in {1..10}; do
 		kill -STOP "${pid_of[egns-route]}"
 		restart egns-topicd
-		say d t "$i"
+		seq "$i" "$i" | mosquitto_pub "${flags[@]}" -q 1 -t t -l
 		kill -CONT "${pid_of[egns-route]}"
 		arrived "$((i + 1))"
 	done
@@ -351,21 +352,23 @@ accepted() {
 }
 
 @test "a topicd that stands still costs nothing but time" {
+	local flags
 	routed d
 	start egns-topicd
 	start egns-route
 	say d t 1
 	arrived 1
+	as d # which would ask who stands still
 	kill -STOP "${pid_of[egns-topicd]}"
-	say d t {2..500}
-	say d t {501..1000}
+	seq 2 500 | mosquitto_pub "${flags[@]}" -q 1 -t t -l
+	seq 501 1000 | mosquitto_pub "${flags[@]}" -q 1 -t t -l
 	[ "$(waiting)" -gt 0 ]
 	kill -CONT "${pid_of[egns-topicd]}"
 	arrived 1000
 	[ "$(events | jq -r .data)" = "$(seq 1000)" ]
 	# and ended while it stands
 	kill -STOP "${pid_of[egns-topicd]}"
-	say d t 1001 1002
+	seq 1001 1002 | mosquitto_pub "${flags[@]}" -q 1 -t t -l
 	stop egns-route
 	kill -CONT "${pid_of[egns-topicd]}"
 	start egns-route
