@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "crc32c.h"
 #include "file.h"
 #include "spool.h"
 
@@ -83,23 +84,34 @@ put_aside(struct intake *in, const char *stage, const char *name,
 	return 0;
 }
 
+static int
+forget(const struct intake *in, const char *name)
+{
+	char path[PATH_MAX];
+
+	if (stage_path(path, in, "cur", name) == -1)
+		return -1;
+	return unlinkat(in->dir, path, 0) == 0 || errno == ENOENT ? 0 : -1;
+}
+
 /* ---- names ---- */
 
 static int
-add_name(struct intake *in, const char *text, const struct maildir_name *proof)
+add_name(struct intake_names *to, const char *text,
+    const struct maildir_name *proof)
 {
-	struct intake_name *names;
-	size_t cap = in->cap > 0 ? 2 * in->cap : 64;
+	struct intake_name *name;
+	size_t cap = to->cap > 0 ? 2 * to->cap : 64;
 
-	if (in->n == in->cap) {
-		names = realloc(in->names, cap * sizeof(*names));
-		if (names == NULL)
+	if (to->n == to->cap) {
+		name = realloc(to->name, cap * sizeof(*name));
+		if (name == NULL)
 			return -1;
-		in->names = names;
-		in->cap = cap;
+		to->name = name;
+		to->cap = cap;
 	}
-	in->names[in->n].proof = *proof;
-	strcpy(in->names[in->n++].name, text);
+	to->name[to->n].proof = *proof;
+	strcpy(to->name[to->n++].name, text);
 	return 0;
 }
 
@@ -113,10 +125,10 @@ by_name(const void *a, const void *b)
 }
 
 static void
-sort(struct intake *in, int (*order)(const void *, const void *))
+sort(struct intake_names *names, int (*order)(const void *, const void *))
 {
-	if (in->n > 1)
-		qsort(in->names, in->n, sizeof(*in->names), order);
+	if (names->n > 1)
+		qsort(names->name, names->n, sizeof(*names->name), order);
 }
 
 /*
@@ -162,11 +174,11 @@ read_names(struct intake *in, DIR *dir, const struct maildir_name *high)
 		}
 		if (maildir_order(&name, high) > 0)
 			continue;
-		if (add_name(in, e->d_name, &name) == -1)
+		if (add_name(&in->new, e->d_name, &name) == -1)
 			return -1;
-		if (in->n == (size_t)2 * INTAKE_NAMES) {
-			sort(in, by_name);
-			in->n = INTAKE_NAMES;
+		if (in->new.n == (size_t)2 * INTAKE_NAMES) {
+			sort(&in->new, by_name);
+			in->new.n = INTAKE_NAMES;
 		}
 	}
 	return errno == 0 ? 0 : -1;
@@ -180,7 +192,7 @@ look(struct intake *in)
 	int error, rc;
 	DIR *dir;
 
-	in->n = in->at = 0;
+	in->new.n = in->new.at = 0;
 	in->stuck = 0;
 	if (stage_path(path, in, "new", "") == -1 ||
 	    (dir = file_opendir(in->dir, path, 0)) == NULL)
@@ -191,91 +203,10 @@ look(struct intake *in)
 	error = errno;
 	closedir(dir);
 	errno = error;
-	sort(in, by_name);
-	if (in->n > INTAKE_NAMES)
-		in->n = INTAKE_NAMES;
+	sort(&in->new, by_name);
+	if (in->new.n > INTAKE_NAMES)
+		in->new.n = INTAKE_NAMES;
 	return rc == -1 ? -1 : 0;
-}
-
-/* ---- what was left ---- */
-
-static int
-by_number(const void *a, const void *b)
-{
-	const struct maildir_name *x = &((const struct intake_name *)a)->proof;
-	const struct maildir_name *y = &((const struct intake_name *)b)->proof;
-
-	if (x->run != y->run)
-		return x->run < y->run ? -1 : 1;
-	return (x->first > y->first) - (x->first < y->first);
-}
-
-/* Sorted by runs: the one whose first file is older goes first. */
-static void
-order_runs(struct intake *in)
-{
-	size_t i, j, n;
-
-	for (i = 0; i < in->n; i = n) {
-		for (n = i; n < in->n &&
-		     in->names[n].proof.run == in->names[i].proof.run; n++)
-			continue;
-		for (j = i; j < n; j++)
-			in->names[j].proof.time = in->names[i].proof.time;
-	}
-}
-
-static int
-by_run(const void *a, const void *b)
-{
-	const struct maildir_name *x = &((const struct intake_name *)a)->proof;
-	const struct maildir_name *y = &((const struct intake_name *)b)->proof;
-
-	if (x->time != y->time)
-		return x->time < y->time ? -1 : 1;
-	return by_number(a, b);
-}
-
-static int
-take_back(struct intake *in, const char *text)
-{
-	struct maildir_name name;
-
-	if (!maildir_parse(text, &name))
-		return put_aside(in, "cur", text,
-		    "this is no name of the spool's");
-	if (name.run != 0)
-		return add_name(in, text, &name);
-	if (move(in, "cur", text, "new", text) == 0 || errno == ENOENT)
-		return 0;
-	return errno != EEXIST ? -1 : put_aside(in, "cur", text,
-	    "there is one of its name in new/");
-}
-
-static int
-find_left(struct intake *in)
-{
-	char path[PATH_MAX];
-	struct dirent *e;
-	int error, rc = 0;
-	DIR *dir;
-
-	if (stage_path(path, in, "cur", "") == -1 ||
-	    (dir = file_opendir(in->dir, path, 0)) == NULL)
-		return -1;
-	for (errno = 0; (e = readdir(dir)) != NULL; errno = 0)
-		if (e->d_name[0] != '.' && take_back(in, e->d_name) == -1)
-			break;
-	if (errno != 0)
-		rc = -1;
-	error = errno;
-	closedir(dir);
-	errno = error;
-	sort(in, by_number);
-	order_runs(in);
-	sort(in, by_run);
-	in->left = in->n;
-	return rc;
 }
 
 /* ---- files ---- */
@@ -360,6 +291,192 @@ read_batch(struct intake *in, const char *stage,
 	return -1;
 }
 
+/* ---- parts ---- */
+
+/* Where line `number` of a batch begins; NULL: it has none. */
+static const char *
+find_line(const struct batch *b, uint64_t number)
+{
+	const char *p = b->text, *end = p + b->proof.bytes;
+	uint64_t at = b->first;
+
+	for (; at < number && p < end; at++)
+		p = (const char *)memchr(p, '\n', (size_t)(end - p)) + 1;
+	return p < end ? p : NULL;
+}
+
+/* Are these the very lines that the other one has under their numbers? */
+static bool
+is_part(const struct batch *part, const struct batch *whole)
+{
+	const char *p = find_line(whole, part->first);
+
+	return p != NULL && part->proof.bytes <=
+	    whole->proof.bytes - (uint64_t)(p - whole->text) &&
+	    memcmp(p, part->text, part->proof.bytes) == 0;
+}
+
+static bool
+within(const struct maildir_name *part, const struct maildir_name *whole)
+{
+	return part->run == whole->run && part->lines < whole->lines &&
+	    part->first >= whole->first &&
+	    part->first - whole->first <= whole->lines - part->lines;
+}
+
+/* 1: it was one, and is gone. */
+static int
+drop_part(struct intake *in, const struct intake_name *name,
+    const struct batch *whole)
+{
+	struct batch *part = NULL;
+	int rc = read_batch(in, "cur", name, &part);
+
+	if (rc != 1)
+		return rc;
+	rc = is_part(part, whole) ? 1 : 0;
+	batch_free(part);
+	return rc == 1 && forget(in, name->name) == -1 ? -1 : rc;
+}
+
+/* Files behind `at` that it was made of. */
+static int
+drop_parts_of(struct intake *in, size_t at)
+{
+	struct intake_name *name = in->cur.name;
+	struct batch *whole = NULL;
+	size_t i, kept = at + 1;
+	int rc;
+
+	if (at + 1 >= in->cur.n ||
+	    !within(&name[at + 1].proof, &name[at].proof))
+		return 0;
+	if ((rc = read_batch(in, "cur", &name[at], &whole)) != 1)
+		return rc;
+	for (i = at + 1, rc = 0; i < in->cur.n; i++) {
+		rc = within(&name[i].proof, &name[at].proof) ?
+		    drop_part(in, &name[i], whole) : 0;
+		if (rc == -1)
+			break;
+		if (rc == 0)
+			name[kept++] = name[i];
+	}
+	for (; i < in->cur.n; i++)
+		name[kept++] = name[i];
+	in->cur.n = kept;
+	batch_free(whole);
+	return rc == -1 ? -1 : 0;
+}
+
+/* A crash has left parts of what was gathered. */
+static int
+drop_parts(struct intake *in)
+{
+	for (size_t i = 0; i < in->cur.n; i++)
+		if (drop_parts_of(in, i) == -1)
+			return -1;
+	return 0;
+}
+
+/* ---- what was left ---- */
+
+static int
+by_number(const void *a, const void *b)
+{
+	const struct maildir_name *x = &((const struct intake_name *)a)->proof;
+	const struct maildir_name *y = &((const struct intake_name *)b)->proof;
+
+	if (x->run != y->run)
+		return x->run < y->run ? -1 : 1;
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
+	/* what was gathered stands before its parts */
+	return (x->lines < y->lines) - (x->lines > y->lines);
+}
+
+/* Sorted by runs: the one whose first file is older goes first. */
+static void
+order_runs(struct intake *in)
+{
+	struct intake_name *name = in->cur.name;
+	size_t i, j, n;
+
+	for (i = 0; i < in->cur.n; i = n) {
+		for (n = i; n < in->cur.n &&
+		     name[n].proof.run == name[i].proof.run; n++)
+			continue;
+		for (j = i; j < n; j++)
+			name[j].proof.time = name[i].proof.time;
+	}
+}
+
+static int
+by_run(const void *a, const void *b)
+{
+	const struct maildir_name *x = &((const struct intake_name *)a)->proof;
+	const struct maildir_name *y = &((const struct intake_name *)b)->proof;
+
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	return by_number(a, b);
+}
+
+/* Of spool_replace, which a crash has cut short. */
+static bool
+is_unfinished(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 4 && strcmp(text + len - 4, ".tmp") == 0;
+}
+
+static int
+take_back(struct intake *in, const char *text)
+{
+	struct maildir_name name;
+
+	if (is_unfinished(text))
+		return forget(in, text);
+	if (!maildir_parse(text, &name))
+		return put_aside(in, "cur", text,
+		    "this is no name of the spool's");
+	if (name.run != 0)
+		return add_name(&in->cur, text, &name);
+	if (move(in, "cur", text, "new", text) == 0 || errno == ENOENT)
+		return 0;
+	return errno != EEXIST ? -1 : put_aside(in, "cur", text,
+	    "there is one of its name in new/");
+}
+
+static int
+find_left(struct intake *in)
+{
+	char path[PATH_MAX];
+	struct dirent *e;
+	int error, rc = 0;
+	DIR *dir;
+
+	if (stage_path(path, in, "cur", "") == -1 ||
+	    (dir = file_opendir(in->dir, path, 0)) == NULL)
+		return -1;
+	for (errno = 0; (e = readdir(dir)) != NULL; errno = 0)
+		if (e->d_name[0] != '.' && take_back(in, e->d_name) == -1)
+			break;
+	if (errno != 0)
+		rc = -1;
+	error = errno;
+	closedir(dir);
+	errno = error;
+	sort(&in->cur, by_number);
+	if (rc == 0)
+		rc = drop_parts(in);
+	order_runs(in);
+	sort(&in->cur, by_run);
+	return rc;
+}
+
+/* ---- taking ---- */
+
 static void
 name_taken(char out[MAILDIR_NAME], const struct batch *b)
 {
@@ -409,24 +526,150 @@ read_left(struct intake *in, const struct intake_name *name,
 }
 
 static int
-next_batch(struct intake *in, struct batch **batch)
+next_batch(struct intake *in, struct intake_names *from, struct batch **batch)
 {
-	const struct intake_name *name = &in->names[in->at];
+	const struct intake_name *name = &from->name[from->at];
 	int rc;
 
 	*batch = NULL;
-	if (in->left > 0) {
+	if (from == &in->cur) {
 		rc = read_left(in, name, batch);
-		if (rc != -1)
-			in->left--;
 	} else {
 		rc = read_batch(in, "new", name, batch);
 		if (*batch != NULL && (rc = number(in, *batch)) != 1)
 			batch_free(*batch);
 	}
 	if (rc != -1)
-		in->at++;
+		from->at++;
 	return rc;
+}
+
+/* The first of them, of one run. 0; -1 and errno, and none. */
+static int
+take(struct intake *in, struct intake_names *from, size_t max_bytes,
+    size_t max_files, struct batch **list)
+{
+	struct batch **end = list;
+	size_t bytes = 0, files = 0;
+	uint64_t run = 0;
+	int rc = 0;
+
+	while (from->at < from->n && bytes < max_bytes && files < max_files &&
+	    (run == 0 || from == &in->new ||
+	    from->name[from->at].proof.run == run)) {
+		if ((rc = next_batch(in, from, end)) == -1)
+			break;
+		if (rc == 0)
+			continue;
+		bytes += (*end)->proof.bytes;
+		files++;
+		run = (*end)->run;
+		end = &(*end)->next;
+	}
+	*end = NULL;
+	/* those before the failure are taken */
+	return rc == -1 && *list == NULL ? -1 : 0;
+}
+
+/* ---- gathering ---- */
+
+/* Their text as one; the first one's name, with another proof. */
+static struct batch *
+join(const struct batch *list)
+{
+	struct batch *b = calloc(1, sizeof(*b));
+	size_t at = 0;
+
+	if (b == NULL)
+		return NULL;
+	b->proof = list->proof;
+	b->run = list->run;
+	b->first = list->first;
+	b->proof.bytes = b->proof.lines = 0;
+	for (const struct batch *p = list; p != NULL; p = p->next) {
+		b->proof.bytes += p->proof.bytes;
+		b->proof.lines += p->proof.lines;
+	}
+	if ((b->text = malloc(b->proof.bytes)) == NULL) {
+		free(b);
+		return NULL;
+	}
+	for (const struct batch *p = list; p != NULL; p = p->next) {
+		memcpy(b->text + at, p->text, p->proof.bytes);
+		at += p->proof.bytes;
+	}
+	b->proof.crc = crc32c(0, b->text, b->proof.bytes);
+	snprintf(b->name, sizeof(b->name), "%.*s,S=%" PRIu64 ",N=%" PRIu64
+	    ",C=%08" PRIx32, (int)strcspn(list->name, ","), list->name,
+	    b->proof.bytes, b->proof.lines, b->proof.crc);
+	return b;
+}
+
+/* A batch, as its name in cur/, behind those that are there. */
+static int
+keep(struct intake *in, const struct batch *b)
+{
+	char taken[MAILDIR_NAME];
+	struct maildir_name proof = b->proof;
+
+	proof.run = b->run;
+	proof.first = b->first;
+	name_taken(taken, b);
+	return add_name(&in->cur, taken, &proof);
+}
+
+/* All of it is on disk, whole and safe. */
+static int
+write_joined(struct intake *in, const struct batch *b)
+{
+	char taken[MAILDIR_NAME], path[PATH_MAX];
+
+	name_taken(taken, b);
+	if (stage_path(path, in, "cur", taken) == -1)
+		return -1;
+	return spool_replace(in->dir, path, b->text, b->proof.bytes, true);
+}
+
+/* As they are, when there is no room for more. */
+static int
+keep_all(struct intake *in, const struct batch *list)
+{
+	for (; list != NULL; list = list->next)
+		if (keep(in, list) == -1)
+			return -1;
+	return sync_cur(in);
+}
+
+/* They have numbers now: when they cannot be kept in their turn, none behind
+ * them may be taken. */
+static int
+gather(struct intake *in, const struct batch *list)
+{
+	struct batch *joined = join(list);
+	int rc;
+
+	if (joined == NULL || write_joined(in, joined) == -1) {
+		rc = keep_all(in, list);
+	} else if ((rc = keep(in, joined)) == 0) {
+		/* a part that stays is dropped by the next start */
+		for (; list != NULL; list = list->next)
+			intake_done(in, list);
+	}
+	if (joined != NULL)
+		batch_free(joined);
+	if (rc == -1)
+		errno = EIO;
+	return rc;
+}
+
+static size_t
+count(const struct batch *list)
+{
+	size_t n = 0;
+
+	for (; list != NULL; list = list->next)
+		n++;
+	return n;
 }
 
 void
@@ -457,7 +700,7 @@ intake_open(struct intake *in, int dir, const char *path,
 		if (getrandom(&in->run, sizeof(in->run), 0) != sizeof(in->run))
 			return -1;
 	if (maildir_make(dir, path) == 0 && find_left(in) == 0 &&
-	    (in->left == 0 || sync_cur(in) == 0))
+	    (in->cur.n == 0 || sync_cur(in) == 0))
 		return 0;
 	intake_close(in);
 	return -1;
@@ -466,45 +709,28 @@ intake_open(struct intake *in, int dir, const char *path,
 void
 intake_close(struct intake *in)
 {
-	free(in->names);
-	in->names = NULL;
-	in->n = in->cap = in->at = in->left = 0;
+	free(in->cur.name);
+	free(in->new.name);
+	in->cur = in->new = (struct intake_names){ .name = NULL };
 }
 
 int
 intake_take(struct intake *in, size_t max_bytes, size_t max_files,
     struct batch **list)
 {
-	struct batch **end = list;
-	bool new = in->left == 0;
-	size_t bytes = 0, files = 0;
-	uint64_t run = 0;
-	int rc = 0;
-
 	*list = NULL;
-	if (in->at == in->n && look(in) == -1)
+	if (in->cur.at < in->cur.n)
+		return take(in, &in->cur, max_bytes, max_files, list);
+	in->cur.n = in->cur.at = 0;
+	if (in->new.at == in->new.n && look(in) == -1)
 		return -1;
-	while (in->at < in->n && bytes < max_bytes && files < max_files &&
-	    new == (in->left == 0) &&
-	    (new || run == 0 || in->names[in->at].proof.run == run)) {
-		if ((rc = next_batch(in, end)) == -1)
-			break;
-		if (rc == 0)
-			continue;
-		bytes += (*end)->proof.bytes;
-		files++;
-		run = (*end)->run;
-		end = &(*end)->next;
-	}
-	*end = NULL;
-	/* those before the failure are taken */
-	if (rc == -1 && *list == NULL)
+	if (take(in, &in->new, max_bytes, max_files, list) == -1)
 		return -1;
 	if (*list == NULL && in->stuck != 0) {
 		errno = in->stuck;
 		return -1;
 	}
-	if (new && *list != NULL && sync_cur(in) == -1) {
+	if (*list != NULL && sync_cur(in) == -1) {
 		batches_free(*list);
 		*list = NULL;
 		return -1;
@@ -513,12 +739,31 @@ intake_take(struct intake *in, size_t max_bytes, size_t max_files,
 }
 
 int
+intake_gather(struct intake *in, size_t max_bytes, size_t max_files)
+{
+	struct batch *list = NULL;
+	size_t n;
+	int rc = 0;
+
+	if (in->new.at == in->new.n && look(in) == -1)
+		return -1;
+	if (in->new.n - in->new.at < INTAKE_GATHER) {
+		in->new.n = in->new.at = 0; /* more may come */
+		return 0;
+	}
+	if (take(in, &in->new, max_bytes, max_files, &list) == -1)
+		return -1;
+	if ((n = count(list)) > 0)
+		rc = gather(in, list);
+	batches_free(list);
+	return rc == -1 ? -1 : (int)n;
+}
+
+int
 intake_done(struct intake *in, const struct batch *b)
 {
-	char taken[MAILDIR_NAME], path[PATH_MAX];
+	char taken[MAILDIR_NAME];
 
 	name_taken(taken, b);
-	if (stage_path(path, in, "cur", taken) == -1)
-		return -1;
-	return unlinkat(in->dir, path, 0) == 0 || errno == ENOENT ? 0 : -1;
+	return forget(in, taken);
 }

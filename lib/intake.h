@@ -24,16 +24,18 @@
 #endif
 
 struct intake_name;
+struct intake_names {
+	struct intake_name *name;
+	size_t n, cap, at; /* at: the next one */
+};
 
 struct intake {
 	int dir;          /* the spool's; the caller's */
 	const char *path; /* of the maildir below it; the caller's */
 	uint64_t run;
 	uint64_t number;  /* of the next line to be taken */
-	struct intake_name *names; /* to be taken next, from `at` on */
-	size_t n, cap, at;
-	size_t left;               /* of these, in cur/ already */
-	uint64_t left_run, left_end; /* of the last: run, number behind it */
+	struct intake_names cur, new; /* to be taken: first those of cur/ */
+	uint64_t left_run, left_end;  /* of the last: run, number behind it */
 	int stuck;                 /* errno: not all could move to corrupt/ */
 	void (*corrupt)(const char *name, const char *why, void *arg);
 	void *arg;
@@ -70,6 +72,16 @@ void intake_close(struct intake *);
  */
 int intake_take(struct intake *, size_t max_bytes, size_t max_files,
     struct batch **list);
+
+/*
+ * While nothing can be passed on: when new/ has many small files, make one large
+ * file of cur/ of the first of them, to be taken in its turn. Their lines get
+ * numbers as always; the large file is safe before the small ones are removed,
+ * and intake_open removes what a crash has left of them. How many it was, 0: it
+ * was not worth it; -1 and errno, as intake_take.
+ */
+#define INTAKE_GATHER 256 /* files that are worth it */
+int intake_gather(struct intake *, size_t max_bytes, size_t max_files);
 
 /* Its lines have arrived: remove the file. 0, or -1 and errno. Not synced: what
  * comes back with the power has numbers that have arrived. */

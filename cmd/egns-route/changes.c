@@ -410,7 +410,7 @@ changes_new(const struct spool *spool,
     int (*event)(const char *line, size_t, const char *id, struct buf *,
 	void *arg, struct fault *), void *arg, struct fault *f)
 {
-	static const struct supply_calls calls = { changes_take, changes_done,
+	static const struct supply_calls calls = { changes_take, NULL, changes_done,
 		changes_event, changes_begin, changes_free };
 	struct changes *c = calloc(1, sizeof(*c));
 

@@ -25,21 +25,27 @@ files_take(struct supply *s, size_t max_bytes, size_t max_files,
 }
 
 static int
+files_gather(struct supply *s, size_t max_bytes, size_t max_files)
+{
+	return intake_gather(&((struct files *)s)->intake, max_bytes,
+	    max_files);
+}
+
+static int
 files_done(struct supply *s, const struct batch *b)
 {
 	return intake_done(&((struct files *)s)->intake, b);
 }
 
-/* SECONDS.MMICROSPPIDQSEQ.HOST/LINE: where it has been. */
+/* RUN/NUMBER: what a line keeps, whatever becomes of its file. */
 static int
 files_event(struct supply *s, const struct batch *b, uint64_t number,
     const char *line, size_t len, struct buf *out, struct fault *f)
 {
 	struct files *files = (struct files *)s;
-	char id[MAILDIR_NAME + 24];
+	char id[48];
 
-	snprintf(id, sizeof(id), "%.*s/%" PRIu64, (int)strcspn(b->name, ","),
-	    b->name, number - b->first + 1);
+	snprintf(id, sizeof(id), "%016" PRIx64 "/%" PRIu64, b->run, number);
 	return files->event(line, len, id, out, files->arg, f);
 }
 
@@ -65,8 +71,8 @@ files_new(const struct spool *spool, const char *path,
     int (*event)(const char *line, size_t, const char *id, struct buf *,
 	void *arg, struct fault *), void *arg, struct fault *f)
 {
-	static const struct supply_calls calls = { files_take, files_done,
-		files_event, NULL, files_free };
+	static const struct supply_calls calls = { files_take, files_gather,
+		files_done, files_event, NULL, files_free };
 	struct files *files = calloc(1, sizeof(*files));
 
 	if (files == NULL) {

@@ -50,9 +50,10 @@ struct unsaid {
 struct job {
 	struct batch *done; /* to be removed, behind what is dropped */
 	struct buf drops;
-	bool take;
+	bool take, gather;
 	size_t max_bytes, max_files;
 	struct batch *taken;
+	int gathered;
 	int drop_error, done_error, take_error;
 };
 
@@ -619,6 +620,7 @@ on_position(uint64_t number, void *arg)
 	struct lane *l = arg;
 
 	l->state = UP;
+	l->more = true; /* behind what was gathered meanwhile */
 	l->sent_last = number;
 	if (l->supply->run != 0 && !l->begun) {
 		l->begun = true;
@@ -755,6 +757,9 @@ work(void *arg)
 	if (j->take && s->calls->take(s, j->max_bytes, j->max_files,
 	    &j->taken) == -1)
 		j->take_error = errno;
+	if (j->gather && (j->gathered = s->calls->gather(s, j->max_bytes,
+	    j->max_files)) == -1)
+		j->take_error = errno;
 	return 0;
 }
 
@@ -788,7 +793,8 @@ worked(void *arg, int error)
 
 	(void)error;
 	look_at_errors(l);
-	if (j->take && (j->taken != NULL || j->take_error != 0))
+	if ((j->take || j->gather) && (j->taken != NULL || j->gathered > 0 ||
+	    j->take_error != 0))
 		l->more = true;
 	append(l, j->taken);
 	j->taken = NULL;
@@ -804,6 +810,15 @@ may_take(const struct lane *l)
 	    l->files < LANE_FILES;
 }
 
+/* There is no room for more, and nobody takes any. */
+static bool
+may_gather(const struct lane *l)
+{
+	return l->more && !l->stopping && !l->replace && l->state == WAITING &&
+	    (l->bytes >= LANE_BYTES || l->files >= LANE_FILES) &&
+	    l->supply->calls->gather != NULL;
+}
+
 static void
 begin_job(struct lane *l)
 {
@@ -813,7 +828,8 @@ begin_job(struct lane *l)
 	if (commit_busy(l->thread) || clock_mono() < l->job_due)
 		return;
 	j->take = may_take(l);
-	if (!j->take && l->done == NULL && l->drops.len == 0 &&
+	j->gather = may_gather(l);
+	if (!j->take && !j->gather && l->done == NULL && l->drops.len == 0 &&
 	    j->done == NULL && j->drops.len == 0)
 		return;
 	while (*end != NULL) /* an earlier one has failed */
@@ -826,10 +842,11 @@ begin_job(struct lane *l)
 	if (j->drops.bad)
 		log_fatal(EX_OSERR, "out of memory");
 	l->dropping = j->drops.len > 0;
-	if (j->take)
+	if (j->take || j->gather)
 		l->more = false;
+	j->gathered = 0;
 	j->max_bytes = LANE_TAKE;
-	j->max_files = LANE_FILES - l->files;
+	j->max_files = j->gather ? LANE_FILES : LANE_FILES - l->files;
 	commit_start(l->thread, l);
 }
 

@@ -11,7 +11,7 @@
 
 /*
  * The lines of a maildir of the spool. `event` is told a line and the id of its
- * event, which is the name of its file and the number of the line in it; the
+ * event, which is the run and the number of the line (intake.h); the
  * rest is as in supply.h. Path and arg are the caller's, and outlive it.
  */
 struct supply *files_new(const struct spool *, const char *path,

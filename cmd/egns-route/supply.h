@@ -21,10 +21,14 @@ struct supply_calls {
 	/*
 	 * The next lines, about so many bytes and files: 0 and a list, empty when
 	 * there are none now; -1 and errno, EIO when nothing can be promised any
-	 * more. This and `done` run in the lane's thread, all else in the loop.
+	 * more. This, `gather` and `done` run in the lane's thread, all else in
+	 * the loop.
 	 */
 	int (*take)(struct supply *, size_t max_bytes, size_t max_files,
 	    struct batch **list);
+	/* While nothing can be taken: make what waits easier to take. More than
+	 * 0 when there may be more to do; -1 as take. NULL: nothing is done. */
+	int (*gather)(struct supply *, size_t max_bytes, size_t max_files);
 	/* All of a batch has arrived. 0, or -1 and errno. */
 	int (*done)(struct supply *, const struct batch *);
 	/*

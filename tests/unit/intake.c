@@ -472,7 +472,7 @@ many_names_are_taken_in_order(void)
 	}
 	begin(&in);
 	while (intake_take(&in, SIZE_MAX, 200, &list) == 0 && list != NULL) {
-		CHECK(in.cap <= (size_t)4 * INTAKE_NAMES);
+		CHECK(in.new.cap <= (size_t)4 * INTAKE_NAMES);
 		for (struct batch *b = list; b != NULL; b = b->next) {
 			CHECK(strtoull(b->text, NULL, 10) == next);
 			CHECK(b->first == next++);
@@ -541,6 +541,117 @@ a_file_that_may_not_be_read_is_put_aside(void)
 	CHECK(!root || seteuid(0) == 0);
 }
 
+/* Write n files of one line each, "1\n", "2\n"..., of seconds from `second` on. */
+static void
+put_many(int second, int n)
+{
+	char text[16];
+
+	for (int i = 1; i <= n; i++) {
+		snprintf(text, sizeof(text), "%d\n", i);
+		put_whole("new", second + i, text, "");
+	}
+}
+
+static void
+small_files_are_gathered_and_keep_their_numbers(void)
+{
+	struct intake in;
+	struct batch *list;
+
+	fresh();
+	put_many(100, INTAKE_GATHER - 1);
+	begin(&in);
+	CHECK(intake_gather(&in, 1 << 20, 1000) == 0);
+	CHECK(files("new") == INTAKE_GATHER - 1);
+	put_whole("new", 1, "first\n", "");
+	put_whole("new", 1000, "behind\n", "");
+	CHECK(intake_gather(&in, 1 << 20, INTAKE_GATHER) == INTAKE_GATHER);
+	CHECK(files("new") == 1 && files("cur") == 1);
+	/* one file, of all lines, from number 1 */
+	CHECK(intake_take(&in, 1 << 20, 1000, &list) == 0);
+	CHECK(list != NULL && list->next == NULL && list->first == 1 &&
+	    list->run == in.run && list->proof.lines == INTAKE_GATHER);
+	CHECK(strncmp(list->text, "first\n1\n2\n", 10) == 0);
+	CHECK(intake_done(&in, list) == 0 && files("cur") == 0);
+	batches_free(list);
+	SAME(all(&in), "257 behind\n");
+	intake_close(&in);
+	CHECK(told[0] == '\0');
+}
+
+/* A run that was killed: what is in cur/ is what the next one finds. */
+static void
+what_was_gathered_is_found_again(void)
+{
+	struct intake in;
+	struct batch *list;
+	uint64_t run;
+
+	fresh();
+	put_many(100, INTAKE_GATHER);
+	begin(&in);
+	run = in.run;
+	CHECK(intake_gather(&in, 1 << 20, 1000) == INTAKE_GATHER);
+	intake_close(&in);
+	put_whole("new", 1, "later\n", "");
+	begin(&in);
+	CHECK(intake_take(&in, 1 << 20, 1000, &list) == 0);
+	CHECK(list != NULL && list->run == run && list->first == 1 &&
+	    list->proof.lines == INTAKE_GATHER);
+	batches_free(list);
+	SAME(all(&in), "1 later\n");
+	intake_close(&in);
+}
+
+/* A crash between the large file and the end of the small ones, and one while the
+ * large one was written. */
+static void
+parts_of_what_was_gathered_are_dropped(void)
+{
+	struct intake in;
+
+	fresh();
+	put_whole("cur", 5, "a\nb\nc\nd\n", ":00000000000000aa.7");
+	put_whole("cur", 5, "a\n", ":00000000000000aa.7");
+	put_whole("cur", 6, "b\nc\n", ":00000000000000aa.8");
+	put_whole("cur", 7, "d\n", ":00000000000000aa.10");
+	put_whole("cur", 8, "e\n", ":00000000000000aa.11");
+	put("cur", "5.M000000P1Q1.h,S=9,N=3,C=00000000:00000000000000bb.1.tmp",
+	    "half");
+	begin(&in);
+	CHECK(files("cur") == 2 && files("corrupt") == 0);
+	SAME(all(&in), "7 a\nb\nc\nd\n11 e\n");
+	intake_close(&in);
+	CHECK(told[0] == '\0');
+}
+
+/* Lines that differ are nobody's part: they are put aside, not removed. */
+static void
+what_is_no_part_is_not_dropped(void)
+{
+	struct intake in;
+
+	fresh();
+	put_whole("cur", 5, "a\nb\nc\n", ":00000000000000aa.7");
+	put_whole("cur", 6, "x\n", ":00000000000000aa.8");
+	begin(&in);
+	CHECK(files("cur") == 2);
+	SAME(all(&in), "7 a\nb\nc\n");
+	CHECK(files("corrupt") == 1 && strstr(told, "these numbers") != NULL);
+	intake_close(&in);
+	/* a large one that is broken leaves its parts alone */
+	fresh();
+	put("cur", "5.M000000P1Q1.h,S=6,N=3,C=00000000:00000000000000aa.7",
+	    "a\nb\nc\n");
+	put_whole("cur", 5, "a\n", ":00000000000000aa.7");
+	put_whole("cur", 6, "b\n", ":00000000000000aa.8");
+	begin(&in);
+	SAME(all(&in), "7 a\n8 b\n");
+	CHECK(files("corrupt") == 1);
+	intake_close(&in);
+}
+
 int
 main(void)
 {
@@ -561,6 +672,10 @@ main(void)
 	RUN(what_cannot_be_moved_blocks_nothing);
 	RUN(a_file_that_is_gone_is_passed_by);
 	RUN(many_names_are_taken_in_order);
+	RUN(small_files_are_gathered_and_keep_their_numbers);
+	RUN(what_was_gathered_is_found_again);
+	RUN(parts_of_what_was_gathered_are_dropped);
+	RUN(what_is_no_part_is_not_dropped);
 	RUN(a_box_that_is_none_is_an_error);
 	RUN(a_file_that_may_not_be_read_is_put_aside);
 	close(dir);
