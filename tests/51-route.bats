@@ -655,6 +655,27 @@ accepted() {
 	no_errors
 }
 
+@test "while topicd is away many small files become few, and nothing else changes" {
+	routed
+	configure routingSchedule='[3600]'
+	start egns-route
+	lines 1 9000 | put 1 >/dev/null
+	wait_for gathered
+	crash egns-route
+	start egns-route
+	wait_for state_is waiting
+	gathered
+	start egns-topicd
+	arrived 9000
+	events | jq .data.n | cmp - <(seq 9000)
+	run ! grep corrupt egns-route.log
+}
+
+# 4096 are held as they were.
+gathered() {
+	[ "$(waiting)" -lt 4400 ]
+}
+
 # peak - of route's memory, in KiB.
 peak() {
 	awk '/VmHWM/ { print $2 }' "/proc/${pid_of[egns-route]}/status"
