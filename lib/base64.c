@@ -40,6 +40,17 @@ base64_encode(char *out, const void *data, size_t n)
 	*out++ = '=';
 }
 
+void
+base64_add(struct buf *b, const void *data, size_t n)
+{
+	char *to = buf_room(b, BASE64_LEN(n));
+
+	if (to == NULL)
+		return;
+	base64_encode(to, data, n);
+	buf_grew(b, BASE64_LEN(n));
+}
+
 /* Four digits, of which the last `pad` are padding; 3 - pad bytes, or -1. */
 static int
 quad(unsigned char bytes[3], const char *s, int pad)

@@ -93,17 +93,6 @@ add_time(struct buf *b, const char *name, int64_t us)
 }
 
 static void
-add_base64(struct buf *b, const void *data, size_t n)
-{
-	char *to = buf_room(b, BASE64_LEN(n));
-
-	if (to == NULL)
-		return;
-	base64_encode(to, data, n);
-	buf_grew(b, BASE64_LEN(n));
-}
-
-static void
 add_properties(struct buf *b, const struct dl_record *r)
 {
 	buf_str(b, ",\"deadletterProperties\":{\"deadletterreason\":\"");
@@ -141,7 +130,7 @@ dl_format(struct buf *b, const struct dl_record *r)
 	add_properties(b, r);
 	if (r->reason == DL_CORRUPT) {
 		buf_str(b, ",\"line_base64\":\"");
-		add_base64(b, r->line->event, r->line->event_len);
+		base64_add(b, r->line->event, r->line->event_len);
 		buf_str(b, "\"");
 	} else {
 		buf_str(b, ",\"event\":");

@@ -35,7 +35,7 @@ static bool
 add_coded(struct buf *b, const char *s, size_t n)
 {
 	struct buf bytes = { 0 };
-	char *to = buf_room(&bytes, n), *out;
+	char *to = buf_room(&bytes, n);
 	size_t len = 0, used;
 
 	for (size_t i = 0; to != NULL && i < n; i += used) {
@@ -49,11 +49,10 @@ add_coded(struct buf *b, const char *s, size_t n)
 		}
 		len++;
 	}
-	if (to != NULL && (out = buf_room(b, BASE64_LEN(len) + 2)) != NULL) {
-		*out = '"';
-		base64_encode(out + 1, to, len);
-		out[BASE64_LEN(len) + 1] = '"';
-		buf_grew(b, BASE64_LEN(len) + 2);
+	if (to != NULL) {
+		buf_add(b, "\"", 1);
+		base64_add(b, to, len);
+		buf_add(b, "\"", 1);
 	}
 	buf_free(&bytes);
 	return to != NULL;

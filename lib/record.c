@@ -52,13 +52,8 @@ add_json(struct buf *b, struct mqtt_str s)
 static void
 add_base64(struct buf *b, struct mqtt_str s)
 {
-	char *to;
-
 	buf_add(b, "\"", 1);
-	if ((to = buf_room(b, BASE64_LEN(s.len))) != NULL) {
-		base64_encode(to, s.p, s.len);
-		buf_grew(b, BASE64_LEN(s.len));
-	}
+	base64_add(b, s.p, s.len);
 	buf_add(b, "\"", 1);
 }
 

@@ -468,20 +468,14 @@ add_json(struct buf *b, struct mqtt_str s)
 static void
 add_bytes(struct buf *b, const struct json *js, const struct payload *p)
 {
-	size_t n = BASE64_LEN(p->bytes.len);
-	char *to;
-
 	buf_add(b, NAME(",\"data_base64\":"));
 	if (p->coded != 0) {
 		add_json(b, text_of(js, p->coded));
 		return;
 	}
-	if ((to = buf_room(b, n + 2)) == NULL)
-		return;
-	to[0] = '"';
-	base64_encode(to + 1, p->bytes.p, p->bytes.len);
-	to[n + 1] = '"';
-	buf_grew(b, n + 2);
+	buf_add(b, "\"", 1);
+	base64_add(b, p->bytes.p, p->bytes.len);
+	buf_add(b, "\"", 1);
 }
 
 static void

@@ -491,7 +491,7 @@ static int
 corrupt(struct recovery *r, const char *name, uint64_t at, const char *line,
     size_t len)
 {
-	char now[CLOCK_TEXT + 1], *room;
+	char now[CLOCK_TEXT + 1];
 	struct buf b = { 0 };
 	int rc;
 
@@ -501,10 +501,7 @@ corrupt(struct recovery *r, const char *name, uint64_t at, const char *line,
 	buf_printf(&b, "{\"time\":\"%s\",\"file\":\"sessions/%s\","
 	    "\"offset\":%ju,\"reason\":\"Corrupt\",\"line_base64\":\"", now,
 	    name, (uintmax_t)at);
-	if ((room = buf_room(&b, BASE64_LEN(len))) != NULL) {
-		base64_encode(room, line, len);
-		buf_grew(&b, BASE64_LEN(len));
-	}
+	base64_add(&b, line, len);
 	buf_str(&b, "\"}\n");
 	rc = b.bad ? -1 : dropped_append(r->broker->spool->fd, r->now,
 	    buf_data(&b), b.len);

@@ -63,17 +63,6 @@ ask_free(struct webhook_ask *a)
 /* ---- the question ---- */
 
 static void
-add_base64(struct buf *b, const void *data, size_t n)
-{
-	char *room = buf_room(b, BASE64_LEN(n));
-
-	if (room == NULL)
-		return;
-	base64_encode(room, data, n);
-	buf_grew(b, BASE64_LEN(n));
-}
-
-static void
 add_string(struct buf *b, const char *name, struct mqtt_str s)
 {
 	if (s.p == NULL)
@@ -88,7 +77,7 @@ add_binary(struct buf *b, const char *name, struct mqtt_str s)
 	if (s.p == NULL)
 		return;
 	buf_printf(b, ",\"%s\":\"", name);
-	add_base64(b, s.p, s.len);
+	base64_add(b, s.p, s.len);
 	buf_str(b, "\"");
 }
 
@@ -101,7 +90,7 @@ add_certificate(struct buf *b, const uint8_t *der, size_t len)
 	buf_str(b, "-----BEGIN CERTIFICATE-----\\n");
 	for (size_t n; len > 0; der += n, len -= n) {
 		n = len < line ? len : line;
-		add_base64(b, der, n);
+		base64_add(b, der, n);
 		buf_str(b, "\\n");
 	}
 	buf_str(b, "-----END CERTIFICATE-----\\n");

@@ -234,18 +234,13 @@ skip(struct lane *l, uint64_t number)
 static void
 add_line(struct lane *l, struct buf *b, const char *line, size_t len)
 {
-	char *to;
-
 	if (json_scan(&l->json, line, len, NULL) == 0) {
 		buf_str(b, ",\"record\":");
 		buf_add(b, line, len);
 		return;
 	}
 	buf_str(b, ",\"line_base64\":\"");
-	if ((to = buf_room(b, BASE64_LEN(len))) != NULL) {
-		base64_encode(to, line, len);
-		buf_grew(b, BASE64_LEN(len));
-	}
+	base64_add(b, line, len);
 	buf_str(b, "\"");
 }
 
