@@ -11,5 +11,5 @@ load lib
 }
 
 @test "killed at random under load, the way to a topic loses and repeats nothing" {
-	SOAK_CYCLES=${SOAK_CYCLES:-8} "$top/tests/soak/route"
+	SOAK_CYCLES=${SOAK_CYCLES:-50} "$top/tests/soak/route"
 }
