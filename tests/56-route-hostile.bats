@@ -104,3 +104,25 @@ babbled() {
 	babble '' x
 	babbled "topicd: an answer has no end"
 }
+
+@test "a bridge says that what its broker sends is no MQTT" {
+	ns ingest
+	start egns-topicd
+	# a CONNACK, and a CONNECT, which no server sends
+	stub='import socket
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1], flush=True)
+c = s.accept()[0]
+c.recv(4096)
+c.sendall(bytes.fromhex("20030000001000"))
+while c.recv(4096):
+    pass'
+	python3 -c "$stub" >port 3>&- &
+	pid_of[stub]=$!
+	wait_for test -s port
+	egns-route --from "mqtt://127.0.0.1:$(cat port)" --to ingest \
+		2>egns-route.log 3>&- &
+	pid_of[egns-route]=$!
+	wait_for grep -q "what the broker sent is not taken: " egns-route.log
+	gone stub
+}

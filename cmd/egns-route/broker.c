@@ -215,11 +215,21 @@ on_log(struct mosquitto *m, void *arg, int level, const char *line)
 	mosq_log(b->words, level, line);
 }
 
+/* libmosquitto has ended the connection, for what came. */
+static bool
+is_malformed(int rc)
+{
+	return rc == MOSQ_ERR_PROTOCOL || rc == MOSQ_ERR_MALFORMED_UTF8 ||
+	    rc == MOSQ_ERR_MALFORMED_PACKET || rc == MOSQ_ERR_INVAL ||
+	    rc == MOSQ_ERR_DUPLICATE_PROPERTY;
+}
+
 static void
 on_disconnect(struct mosquitto *m, void *arg, int rc,
     const mosquitto_property *props)
 {
 	struct broker *b = arg;
+	char why[MOSQ_WHY];
 
 	(void)m;
 	b->closed = true;
@@ -232,7 +242,11 @@ on_disconnect(struct mosquitto *m, void *arg, int rc,
 	else if (rc >= 0x80)
 		refuse(b, rc, props, "the broker ended the connection",
 		    "its log has the reason");
-	else if (rc != 0 && (mosq_is_tls(rc) || b->words[0] != '\0'))
+	else if (is_malformed(rc)) {
+		mosq_error(why, rc, "");
+		fail(b, false, FAULT_UNAVAILABLE, "%s: what the broker sent is "
+		    "not taken: %s", b->name, why);
+	} else if (rc != 0 && (mosq_is_tls(rc) || b->words[0] != '\0'))
 		failed(b, MOSQ_ERR_TLS);
 	else
 		fail(b, false, FAULT_UNAVAILABLE,
