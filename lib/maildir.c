@@ -68,8 +68,7 @@ next_time(void)
 }
 
 static void
-make_name(char name[MAILDIR_NAME], const void *data, size_t bytes,
-    uint64_t lines)
+make_name(char name[MAILDIR_NAME], const char *data, size_t bytes)
 {
 	static _Atomic uint32_t seq;
 	char host[HOST_MAX + 1];
@@ -80,27 +79,14 @@ make_name(char name[MAILDIR_NAME], const void *data, size_t bytes,
 	    "%" PRId64 ".M%06" PRId64 "P%ldQ%" PRIu32 ".%s,S=%zu,N=%" PRIu64
 	    ",C=%08" PRIx32,
 	    now / CLOCK_SECOND, now % CLOCK_SECOND, (long)getpid(),
-	    (uint32_t)atomic_fetch_add(&seq, 1), host, bytes, lines,
-	    crc32c(0, data, bytes));
-}
-
-static uint64_t
-count_lines(const char *p, size_t n)
-{
-	const char *end = p + n;
-	uint64_t lines = 0;
-
-	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-		lines++;
-		p++;
-	}
-	return lines;
+	    (uint32_t)atomic_fetch_add(&seq, 1), host, bytes,
+	    maildir_lines(data, bytes), crc32c(0, data, bytes));
 }
 
 static bool
-whole_lines(const char *p, size_t n, uint64_t lines)
+whole_lines(const char *p, size_t n)
 {
-	return n > 0 && p[n - 1] == '\n' && count_lines(p, n) == lines;
+	return n > 0 && p[n - 1] == '\n';
 }
 
 static int
@@ -217,19 +203,18 @@ deliver(int dir, const char *path, const char *name, const void *data,
 }
 
 int
-maildir_write(int dir, const char *path, const void *data, size_t bytes,
-    uint64_t lines)
+maildir_write(int dir, const char *path, const void *data, size_t bytes)
 {
 	char name[MAILDIR_NAME];
 	int tries;
 
-	if (!whole_lines(data, bytes, lines)) {
+	if (!whole_lines(data, bytes)) {
 		errno = EINVAL;
 		return -1;
 	}
 	/* a clock set back may lead to a name that an earlier process used */
 	for (tries = 0; tries < TRIES; tries++) {
-		make_name(name, data, bytes, lines);
+		make_name(name, data, bytes);
 		if (deliver(dir, path, name, data, bytes) == 0)
 			return 0;
 		if (errno != EEXIST)
@@ -244,15 +229,13 @@ name_file(int dir, const char *from, char name[MAILDIR_NAME])
 {
 	size_t len;
 	char *text = spool_read(dir, from, ADOPT_MAX, &len);
-	uint64_t lines;
 	int rc = 0;
 
 	if (text == NULL)
 		return -1;
-	lines = count_lines(text, len);
-	if (whole_lines(text, len, lines))
-		make_name(name, text, len, lines);
-	else {
+	if (whole_lines(text, len)) {
+		make_name(name, text, len);
+	} else {
 		errno = EINVAL;
 		rc = -1;
 	}
@@ -381,9 +364,22 @@ maildir_order(const struct maildir_name *a, const struct maildir_name *b)
 	return (a->pid > b->pid) - (a->pid < b->pid);
 }
 
+uint64_t
+maildir_lines(const char *p, size_t n)
+{
+	const char *end = p + n;
+	uint64_t lines = 0;
+
+	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		lines++;
+		p++;
+	}
+	return lines;
+}
+
 bool
 maildir_whole(const struct maildir_name *m, const void *data, size_t n)
 {
-	return n == m->bytes && whole_lines(data, n, m->lines) &&
-	    crc32c(0, data, n) == m->crc;
+	return n == m->bytes && whole_lines(data, n) &&
+	    maildir_lines(data, n) == m->lines && crc32c(0, data, n) == m->crc;
 }

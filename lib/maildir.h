@@ -40,8 +40,7 @@ int maildir_begin(int dir, const char *path);
  * errno (EINVAL: not whole lines); nothing is left behind then, but for a
  * crash: a file in tmp, which may be one of new as well and means nothing.
  */
-int maildir_write(int dir, const char *path, const void *, size_t bytes,
-    uint64_t lines);
+int maildir_write(int dir, const char *path, const void *, size_t bytes);
 
 /*
  * The same with a file that is there already, safe, at `from` below dir (both
@@ -55,6 +54,9 @@ bool maildir_parse(const char *, struct maildir_name *);
 
 /* Which of two was written first: below, above or 0. */
 int maildir_order(const struct maildir_name *, const struct maildir_name *);
+
+/* How many lines end in these bytes? */
+uint64_t maildir_lines(const char *, size_t);
 
 /* Do these bytes match the proof in the name? */
 bool maildir_whole(const struct maildir_name *, const void *, size_t);

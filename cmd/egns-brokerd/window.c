@@ -170,19 +170,6 @@ write_dropped(struct broker *b, struct gather *g)
 	return 0;
 }
 
-static uint64_t
-count_lines(const char *p, size_t len)
-{
-	const char *end = p + len;
-	uint64_t n = 0;
-
-	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-		n++;
-		p++;
-	}
-	return n;
-}
-
 /* Whole lines off the front, for one file. */
 static size_t
 route_file(const char *p, size_t len)
@@ -201,8 +188,7 @@ write_route(struct broker *b, const struct gather *g)
 
 	for (size_t n; p < end; p += n) {
 		n = route_file(p, (size_t)(end - p));
-		if (maildir_write(b->spool->fd, "route", p, n,
-		    count_lines(p, n)) == -1)
+		if (maildir_write(b->spool->fd, "route", p, n) == -1)
 			return errno;
 	}
 	return 0;
@@ -214,14 +200,13 @@ write_lifecycle(struct broker *b, struct gather *g)
 {
 	const struct buf *lines = &g->lines[WINDOW_LIFECYCLE];
 	struct stage *s = &b->window->lifecycle;
-	uint64_t n = count_lines(buf_data(lines), lines->len);
 
-	if (n == 0)
+	if (lines->len == 0)
 		return 0;
-	if (maildir_write(b->spool->fd, s->path, buf_data(lines), lines->len,
-	    n) == -1)
+	if (maildir_write(b->spool->fd, s->path, buf_data(lines),
+	    lines->len) == -1)
 		return file_no_room(errno) ? 0 : errno;
-	g->told = n;
+	g->told = maildir_lines(buf_data(lines), lines->len);
 	s->waits += file_bytes(s, lines->len);
 	return 0;
 }
@@ -324,7 +309,7 @@ count_told(struct broker *b, struct gather *g)
 		carry_lines(g, b->window->open, WINDOW_LIFECYCLE);
 		return;
 	}
-	n = count_lines(buf_data(&g->lines[WINDOW_LIFECYCLE]),
+	n = maildir_lines(buf_data(&g->lines[WINDOW_LIFECYCLE]),
 	    g->lines[WINDOW_LIFECYCLE].len);
 	b->stats.lost_notices += n;
 	if (n > 0)

@@ -242,17 +242,6 @@ read_lines(struct changes *c, int fd, size_t max, size_t *len)
 	}
 }
 
-static uint64_t
-count_lines(const char *p, size_t len)
-{
-	const char *end = p + len;
-	uint64_t n = 0;
-
-	for (; p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
-		n++;
-	return n;
-}
-
 /* Take lines off the front that are not to be given. */
 static void
 pass_over(struct changes *c, char *text, size_t *len)
@@ -274,7 +263,7 @@ make_batch(struct changes *c, char *text, size_t len)
 		return NULL;
 	strcpy(b->name, "changes.ndjson");
 	b->proof.bytes = len;
-	b->proof.lines = count_lines(text, len);
+	b->proof.lines = maildir_lines(text, len);
 	b->run = c->supply.run;
 	b->first = c->line;
 	b->text = text;

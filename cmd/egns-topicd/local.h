@@ -133,7 +133,6 @@ struct window {
 	struct journal_sync *syncs;
 	size_t nsyncs, syncs_cap;
 	struct buf deadletters, dropped;
-	uint64_t ndeadletters;
 	struct save *saves;
 	size_t nsaves, saves_cap;
 	struct checkpoint *checkpoints;
@@ -159,7 +158,6 @@ struct store {
 	int64_t dirty_since; /* first lock not written down yet; 0 */
 	/* ends not on disk yet, and why not */
 	struct buf deadletters, dropped;
-	uint64_t ndeadletters;
 	int blocked;
 	int64_t retry_at;
 	void (*reloaded)(const struct fault *, void *);

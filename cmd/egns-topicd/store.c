@@ -40,12 +40,10 @@ work_ends(struct window *w)
 	w->ends_error = 0;
 	if (w->deadletters.len > 0 &&
 	    maildir_write(w->spool, "deadletter", buf_data(&w->deadletters),
-		w->deadletters.len, w->ndeadletters) == -1)
+		w->deadletters.len) == -1)
 		w->ends_error = errno;
-	else {
+	else
 		buf_free(&w->deadletters);
-		w->ndeadletters = 0;
-	}
 	if (w->ends_error == 0 && w->dropped.len > 0 &&
 	    dropped_append(w->spool, w->now, buf_data(&w->dropped),
 		w->dropped.len) == -1)
@@ -118,7 +116,6 @@ window_clear(struct window *w)
 	buf_free(&w->deadletters);
 	buf_free(&w->dropped);
 	w->nsyncs = w->nsaves = w->ncheckpoints = 0;
-	w->ndeadletters = 0;
 	w->publish_error = w->settle_error = w->ends_error = 0;
 }
 
@@ -219,10 +216,8 @@ close_window(struct store *st)
 	} else {
 		w->deadletters = st->deadletters;
 		w->dropped = st->dropped;
-		w->ndeadletters = st->ndeadletters;
 		memset(&st->deadletters, 0, sizeof(st->deadletters));
 		memset(&st->dropped, 0, sizeof(st->dropped));
-		st->ndeadletters = 0;
 		close_states(st);
 	}
 	w->now = now;
@@ -270,7 +265,6 @@ block(struct store *st, struct window *w)
 	st->blocked = w->ends_error;
 	prepend(&w->deadletters, &st->deadletters);
 	prepend(&w->dropped, &st->dropped);
-	st->ndeadletters += w->ndeadletters;
 	try_later(st);
 }
 
@@ -342,7 +336,6 @@ store_end(struct store *st, const struct dl_record *r)
 	dl_format(b, r);
 	if (b->bad)
 		store_die(ENOMEM, "deadletter/");
-	st->ndeadletters += r->destination != NULL;
 	st->swept++;
 }
 

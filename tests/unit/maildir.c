@@ -49,7 +49,7 @@ what_is_written_proves_itself(void)
 
 	CHECK(maildir_make(dir, "box") == 0);
 	CHECK(maildir_make(dir, "box") == 0);
-	CHECK(maildir_write(dir, "box", text, sizeof(text) - 1, 2) == 0);
+	CHECK(maildir_write(dir, "box", text, sizeof(text) - 1) == 0);
 	CHECK(files("tmp", name) == 0);
 	CHECK(files("cur", name) == 0);
 	CHECK(files("corrupt", name) == 0);
@@ -105,7 +105,7 @@ names_sort_by_time(void)
 
 	files("new", first);
 	for (i = 0; i < 20; i++)
-		CHECK(maildir_write(dir, "box", "x\n", 2, 1) == 0);
+		CHECK(maildir_write(dir, "box", "x\n", 2) == 0);
 	CHECK(files("new", name) == 21);
 	CHECK(strcmp(name, first) == 0);
 }
@@ -156,23 +156,23 @@ names_begin_behind_what_waits(void)
 	CHECK(maildir_begin(dir, "box") == 0);
 	CHECK(files("tmp", name) == 1 && strcmp(name, "sub") == 0);
 	CHECK(unlinkat(dir, "box/tmp/sub", AT_REMOVEDIR) == 0);
-	CHECK(maildir_write(dir, "box", "x\n", 2, 1) == 0);
+	CHECK(maildir_write(dir, "box", "x\n", 2) == 0);
 	CHECK(last_second() == later);
 	leave("cur", later + 1000, ":00000000000000ab.77");
 	CHECK(maildir_begin(dir, "box") == 0);
-	CHECK(maildir_write(dir, "box", "x\n", 2, 1) == 0);
+	CHECK(maildir_write(dir, "box", "x\n", 2) == 0);
 	CHECK(last_second() == later + 1000);
 	/* what nobody has written counts for nothing */
 	leave("cur", later + 5000, ":none");
 	leave("corrupt", later + 5000, "");
 	CHECK(maildir_begin(dir, "box") == 0);
-	CHECK(maildir_write(dir, "box", "x\n", 2, 1) == 0);
+	CHECK(maildir_write(dir, "box", "x\n", 2) == 0);
 	CHECK(last_second() == later + 1000);
 	/* the end of time: names do not rise any more, but stay different */
 	leave("cur", INT64_C(253402300799), "");
 	CHECK(maildir_begin(dir, "box") == 0);
 	for (int i = 0; i < 3; i++)
-		CHECK(maildir_write(dir, "box", "x\n", 2, 1) == 0);
+		CHECK(maildir_write(dir, "box", "x\n", 2) == 0);
 	CHECK(last_second() == INT64_C(253402300799));
 	CHECK(maildir_begin(dir, "none") == 0);
 	CHECK(unlinkat(dir, "none/new", AT_REMOVEDIR) == 0);
@@ -236,15 +236,12 @@ a_failure_leaves_nothing(void)
 	char name[MAILDIR_NAME];
 	int had = files("new", name);
 
-	CHECK(maildir_write(dir, "box", "", 0, 0) == -1 && errno == EINVAL);
-	CHECK(maildir_write(dir, "box", "x", 1, 1) == -1 && errno == EINVAL);
-	CHECK(maildir_write(dir, "box", "x\nx", 3, 1) == -1 &&
-	    errno == EINVAL);
-	CHECK(maildir_write(dir, "box", "x\n", 2, 2) == -1 && errno == EINVAL);
-	CHECK(maildir_write(dir, "none", "x\n", 2, 1) == -1 &&
-	    errno == ENOENT);
+	CHECK(maildir_write(dir, "box", "", 0) == -1 && errno == EINVAL);
+	CHECK(maildir_write(dir, "box", "x", 1) == -1 && errno == EINVAL);
+	CHECK(maildir_write(dir, "box", "x\nx", 3) == -1 && errno == EINVAL);
+	CHECK(maildir_write(dir, "none", "x\n", 2) == -1 && errno == ENOENT);
 	CHECK(renameat(dir, "box/new", dir, "box/away") == 0);
-	CHECK(maildir_write(dir, "box", "x\n", 2, 1) == -1 && errno == ENOENT);
+	CHECK(maildir_write(dir, "box", "x\n", 2) == -1 && errno == ENOENT);
 	CHECK(renameat(dir, "box/away", dir, "box/new") == 0);
 	CHECK(files("new", name) == had);
 	CHECK(files("tmp", name) == 0);
