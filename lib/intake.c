@@ -421,13 +421,19 @@ by_run(const void *a, const void *b)
 	return by_number(a, b);
 }
 
-/* Of spool_replace, which a crash has cut short. */
+/* Of write_joined, which a crash has cut short. */
 static bool
 is_unfinished(const char *text)
 {
+	char name[MAILDIR_NAME];
+	struct maildir_name proof;
 	size_t len = strlen(text);
 
-	return len > 4 && strcmp(text + len - 4, ".tmp") == 0;
+	if (len < 4 || len - 4 >= sizeof(name) ||
+	    strcmp(text + len - 4, ".tmp") != 0)
+		return false;
+	snprintf(name, sizeof(name), "%.*s", (int)len - 4, text);
+	return maildir_parse(name, &proof) && proof.run != 0;
 }
 
 static int
@@ -571,7 +577,33 @@ take(struct intake *in, struct intake_names *from, size_t max_bytes,
 	return rc == -1 && *list == NULL ? -1 : 0;
 }
 
+/* Files of new/, which have their numbers for good when this returns. */
+static int
+take_new(struct intake *in, size_t max_bytes, size_t max_files,
+    struct batch **list)
+{
+	if (take(in, &in->new, max_bytes, max_files, list) == -1)
+		return -1;
+	if (*list == NULL || sync_cur(in) == 0)
+		return 0;
+	batches_free(*list);
+	*list = NULL;
+	errno = EIO;
+	return -1;
+}
+
 /* ---- gathering ---- */
+
+/* Is it less than they are, and not too large to be read? */
+static bool
+can_join(const struct batch *list)
+{
+	uint64_t bytes = 0;
+
+	for (const struct batch *p = list; p != NULL; p = p->next)
+		bytes += p->proof.bytes;
+	return list->next != NULL && bytes <= INTAKE_FILE_MAX;
+}
 
 /* Their text as one; the first one's name, with another proof. */
 static struct batch *
@@ -630,33 +662,27 @@ write_joined(struct intake *in, const struct batch *b)
 	return spool_replace(in->dir, path, b->text, b->proof.bytes, true);
 }
 
-/* As they are, when there is no room for more. */
-static int
-keep_all(struct intake *in, const struct batch *list)
-{
-	for (; list != NULL; list = list->next)
-		if (keep(in, list) == -1)
-			return -1;
-	return sync_cur(in);
-}
-
-/* They have numbers now: when they cannot be kept in their turn, none behind
- * them may be taken. */
+/*
+ * They have numbers: when they cannot be kept in their turn, none behind them may
+ * be taken. When the large file cannot be written, as there is no room, they are
+ * kept as they are.
+ */
 static int
 gather(struct intake *in, const struct batch *list)
 {
-	struct batch *joined = join(list);
-	int rc;
+	struct batch *joined = can_join(list) ? join(list) : NULL;
+	int rc = 0;
 
-	if (joined == NULL || write_joined(in, joined) == -1) {
-		rc = keep_all(in, list);
-	} else if ((rc = keep(in, joined)) == 0) {
+	if (joined != NULL && write_joined(in, joined) == 0) {
+		rc = keep(in, joined);
 		/* a part that stays is dropped by the next start */
-		for (; list != NULL; list = list->next)
+		for (; rc == 0 && list != NULL; list = list->next)
 			intake_done(in, list);
+	} else {
+		for (; rc == 0 && list != NULL; list = list->next)
+			rc = keep(in, list);
 	}
-	if (joined != NULL)
-		batch_free(joined);
+	batches_free(joined);
 	if (rc == -1)
 		errno = EIO;
 	return rc;
@@ -719,20 +745,17 @@ intake_take(struct intake *in, size_t max_bytes, size_t max_files,
     struct batch **list)
 {
 	*list = NULL;
-	if (in->cur.at < in->cur.n)
-		return take(in, &in->cur, max_bytes, max_files, list);
+	if (take(in, &in->cur, max_bytes, max_files, list) == -1)
+		return -1;
+	if (*list != NULL || in->cur.at < in->cur.n)
+		return 0;
 	in->cur.n = in->cur.at = 0;
 	if (in->new.at == in->new.n && look(in) == -1)
 		return -1;
-	if (take(in, &in->new, max_bytes, max_files, list) == -1)
+	if (take_new(in, max_bytes, max_files, list) == -1)
 		return -1;
 	if (*list == NULL && in->stuck != 0) {
 		errno = in->stuck;
-		return -1;
-	}
-	if (*list != NULL && sync_cur(in) == -1) {
-		batches_free(*list);
-		*list = NULL;
 		return -1;
 	}
 	return 0;
@@ -751,7 +774,7 @@ intake_gather(struct intake *in, size_t max_bytes, size_t max_files)
 		in->new.n = in->new.at = 0; /* more may come */
 		return 0;
 	}
-	if (take(in, &in->new, max_bytes, max_files, &list) == -1)
+	if (take_new(in, max_bytes, max_files, &list) == -1)
 		return -1;
 	if ((n = count(list)) > 0)
 		rc = gather(in, list);

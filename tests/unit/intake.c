@@ -452,7 +452,8 @@ a_file_that_is_gone_is_passed_by(void)
 	SAME(texts(&in, 1, 1), "1 a\n");
 	CHECK(spool_remove(dir, "box/cur") == 0);
 	CHECK(maildir_make(dir, "box") == 0);
-	SAME(all(&in), "");
+	put_whole("new", 4, "d\n", "");
+	SAME(all(&in), "1 d\n");
 	intake_close(&in);
 }
 
@@ -580,6 +581,45 @@ small_files_are_gathered_and_keep_their_numbers(void)
 	CHECK(told[0] == '\0');
 }
 
+/* Joined with nothing, or into what nobody would read, files stay what they are. */
+static void
+large_files_are_taken_but_not_gathered(void)
+{
+	char *large = malloc(INTAKE_FILE_MAX + 1);
+	struct intake in;
+	struct batch *list;
+	uint64_t next = 2;
+
+	CHECK(large != NULL);
+	fresh();
+	put_many(100, INTAKE_GATHER);
+	put_whole("new", 1, "first\n", "");
+	begin(&in);
+	CHECK(intake_gather(&in, 1, 1000) == 1);
+	CHECK(intake_gather(&in, 1 << 20, 1) == 1);
+	CHECK(files("cur") == 2);
+	SAME(all(&in), "1 first\n2 1\n");
+	intake_close(&in);
+	fresh();
+	put_many(100, INTAKE_GATHER);
+	memset(large, 'x', INTAKE_FILE_MAX - 1);
+	strcpy(large + INTAKE_FILE_MAX - 1, "\n");
+	put_whole("new", 1, large, "");
+	free(large);
+	begin(&in);
+	CHECK(intake_gather(&in, SIZE_MAX, 1000) == INTAKE_GATHER + 1);
+	CHECK(intake_take(&in, 1, 1, &list) == 0);
+	CHECK(list != NULL && list->first == 1 && list->proof.lines == 1);
+	batches_free(list);
+	CHECK(intake_take(&in, SIZE_MAX, 1000, &list) == 0);
+	for (struct batch *b = list; b != NULL; b = b->next)
+		CHECK(b->first == next++);
+	CHECK(next == INTAKE_GATHER + 2);
+	batches_free(list);
+	intake_close(&in);
+	CHECK(told[0] == '\0');
+}
+
 /* A run that was killed: what is in cur/ is what the next one finds. */
 static void
 what_was_gathered_is_found_again(void)
@@ -624,6 +664,11 @@ parts_of_what_was_gathered_are_dropped(void)
 	SAME(all(&in), "7 a\nb\nc\nd\n11 e\n");
 	intake_close(&in);
 	CHECK(told[0] == '\0');
+	/* what somebody else has left there is not ours to remove */
+	put("cur", "notes.tmp", "half");
+	begin(&in);
+	CHECK(there("corrupt", "notes.tmp"));
+	intake_close(&in);
 }
 
 /* Lines that differ are nobody's part: they are put aside, not removed. */
@@ -673,6 +718,7 @@ main(void)
 	RUN(a_file_that_is_gone_is_passed_by);
 	RUN(many_names_are_taken_in_order);
 	RUN(small_files_are_gathered_and_keep_their_numbers);
+	RUN(large_files_are_taken_but_not_gathered);
 	RUN(what_was_gathered_is_found_again);
 	RUN(parts_of_what_was_gathered_are_dropped);
 	RUN(what_is_no_part_is_not_dropped);
