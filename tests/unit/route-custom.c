@@ -298,7 +298,9 @@ a_refused_secret_is_fetched_once_more(void)
 	http_say("401 Unauthorized", "{\"error\":{\"message\":\"nor 3\"}}");
 	CHECK(send_lines("{}\n", 1, 2) == OUTCOME_DENIED);
 	CHECK(got.fault.code == FAULT_UNAUTHORIZED);
-	CHECK(strcmp(got.fault.text, "topic '" ID "': status 401") == 0);
+	/* a message with our secret in it is not passed on */
+	CHECK(strcmp(got.fault.text, "topic '" ID "': status 401; check its "
+	    "credential in endpoints") == 0);
 	CHECK(asked(2, "Bearer 2\r\n"));
 	CHECK(asked(3, "Bearer 3\r\n"));
 	http_say("401 Unauthorized", "");
