@@ -45,10 +45,11 @@ brokerd = $(ground) log base64 crc32c json jq changes registry role topic \
 	template tree group grants access segment deadletter maildir commit daemon \
 	metrics control mqtt mqtt_properties mqtt_write record tls chain ws identity \
 	jwt fetch credential endpoint managed uuid cert iprange expiry lifecycle
-route = $(ground) log base64 crc32c json jq event enrich routing foreign record \
-	topic mqtt_properties changes registry role segment maildir intake lifecycle \
-	uuid line client deadletter commit daemon metrics control credential \
-	endpoint managed fetch mosq
+route = $(ground) log base64 crc32c json jq event enrich routing \
+	routing_message routing_payload foreign record topic mqtt_properties \
+	changes registry role segment maildir intake lifecycle uuid line \
+	client deadletter commit daemon metrics control credential endpoint \
+	managed fetch mosq
 
 PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd egns-route
 LIBS_egns-ctl = -ljq -ltokyocabinet -lwolfssl -lmosquitto -lev -lm

@@ -36,8 +36,8 @@ int routing_event(struct routing *, const char *message, size_t,
 
 /* How often, so far, the second best was done: counts for metrics. */
 struct routing_counts {
-	uint64_t truncated; /* enrichments of more than ENRICH_VALUE characters */
-	uint64_t wrapped;   /* that said to be CloudEvents, and were not valid */
+	uint64_t truncated; /* enrichments beyond ENRICH_VALUE characters */
+	uint64_t wrapped;   /* said to be CloudEvents, and were not valid */
 };
 struct routing_counts routing_counts(const struct routing *);
 
