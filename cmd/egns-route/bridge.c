@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "daemon.h"
 #include "deadletter.h"
+#include "drop.h"
 #include "event.h"
 #include "jq.h"
 #include "json.h"
@@ -21,6 +22,7 @@
 #include "quote.h"
 #include "registry.h"
 #include "routing.h"
+#include "schema.h"
 #include "spool.h"
 #include "stop.h"
 #include "target.h"
@@ -102,6 +104,13 @@ well(struct bridge *b)
 
 /* ---- messages that were read ---- */
 
+/* It is the message, or its event, that is at fault. */
+static bool
+is_of_event(const struct fault *f)
+{
+	return f->code == FAULT_BAD_REQUEST || f->code == FAULT_TOO_LARGE;
+}
+
 static size_t
 event_start(const struct bridge *b, size_t i)
 {
@@ -112,18 +121,10 @@ static void
 add_drop(struct bridge *b, size_t i, const struct fault *f)
 {
 	size_t start = i > 0 ? b->held[i - 1].record : 0;
-	char time[CLOCK_TEXT + 1];
 
-	clock_format(time, clock_now());
-	buf_printf(&b->drops, "{\"time\":\"%s\",\"reason\":\"%s\",\"message\":",
-	    time, fault_name(f->code));
-	buf_json(&b->drops, f->text, strlen(f->text));
-	buf_str(&b->drops, ",\"target\":");
-	buf_json(&b->drops, b->target, strlen(b->target));
-	buf_str(&b->drops, ",\"record\":");
-	buf_add(&b->drops, buf_data(&b->records) + start,
-	    b->held[i].record - start);
-	buf_str(&b->drops, "}\n");
+	drop_record(&b->drops, drop_of(f), f->text, b->target,
+	    buf_data(&b->records) + start, b->held[i].record - start,
+	    &b->scratch);
 	log_warn("a message of %s is dropped, which dropped/ has now: %s",
 	    b->broker.name, f->text);
 }
@@ -166,7 +167,7 @@ take(const struct mosquitto_message *m, const mosquitto_property *props,
 		    b->records.len - start, id, clock_now(), &b->events, &f);
 	h->event = b->events.len;
 	h->record = b->records.len;
-	if (f.code == FAULT_BAD_REQUEST || f.code == FAULT_TOO_LARGE)
+	if (is_of_event(&f))
 		add_drop(b, b->n - 1, &f);
 	else if (f.code != FAULT_NONE)
 		b->no_memory = true;
@@ -268,12 +269,6 @@ publish(struct bridge *b, size_t at, size_t end, struct fault *f)
 	rc = ask(b, &request, f);
 	buf_free(&request);
 	return rc;
-}
-
-static bool
-is_of_event(const struct fault *f)
-{
-	return f->code == FAULT_BAD_REQUEST || f->code == FAULT_TOO_LARGE;
 }
 
 /* Until they are stored, or it takes too long; -1 and a fault then, and when it
@@ -428,21 +423,18 @@ run(struct bridge *b)
 
 /* ---- what the namespace says ---- */
 
-/* The name of the topic that messages are routed to: "" and a fault. */
+/* The name of the topic that messages are routed to. */
 static int
 route_topic(struct bridge *b, jv namespace, struct fault *f)
 {
-	const char *route = jq_str(namespace, "properties."
-	    "topicSpacesConfiguration.routeTopicResourceId");
-	const char *own = jq_str(namespace, "id"), *name;
-	size_t len = own != NULL ? strlen(own) : 0;
+	const char *route = jq_str(namespace, SCHEMA_ROUTE), *name;
 
 	if (route == NULL || route[0] == '\0')
 		return fault_set(f, FAULT_BAD_REQUEST, "--to TOPIC is missing, "
 		    "and the namespace has no routeTopicResourceId");
-	name = strncasecmp(route, own != NULL ? own : "", len) == 0 &&
-	    strncasecmp(route + len, "/topics/", 8) == 0 ? route + len + 8 : "";
-	if (len == 0 || name[0] == '\0' || strlen(name) >= sizeof(b->topic))
+	name = topicd_topic(namespace, route);
+	if (name == NULL || name[0] == '\0' ||
+	    strlen(name) >= sizeof(b->topic))
 		return fault_set(f, FAULT_BAD_REQUEST, "--to TOPIC is missing, "
 		    "and the namespace routes to a topic that is not its own");
 	snprintf(b->topic, sizeof(b->topic), "%s", name);
@@ -493,10 +485,12 @@ look_up(struct bridge *b, struct fault *f)
 		    jv_string(b->opt->source));
 	rc = look_up_topic(b, r, namespace, f);
 	registry_close(r);
-	if (rc == 0 && (b->routing = routing_new(jv_copy(namespace), f)) == NULL)
-		rc = -1;
-	jv_free(namespace);
-	return rc;
+	if (rc == -1) {
+		jv_free(namespace);
+		return -1;
+	}
+	b->routing = routing_new(namespace, f);
+	return b->routing == NULL ? -1 : 0;
 }
 
 /* The session is found again by it. */

@@ -399,8 +399,11 @@ changes_new(const struct spool *spool,
     int (*event)(const char *line, size_t, const char *id, struct buf *,
 	void *arg, struct fault *), void *arg, struct fault *f)
 {
-	static const struct supply_calls calls = { changes_take, NULL, changes_done,
-		changes_event, changes_begin, changes_free };
+	static const struct supply_calls calls = {
+		.take = changes_take, .done = changes_done,
+		.event = changes_event, .begin = changes_begin,
+		.free = changes_free,
+	};
 	struct changes *c = calloc(1, sizeof(*c));
 
 	if (c == NULL) {

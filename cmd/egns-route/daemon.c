@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/inotify.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 #include "registry.h"
 #include "route.h"
 #include "routing.h"
+#include "schema.h"
 #include "supplies.h"
 
 #define TICK 1.0          /* seconds */
@@ -34,12 +34,9 @@ static const struct {
 	const char *path;   /* of the maildir; NULL: it is none */
 	const char *target; /* the property that names it */
 } kinds[LANES] = {
-	[LANE_ROUTE] = { "route", "route",
-	    "properties.topicSpacesConfiguration.routeTopicResourceId" },
-	[LANE_SESSIONS] = { "sessions", "lifecycle",
-	    "properties.lifecycleTopicResourceId" },
-	[LANE_CHANGES] = { "changes", NULL,
-	    "properties.lifecycleTopicResourceId" },
+	[LANE_ROUTE] = { "route", "route", SCHEMA_ROUTE },
+	[LANE_SESSIONS] = { "sessions", "lifecycle", SCHEMA_LIFECYCLE },
+	[LANE_CHANGES] = { "changes", NULL, SCHEMA_LIFECYCLE },
 };
 
 struct route {
@@ -47,6 +44,7 @@ struct route {
 	const struct spool *spool;
 	struct routing *routing;
 	struct routing_counts counts; /* of those before it */
+	char *name, *id; /* of the namespace */
 	struct lifecycle lifecycle;
 	struct schedule schedule;
 	struct lane *lanes[LANES];
@@ -85,19 +83,6 @@ read_schedule(struct schedule *s, jv namespace)
 	s->n = n;
 }
 
-/* The name of a topic of this namespace; NULL: it is another's. */
-static const char *
-own_topic(jv namespace, const char *id)
-{
-	const char *own = jq_str(namespace, "id");
-	size_t len = own == NULL ? 0 : strlen(own);
-
-	if (len == 0 || strncasecmp(id, own, len) != 0 ||
-	    strncasecmp(id + len, "/topics/", 8) != 0)
-		return NULL;
-	return id + len + 8;
-}
-
 /* Of two that are the same the target need not be made anew. */
 static char *
 key_of(jv namespace, const char *id, bool own, bool exists)
@@ -128,7 +113,7 @@ set_target(struct route *r, int which, jv namespace, struct registry *reg,
 
 	if (id != NULL && *id == '\0')
 		id = NULL;
-	if (id != NULL && (topic = own_topic(namespace, id)) != NULL) {
+	if (id != NULL && (topic = topicd_topic(namespace, id)) != NULL) {
 		snprintf(path, sizeof(path), "topics/%.200s", topic);
 		exists = registry_has(reg, path);
 	}
@@ -154,20 +139,26 @@ set_target(struct route *r, int which, jv namespace, struct registry *reg,
 }
 
 static int
-set_lifecycle(struct lifecycle *l, jv namespace)
+set_lifecycle(struct route *r, jv namespace, struct fault *f)
 {
-	char *name = strdup(jq_str(namespace, "name"));
-	char *id = strdup(jq_str(namespace, "id"));
+	const char *name = jq_str(namespace, "name");
+	const char *id = jq_str(namespace, "id");
+	char *own_name, *own_id;
 
-	if (name == NULL || id == NULL) {
-		free(name);
-		free(id);
-		return -1;
+	if (name == NULL || id == NULL)
+		return fault_set(f, FAULT_INTERNAL,
+		    "the namespace has no name or no id");
+	own_name = strdup(name);
+	own_id = strdup(id);
+	if (own_name == NULL || own_id == NULL) {
+		free(own_name);
+		free(own_id);
+		return fault_set(f, FAULT_INTERNAL, "out of memory");
 	}
-	free((char *)(uintptr_t)l->namespace);
-	free((char *)(uintptr_t)l->resource_id);
-	l->namespace = name;
-	l->resource_id = id;
+	free(r->name);
+	free(r->id);
+	r->lifecycle.namespace = r->name = own_name;
+	r->lifecycle.resource_id = r->id = own_id;
 	return 0;
 }
 
@@ -195,7 +186,7 @@ take_settings(struct route *r, struct registry *reg, struct fault *f)
 	if (!jv_is_valid(namespace))
 		fault_set(f, FAULT_NOT_FOUND, "there is no namespace");
 	else if ((routing = routing_new(jv_copy(namespace), f)) != NULL)
-		rc = set_lifecycle(&r->lifecycle, namespace);
+		rc = set_lifecycle(r, namespace, f);
 	if (rc == 0) {
 		r->counts = counts(r);
 		routing_free(r->routing);
@@ -275,8 +266,6 @@ reload(void *arg)
 static void
 add_metrics(struct route *r, struct buf *b)
 {
-	static const char *const errors[] = { "ServiceError",
-		"TooManyRequests" };
 	const char *routed = "egns_Mqtt_SuccessfulRoutedMessages";
 	const char *failed = "egns_Mqtt_FailedRoutedMessages";
 	const struct lane_counts *c;
@@ -292,12 +281,15 @@ add_metrics(struct route *r, struct buf *b)
 		c = lane_counts(r->lanes[i]);
 		for (int j = 0; j < DROPS; j++)
 			metrics_sample(b, failed, (const char *[]){ "Lane",
-			    kinds[i].name, "Error", lane_drop_name(
-			    (enum lane_drop)j), NULL }, (double)c->dropped[j]);
-		for (int j = 0; j < 2; j++)
-			metrics_sample(b, failed, (const char *[]){ "Lane",
-			    kinds[i].name, "Error", errors[j], NULL },
-			    (double)c->retries[j]);
+			    kinds[i].name, "Error",
+			    drop_name((enum drop)j), NULL },
+			    (double)c->dropped[j]);
+		metrics_sample(b, failed, (const char *[]){ "Lane",
+		    kinds[i].name, "Error", "ServiceError", NULL },
+		    (double)c->failed);
+		metrics_sample(b, failed, (const char *[]){ "Lane",
+		    kinds[i].name, "Error", "TooManyRequests", NULL },
+		    (double)c->refused);
 	}
 }
 
@@ -520,8 +512,8 @@ route_close(struct route *r)
 	}
 	routing_free(r->routing);
 	json_free(&r->lifecycle.json);
-	free((char *)(uintptr_t)r->lifecycle.namespace);
-	free((char *)(uintptr_t)r->lifecycle.resource_id);
+	free(r->name);
+	free(r->id);
 }
 
 int

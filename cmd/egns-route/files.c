@@ -71,8 +71,10 @@ files_new(const struct spool *spool, const char *path,
     int (*event)(const char *line, size_t, const char *id, struct buf *,
 	void *arg, struct fault *), void *arg, struct fault *f)
 {
-	static const struct supply_calls calls = { files_take, files_gather,
-		files_done, files_event, NULL, files_free };
+	static const struct supply_calls calls = {
+		.take = files_take, .gather = files_gather, .done = files_done,
+		.event = files_event, .free = files_free,
+	};
 	struct files *files = calloc(1, sizeof(*files));
 
 	if (files == NULL) {

@@ -1,23 +1,23 @@
 /* a lane: lines of a supply, in order, to a target */
 #include "lane.h"
 
-#include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
-#include "base64.h"
 #include "clock.h"
-#include "commit.h"
-#include "deadletter.h"
-#include "file.h"
-#include "json.h"
+#include "cursor.h"
 #include "log.h"
+#include "work.h"
 
-#define RETRY CLOCK_SECOND /* of file work that found no room */
+#define HELD_BYTES (32 * 1024 * 1024)  /* of lines that wait for an answer */
+#define HELD_FILES 4096
+#define DROP_BYTES (8 * 1024 * 1024)   /* of records; then they are written */
+#define KEEP (2 * PARCEL_BYTES)        /* bytes of a buffer */
+#define ASK_AGAIN 3                    /* times in a row without a pause */
 #define LOCAL_PAUSE (10 * CLOCK_SECOND) /* a full disk is looked at so often */
-#define SAY_PERIOD (60 * CLOCK_SECOND)  /* of words about drops of one kind */
 
 enum state {
 	NOWHERE, /* there is no target */
@@ -27,102 +27,60 @@ enum state {
 	UP,
 };
 
-/* The next line; no batch: behind the last. */
-struct cursor {
-	struct batch *batch;
-	size_t offset;
-	uint64_t number;
-};
-
+/* A parcel under way. */
 struct sent {
 	struct cursor from, to;
 	uint64_t last;
 	uint32_t count;
 };
 
-/* Lines that were dropped, a record each: in the log there is one a period. */
-struct unsaid {
-	int64_t since; /* clock_mono() of the last words; 0: none yet */
-	uint64_t n;
-};
-
-/* File work, for the thread while it is under way. */
-struct job {
-	struct batch *done; /* to be removed, behind what is dropped */
-	struct buf drops;
-	bool take, gather;
-	size_t max_bytes, max_files;
-	struct batch *taken;
-	int gathered;
-	int drop_error, done_error, take_error;
-};
-
 struct lane {
 	struct ev_loop *loop;
-	const struct spool *spool;
 	const char *name;
 	struct supply *supply;
 	const struct schedule *schedule;
-	char *id;
 	struct lane_counts counts;
-	struct json json;
-
-	struct commit *thread;
-	struct job job;
-	int64_t job_due; /* clock_mono(): after a failure */
-	int job_error;   /* that was logged */
-	bool more;       /* there may be something to be taken */
-	bool begun;      /* a supply with its own run knows where */
-	bool dropping;   /* the job has records for dropped/ */
+	struct work *work;
+	bool more;  /* there may be something to be taken */
+	bool begun; /* a supply with its own run knows where */
 	bool stopping;
 
 	/* lines that are held, from the oldest that has not arrived */
 	struct batch *first, **last;
 	size_t bytes, files;
-	struct batch *done, **done_last; /* for the next job */
-	struct buf drops;                /* likewise */
 
-	struct target *target, *next; /* next: takes over when nothing is under way */
-	bool replace, next_exists, exists;
-	char *next_id;
+	char *id, *next_id; /* resource ids of the targets */
+	struct target *target, *next; /* next: when nothing is under way */
+	bool exists, next_exists;
+	bool replace;
+	ev_timer turn;      /* to `next`, when the hook has returned */
+
 	enum state state;
 	bool open;
 	int64_t due;       /* clock_mono(); WAITING */
 	unsigned attempts; /* that failed, since the last success */
 	char error[sizeof(((struct fault *)0)->text)];
-	struct unsaid unsaid[DROPS];
 	bool shut; /* the target takes nothing: what comes is dropped */
 	bool said; /* that there is trouble; its end is said, too */
+	struct drop_log log;
+	struct json json; /* scratch */
 
-	struct cursor cursor;
+	struct cursor cursor; /* of the next line to be sent */
 	uint64_t run, sent_last; /* of that run: number of the last line sent */
 	uint64_t single;         /* up to here events are sent one by one */
-	struct sent sent[LANE_WINDOW];
+	struct parcel parcel;
+	struct sent sent[TARGET_WINDOW]; /* a ring: the oldest at head */
 	unsigned head, under_way;
+	unsigned behind;         /* times in a row */
+
 	bool draining;           /* answers to come mean nothing */
 	struct cursor resume;    /* where to go on then */
 	int64_t pause;           /* and after how long, for which reason */
 	char why[sizeof(((struct fault *)0)->text)];
-	unsigned behind;         /* times in a row */
-	ev_timer turn;           /* to `next`, when the hook has returned */
-	struct parcel parcel;
 };
 
 static void fill(struct lane *);
 static void begin_job(struct lane *);
-
-const char *
-lane_drop_name(enum lane_drop drop)
-{
-	static const char *const names[] = {
-		[DROP_TOPIC_NOT_FOUND] = "TopicNotFoundError",
-		[DROP_AUTHENTICATION] = "AuthenticationError",
-		[DROP_BAD_REQUEST] = "BadRequest",
-		[DROP_TOO_LARGE] = "PayloadTooLarge",
-	};
-
-	return names[drop];
-}
 
 /* The last part of a resource id is enough for people. */
 static const char *
@@ -135,41 +93,10 @@ label(const struct lane *l)
 
 /* ---- lines ---- */
 
-static const char *
-line_at(const struct cursor *c, size_t *len)
-{
-	const char *line = c->batch->text + c->offset;
-
-	*len = (size_t)((const char *)memchr(line, '\n',
-	    c->batch->proof.bytes - c->offset) - line);
-	return line;
-}
-
-static struct cursor
-start_of(struct batch *b)
-{
-	return (struct cursor){ b, 0, b == NULL ? 0 : b->first };
-}
-
-static void
-advance(struct cursor *c, size_t len)
-{
-	c->offset += len + 1;
-	c->number++;
-	if (c->offset == c->batch->proof.bytes)
-		*c = start_of(c->batch->next);
-}
-
-static bool
-same(const struct cursor *a, const struct cursor *b)
-{
-	return a->batch == b->batch && a->offset == b->offset;
-}
-
 static void
 append(struct lane *l, struct batch *list)
 {
-	struct cursor start = start_of(list);
+	struct cursor start = cursor_at(list);
 
 	if (list == NULL)
 		return;
@@ -178,7 +105,7 @@ append(struct lane *l, struct batch *list)
 		l->cursor = start;
 	if (l->resume.batch == NULL)
 		l->resume = start;
-	for (unsigned i = 0; i < LANE_WINDOW; i++)
+	for (unsigned i = 0; i < TARGET_WINDOW; i++)
 		if (l->sent[i].to.batch == NULL)
 			l->sent[i].to = start;
 	*l->last = list;
@@ -202,106 +129,26 @@ release(struct lane *l)
 		l->first = b->next;
 		l->bytes -= b->proof.bytes;
 		l->files--;
-		b->next = NULL;
-		*l->done_last = b;
-		l->done_last = &b->next;
+		work_done(l->work, b);
 	}
 	if (l->first == NULL)
 		l->last = &l->first;
 	begin_job(l);
 }
 
-/* The target has these already. */
-static void
-skip(struct lane *l, uint64_t number)
-{
-	struct cursor *c = &l->cursor;
-	size_t len;
-
-	while (c->batch != NULL && c->batch->run == l->run &&
-	    c->number <= number) {
-		if (c->batch->first + c->batch->proof.lines - 1 <= number) {
-			*c = start_of(c->batch->next);
-		} else {
-			line_at(c, &len);
-			advance(c, len);
-		}
-	}
-}
-
 /* ---- what is dropped ---- */
 
 static void
-add_line(struct lane *l, struct buf *b, const char *line, size_t len)
-{
-	if (json_scan(&l->json, line, len, NULL) == 0) {
-		buf_str(b, ",\"record\":");
-		buf_add(b, line, len);
-		return;
-	}
-	buf_str(b, ",\"line_base64\":\"");
-	base64_add(b, line, len);
-	buf_str(b, "\"");
-}
-
-static void
-drop_line(struct lane *l, const char *line, size_t len, enum lane_drop drop,
+drop_line(struct lane *l, const char *line, size_t len, enum drop drop,
     const char *words)
 {
-	char now[CLOCK_TEXT + 1];
-	struct buf *b = &l->drops;
-
 	l->counts.dropped[drop]++;
-	clock_format(now, clock_now());
-	buf_str(b, "{\"time\":\"");
-	buf_str(b, now);
-	buf_str(b, "\",\"reason\":\"");
-	buf_str(b, lane_drop_name(drop));
-	buf_str(b, "\",\"message\":");
-	buf_json(b, words, strlen(words));
-	buf_str(b, ",\"target\":");
-	buf_json(b, l->id, strlen(l->id));
-	add_line(l, b, line, len);
-	buf_str(b, "}\n");
-	if (b->bad)
-		log_fatal(EX_OSERR, "out of memory");
-}
-
-static bool
-may_say(struct lane *l, enum lane_drop drop, uint64_t n)
-{
-	struct unsaid *u = &l->unsaid[drop];
-	int64_t now = clock_mono();
-
-	if (u->since != 0 && now - u->since < SAY_PERIOD) {
-		u->n += n;
-		return false;
-	}
-	u->since = now;
-	return true;
-}
-
-/* What was held back; all of it when it is over. */
-static void
-say_rest(struct lane *l, bool over)
-{
-	for (int i = 0; i < DROPS; i++) {
-		struct unsaid *u = &l->unsaid[i];
-
-		if (u->since == 0 ||
-		    (!over && clock_mono() - u->since < SAY_PERIOD))
-			continue;
-		if (u->n > 0)
-			log_warn("%s: %s: %" PRIu64 " more dropped, which "
-			    "dropped/ has now: %s", l->name, label(l), u->n,
-			    lane_drop_name((enum lane_drop)i));
-		u->since = u->n > 0 && !over ? clock_mono() : 0;
-		u->n = 0;
-	}
+	drop_record(work_drops(l->work), drop, words, l->id, line, len,
+	    &l->json);
 }
 
 static void
-drop_span(struct lane *l, const struct sent *s, enum lane_drop drop,
+drop_span(struct lane *l, const struct sent *s, enum drop drop,
     const char *words)
 {
 	struct cursor c = s->from;
@@ -309,16 +156,23 @@ drop_span(struct lane *l, const struct sent *s, enum lane_drop drop,
 	const char *line;
 	size_t len;
 
-	while (!same(&c, &s->to)) {
-		line = line_at(&c, &len);
+	while (!cursor_same(&c, &s->to)) {
+		line = cursor_line(&c, &len);
 		drop_line(l, line, len, drop, words);
-		advance(&c, len);
+		cursor_advance(&c, len);
 	}
 	n = l->counts.dropped[drop] - before;
-	if (may_say(l, drop, n))
+	if (drop_may_say(&l->log, drop, n))
 		log_warn("%s: %s: %" PRIu64 " dropped, which dropped/ has now: "
-		    "%s: %s", l->name, label(l), n, lane_drop_name(drop),
+		    "%s: %s", l->name, label(l), n, drop_name(drop),
 		    words);
+}
+
+static void
+say_rest(struct lane *l, bool over)
+{
+	if (l->id != NULL)
+		drop_say_rest(&l->log, l->name, label(l), over);
 }
 
 /* ---- parcels ---- */
@@ -327,12 +181,11 @@ static void
 drop_bad(struct lane *l, const struct cursor *c, const char *line, size_t len,
     const struct fault *f)
 {
-	enum lane_drop drop = f->code == FAULT_TOO_LARGE ? DROP_TOO_LARGE :
-	    DROP_BAD_REQUEST;
+	enum drop drop = drop_of(f);
 
-	if (may_say(l, drop, 1))
-		log_warn("%s: %s, line %" PRIu64 ": dropped, which dropped/ has "
-		    "now: %s", l->name, c->batch->name,
+	if (drop_may_say(&l->log, drop, 1))
+		log_warn("%s: %s, line %" PRIu64 ": dropped, which dropped/ "
+		    "has now: %s", l->name, c->batch->name,
 		    c->number - c->batch->first + 1, f->text);
 	drop_line(l, line, len, drop, f->text);
 }
@@ -358,7 +211,7 @@ pack(struct lane *l, const struct cursor *c, const char *line, size_t len)
 	}
 	if (rc != 1)
 		return true;
-	if (l->drops.len > 0 ||
+	if (!work_is_safe(l->work) ||
 	    (p->count > 0 && p->text.len > PARCEL_BYTES)) {
 		p->text.len = before;
 		return false;
@@ -376,16 +229,16 @@ build(struct lane *l, struct sent *s)
 	const char *line;
 	size_t len;
 
-	buf_reset(&p->text, 2 * PARCEL_BYTES);
+	buf_reset(&p->text, KEEP);
 	p->count = 0;
 	s->from = *c;
 	while (c->batch != NULL && c->batch->run == l->run &&
 	    p->count < (c->number <= l->single ? 1 : PARCEL_EVENTS) &&
-	    l->drops.len < LANE_DROPS) {
-		line = line_at(c, &len);
+	    work_drops(l->work)->len < DROP_BYTES) {
+		line = cursor_line(c, &len);
 		if (!pack(l, c, line, len))
 			break;
-		advance(c, len);
+		cursor_advance(c, len);
 	}
 	if (p->text.bad)
 		log_fatal(EX_OSERR, "out of memory");
@@ -420,15 +273,15 @@ fill(struct lane *l)
 
 	while (l->state == UP && !l->draining && !l->stopping && !l->replace &&
 	    l->under_way < l->target->window && l->cursor.batch != NULL &&
-	    !l->dropping && l->drops.len == 0) {
+	    work_is_safe(l->work)) {
 		if (l->cursor.batch->run != l->run) {
 			if (l->under_way == 0)
 				ask(l);
 			break;
 		}
-		s = &l->sent[(l->head + l->under_way) % LANE_WINDOW];
+		s = &l->sent[(l->head + l->under_way) % TARGET_WINDOW];
 		if (!build(l, s)) {
-			if (same(&s->from, &l->cursor))
+			if (cursor_same(&s->from, &l->cursor))
 				break;
 			continue;
 		}
@@ -522,7 +375,7 @@ take_over(struct lane *l)
 static void
 replace(struct lane *l)
 {
-	if (l->replace && l->under_way == 0 && !commit_busy(l->thread))
+	if (l->replace && l->under_way == 0 && !work_busy(l->work))
 		take_over(l);
 }
 
@@ -592,7 +445,7 @@ on_lost(const struct fault *f, void *arg)
 		l->cursor = l->sent[l->head].from;
 	l->draining = false;
 	l->under_way = 0;
-	l->counts.retries[0]++;
+	l->counts.failed++;
 	wait_for_it(l, 0, f->text);
 	release(l);
 	replace_soon(l);
@@ -621,7 +474,7 @@ on_position(uint64_t number, void *arg)
 		l->begun = true;
 		l->supply->calls->begin(l->supply, number);
 	}
-	skip(l, number);
+	cursor_skip(&l->cursor, l->run, number);
 	fill(l);
 }
 
@@ -660,8 +513,7 @@ refused(struct lane *l, const struct sent *s, const struct fault *f)
 		drain(l, &s->from, -1, f->text);
 		return;
 	}
-	drop_span(l, s, f->code == FAULT_TOO_LARGE ? DROP_TOO_LARGE :
-	    DROP_BAD_REQUEST, f->text);
+	drop_span(l, s, drop_of(f), f->text);
 	drain(l, &s->to, -1, f->text);
 }
 
@@ -669,7 +521,10 @@ static void
 later(struct lane *l, const struct sent *s, int64_t pause,
     const struct fault *f)
 {
-	l->counts.retries[f->code == FAULT_TOO_MANY]++;
+	if (f->code == FAULT_TOO_MANY)
+		l->counts.refused++;
+	else
+		l->counts.failed++;
 	/* what the target says counts when it is later than the schedule */
 	if (pause < pause_of(l))
 		pause = pause_of(l);
@@ -686,13 +541,13 @@ on_answered(enum outcome outcome, int64_t retry_after, const struct fault *f,
 	struct lane *l = arg;
 	struct sent s = l->sent[l->head];
 
-	l->head = (l->head + 1) % LANE_WINDOW;
+	l->head = (l->head + 1) % TARGET_WINDOW;
 	l->under_way--;
 	if (outcome == OUTCOME_GONE && l->exists)
 		outcome = OUTCOME_LATER;
 	if (l->draining) {
 		if ((outcome == OUTCOME_GONE || outcome == OUTCOME_DENIED) &&
-		    same(&s.from, &l->resume))
+		    cursor_same(&s.from, &l->resume))
 			turned_away(l, &s, outcome, f->text);
 		else if (l->under_way == 0)
 			drained(l, l->why);
@@ -706,7 +561,8 @@ on_answered(enum outcome outcome, int64_t retry_after, const struct fault *f,
 			break;
 		case OUTCOME_BEHIND:
 			/* asked, and told wrong, again and again? */
-			drain(l, &s.from, l->behind++ < 3 ? -1 : 0, f->text);
+			drain(l, &s.from, l->behind++ < ASK_AGAIN ? -1 : 0,
+			    f->text);
 			break;
 		case OUTCOME_GONE:
 		case OUTCOME_DENIED:
@@ -726,73 +582,13 @@ const struct target_hooks lane_hooks = { on_opened, on_lost, on_hint,
 
 /* ---- file work ---- */
 
-static int
-work(void *arg)
+static void
+taken(struct batch *list, bool more, void *arg)
 {
 	struct lane *l = arg;
-	struct job *j = &l->job;
-	struct supply *s = l->supply;
 
-	j->drop_error = j->done_error = j->take_error = 0;
-	if (j->drops.len > 0 && dropped_append(l->spool->fd, clock_now(),
-	    buf_data(&j->drops), j->drops.len) == -1)
-		j->drop_error = errno;
-	else
-		buf_reset(&j->drops, 65536);
-	while (j->drop_error == 0 && j->done != NULL) {
-		struct batch *b = j->done;
-
-		if (s->calls->done(s, b) == -1) {
-			j->done_error = errno;
-			break;
-		}
-		j->done = b->next;
-		batch_free(b);
-	}
-	if (j->take && s->calls->take(s, j->max_bytes, j->max_files,
-	    &j->taken) == -1)
-		j->take_error = errno;
-	if (j->gather && (j->gathered = s->calls->gather(s, j->max_bytes,
-	    j->max_files)) == -1)
-		j->take_error = errno;
-	return 0;
-}
-
-/* A full disk, and the like, is waited for; it is said once. */
-static void
-look_at_errors(struct lane *l)
-{
-	const struct job *j = &l->job;
-	int error = j->drop_error != 0 ? j->drop_error : j->take_error;
-
-	if (j->take_error == EIO ||
-	    (j->drop_error != 0 && !file_no_room(j->drop_error)))
-		log_fatal(EX_IOERR, "%s: %s", j->drop_error != 0 ? "dropped" :
-		    l->name, strerror(error));
-	if (error == 0)
-		error = j->done_error;
-	if (error != 0 && error != l->job_error)
-		log_warn("%s: %s; tried again every second", l->name,
-		    strerror(error));
-	l->job_error = error;
-	l->dropping = j->drop_error != 0;
-	if (error != 0)
-		l->job_due = clock_mono() + RETRY;
-}
-
-static void
-worked(void *arg, int error)
-{
-	struct lane *l = arg;
-	struct job *j = &l->job;
-
-	(void)error;
-	look_at_errors(l);
-	if ((j->take || j->gather) && (j->taken != NULL || j->gathered > 0 ||
-	    j->take_error != 0))
-		l->more = true;
-	append(l, j->taken);
-	j->taken = NULL;
+	l->more |= more;
+	append(l, list);
 	replace(l);
 	fill(l);
 }
@@ -801,8 +597,8 @@ static bool
 may_take(const struct lane *l)
 {
 	return l->more && !l->stopping && !l->replace && l->state != NOWHERE &&
-	    (l->supply->run == 0 || l->begun) && l->bytes < LANE_BYTES &&
-	    l->files < LANE_FILES;
+	    (l->supply->run == 0 || l->begun) && l->bytes < HELD_BYTES &&
+	    l->files < HELD_FILES;
 }
 
 /* There is no room for more, and nobody takes any. */
@@ -810,39 +606,19 @@ static bool
 may_gather(const struct lane *l)
 {
 	return l->more && !l->stopping && !l->replace && l->state == WAITING &&
-	    (l->bytes >= LANE_BYTES || l->files >= LANE_FILES) &&
+	    (l->bytes >= HELD_BYTES || l->files >= HELD_FILES) &&
 	    l->supply->calls->gather != NULL;
 }
 
 static void
 begin_job(struct lane *l)
 {
-	struct job *j = &l->job;
-	struct batch **end = &j->done;
+	enum work_want want = may_take(l) ? WORK_TAKE :
+	    may_gather(l) ? WORK_GATHER : WORK_NO_MORE;
 
-	if (commit_busy(l->thread) || clock_mono() < l->job_due)
-		return;
-	j->take = may_take(l);
-	j->gather = may_gather(l);
-	if (!j->take && !j->gather && l->done == NULL && l->drops.len == 0 &&
-	    j->done == NULL && j->drops.len == 0)
-		return;
-	while (*end != NULL) /* an earlier one has failed */
-		end = &(*end)->next;
-	*end = l->done;
-	l->done = NULL;
-	l->done_last = &l->done;
-	buf_add(&j->drops, buf_data(&l->drops), l->drops.len);
-	buf_reset(&l->drops, 65536);
-	if (j->drops.bad)
-		log_fatal(EX_OSERR, "out of memory");
-	l->dropping = j->drops.len > 0;
-	if (j->take || j->gather)
+	if (work_start(l->work, want, want == WORK_GATHER ? HELD_FILES :
+	    HELD_FILES - l->files))
 		l->more = false;
-	j->gathered = 0;
-	j->max_bytes = LANE_TAKE;
-	j->max_files = j->gather ? LANE_FILES : LANE_FILES - l->files;
-	commit_start(l->thread, l);
 }
 
 /* ---- for the daemon ---- */
@@ -853,18 +629,20 @@ lane_new(struct ev_loop *loop, const struct spool *spool, const char *name,
 {
 	struct lane *l = calloc(1, sizeof(*l));
 
-	if (l == NULL || (l->thread = commit_new(loop, work, worked)) == NULL) {
-		free(l);
+	if (l == NULL) {
 		supply->calls->free(supply);
 		return NULL;
 	}
+	l->work = work_new(loop, spool, name, supply, taken, l);
+	if (l->work == NULL) {
+		free(l);
+		return NULL;
+	}
 	l->loop = loop;
-	l->spool = spool;
 	l->name = name;
 	l->supply = supply;
 	l->schedule = schedule;
 	l->last = &l->first;
-	l->done_last = &l->done;
 	l->more = true;
 	ev_init(&l->turn, on_turn);
 	l->turn.data = l;
@@ -878,7 +656,9 @@ lane_target(struct lane *l, const char *id, struct target *target, bool exists)
 		l->next->calls->free(l->next);
 	free(l->next_id);
 	l->next = target;
-	l->next_id = id == NULL ? NULL : strdup(id);
+	l->next_id = NULL;
+	if (id != NULL && (l->next_id = strdup(id)) == NULL)
+		log_fatal(EX_OSERR, "out of memory");
 	l->next_exists = exists;
 	l->replace = true;
 	replace(l);
@@ -916,8 +696,7 @@ lane_stop(struct lane *l)
 bool
 lane_idle(const struct lane *l)
 {
-	return l->under_way == 0 && !commit_busy(l->thread) &&
-	    l->done == NULL && l->drops.len == 0;
+	return l->under_way == 0 && work_idle(l->work);
 }
 
 void
@@ -925,18 +704,13 @@ lane_free(struct lane *l)
 {
 	lane_stop(l);
 	say_rest(l, true);
-	commit_free(l->thread);
+	work_free(l->work);
 	ev_timer_stop(l->loop, &l->turn);
 	if (l->target != NULL)
 		l->target->calls->free(l->target);
 	if (l->next != NULL)
 		l->next->calls->free(l->next);
-	l->supply->calls->free(l->supply);
 	batches_free(l->first);
-	batches_free(l->done);
-	batches_free(l->job.done);
-	buf_free(&l->job.drops);
-	buf_free(&l->drops);
 	buf_free(&l->parcel.text);
 	json_free(&l->json);
 	free(l->id);

@@ -7,6 +7,7 @@
 #include <ev.h>
 
 #include "buf.h"
+#include "drop.h"
 #include "spool.h"
 #include "supply.h"
 #include "target.h"
@@ -17,11 +18,6 @@
  * it cannot be reached everything waits where it is. What it will never take is
  * recorded in dropped/ before the line is let go.
  */
-#define LANE_BYTES (32 * 1024 * 1024) /* of lines that are held */
-#define LANE_FILES 4096
-#define LANE_TAKE (4 * 1024 * 1024)   /* bytes that are taken at a time */
-#define LANE_WINDOW 8                 /* parcels under way, at most */
-#define LANE_DROPS (8 * 1024 * 1024)  /* bytes for dropped/; then it waits */
 #define SCHEDULE_MAX 100
 
 struct schedule {
@@ -29,19 +25,11 @@ struct schedule {
 	unsigned n;
 };
 
-enum lane_drop {
-	DROP_TOPIC_NOT_FOUND, /* TopicNotFoundError */
-	DROP_AUTHENTICATION,  /* AuthenticationError */
-	DROP_BAD_REQUEST,     /* BadRequest: it is not taken, now or ever */
-	DROP_TOO_LARGE,       /* PayloadTooLarge */
-	DROPS,
-};
-const char *lane_drop_name(enum lane_drop);
-
 struct lane_counts {
 	uint64_t routed; /* events */
 	uint64_t dropped[DROPS];
-	uint64_t retries[2]; /* ServiceError, TooManyRequests */
+	uint64_t failed;  /* attempts: ServiceError */
+	uint64_t refused; /* attempts, for now: TooManyRequests */
 };
 
 struct lane;
@@ -55,10 +43,10 @@ struct lane *lane_new(struct ev_loop *, const struct spool *,
 extern const struct target_hooks lane_hooks;
 
 /*
- * Where events go from now on; the target is the lane's. NULL: nowhere, and all
- * waits. `id` is for people, and copied. `exists`: the namespace has that topic,
- * so that a target which knows none is only late. What is under way is answered
- * by the target of before, if that is up.
+ * Where events go from now on; the target is the lane's. NULL: nowhere, and
+ * all waits. `id` is its resource id, and copied. `exists`: the namespace has
+ * that topic, so that a target which knows none is only late. What is under way
+ * is answered by the target of before, if that is up.
  */
 void lane_target(struct lane *, const char *id, struct target *, bool exists);
 

@@ -16,11 +16,12 @@
 /*
  * Where events go: a topic of this namespace, by egns-topicd's socket
  * (topicd.c), or a custom topic over HTTPS (custom.c). Events are sent in
- * parcels, and answered in order. A target never retries by itself: it says what
- * happened, and its lane decides.
+ * parcels, and answered in order. A target never retries by itself: it says
+ * what happened, and its lane decides.
  */
 #define PARCEL_EVENTS 1000               /* of a parcel; EVENT_BATCH_COUNT */
 #define PARCEL_BYTES (1000 * 1000)       /* below EVENT_BATCH_MAX */
+#define TARGET_WINDOW 8                  /* parcels under way, at most */
 
 struct parcel {
 	struct buf text; /* events, each a line */
@@ -59,21 +60,25 @@ struct target {
 	const struct target_calls *calls;
 	const struct target_hooks *hooks;
 	void *arg;
-	unsigned window; /* parcels that may be under way */
+	unsigned window; /* parcels that may be under way: 1..TARGET_WINDOW */
 };
 
-/* Hooks are called from the loop, never from within these calls; a hook may call
- * any of them but free. */
+/* Hooks are called from the loop, never from within these calls; a hook may
+ * call any of them but free. */
 struct target_calls {
 	void (*open)(struct target *);
 	/* How far has this run come? Nothing is under way. */
 	void (*ask)(struct target *, uint64_t run);
 	/* The text is not needed afterwards. */
 	void (*send)(struct target *, const struct parcel *);
-	/* Whatever was not answered is not going to be. It may be opened again. */
+	/* What was not answered is not going to be. It may be opened again. */
 	void (*close)(struct target *);
 	void (*free)(struct target *);
 };
+
+/* The topic of this namespace (not consumed) that a resource id stands for: its
+ * name, which is the end of the id; NULL: it is not of this namespace. */
+const char *topicd_topic(jv namespace, const char *resource_id);
 
 /* A topic of this namespace, by name. NULL and a fault. */
 struct target *topicd_new(struct ev_loop *, const struct spool *,
@@ -81,9 +86,9 @@ struct target *topicd_new(struct ev_loop *, const struct spool *,
     struct fault *);
 
 /*
- * A custom topic: the entry of the namespace's `endpoints` with that resource id
- * has its url and credential. NULL and a fault, when there is none, or nothing
- * can be made of it.
+ * A custom topic: the entry of the namespace's `endpoints` with that resource
+ * id has its url and credential. The namespace is consumed. NULL and a fault,
+ * when there is none, or nothing can be made of it.
  */
 struct target *custom_new(struct ev_loop *, const struct spool *,
     jv namespace, const char *resource_id, const struct target_hooks *,

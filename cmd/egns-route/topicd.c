@@ -3,15 +3,16 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
 #include "client.h"
+#include "jq.h"
 #include "log.h"
 #include "target.h"
 
 #define NAME "topicd"
-#define WINDOW 8
 
 enum state { CLOSED, GREETING, OPEN };
 
@@ -315,6 +316,19 @@ watch_run(struct topicd *t)
 	ev_io_start(t->loop, &t->back);
 }
 
+const char *
+topicd_topic(jv namespace, const char *resource_id)
+{
+	static const char topics[] = "/topics/";
+	const char *own = jq_str(namespace, "id");
+	size_t len = own == NULL ? 0 : strlen(own);
+
+	if (len == 0 || strncasecmp(resource_id, own, len) != 0 ||
+	    strncasecmp(resource_id + len, topics, sizeof(topics) - 1) != 0)
+		return NULL;
+	return resource_id + len + sizeof(topics) - 1;
+}
+
 struct target *
 topicd_new(struct ev_loop *loop, const struct spool *spool, const char *topic,
     const struct target_hooks *hooks, void *arg, struct fault *f)
@@ -329,7 +343,7 @@ topicd_new(struct ev_loop *loop, const struct spool *spool, const char *topic,
 		return NULL;
 	}
 	t->target = (struct target){ .calls = &calls, .hooks = hooks,
-		.arg = arg, .window = WINDOW };
+		.arg = arg, .window = TARGET_WINDOW };
 	t->loop = loop;
 	t->spool = spool;
 	t->client.fd = -1;
