@@ -372,3 +372,19 @@ client() {
 clients/four" ]
 	[ "$(cat spool/topics/other/log/*.ndjson | wc -l)" -eq 1 ]
 }
+
+@test "of changes only those of clients are dropped when their topic is gone" {
+	ns life
+	tell_topic
+	start egns-topicd
+	start egns-route
+	client create one
+	events 1 .subject | grep -x clients/one
+	stop egns-route
+	egns-ctl namespace topic delete -n life --yes
+	topic other
+	client create two
+	start egns-route
+	wait_for grep -rqs clients/two spool/dropped
+	[ "$(jq -r .record.path spool/dropped/*)" = clients/two ]
+}

@@ -147,6 +147,18 @@ drop_line(struct lane *l, const char *line, size_t len, enum drop drop,
 	    &l->json);
 }
 
+/* A line that no event is made of was not to arrive, and is not dropped. */
+static bool
+has_event(struct lane *l, const struct cursor *c, const char *line, size_t len)
+{
+	struct buf *scratch = &l->parcel.text; /* which has been sent */
+	struct fault f;
+
+	buf_reset(scratch, KEEP);
+	return l->supply->calls->event(l->supply, c->batch, c->number, line,
+	    len, scratch, &f) != 0;
+}
+
 static void
 drop_span(struct lane *l, const struct sent *s, enum drop drop,
     const char *words)
@@ -158,7 +170,8 @@ drop_span(struct lane *l, const struct sent *s, enum drop drop,
 
 	while (!cursor_same(&c, &s->to)) {
 		line = cursor_line(&c, &len);
-		drop_line(l, line, len, drop, words);
+		if (has_event(l, &c, line, len))
+			drop_line(l, line, len, drop, words);
 		cursor_advance(&c, len);
 	}
 	n = l->counts.dropped[drop] - before;
