@@ -481,8 +481,8 @@ broker_drop(struct broker *b)
 }
 
 /*
- * Until the broker has closed its end. To close a socket that has unread messages
- * would cut off what we have sent before the broker can read it.
+ * Until the broker has closed its end. To close a socket that has unread
+ * messages would cut off what we have sent before the broker can read it.
  */
 static void
 linger(int fd)

@@ -37,7 +37,8 @@ usage(void)
 	fprintf(stderr,
 	    "usage: egns-route [-v] [-C dir] [-r fd]\n"
 	    "       egns-route [-C dir] [--source name] -\n"
-	    "       egns-route [-v] [-C dir] [-r fd] --from url [-t filter ...]\n"
+	    "       egns-route [-v] [-C dir] [-r fd] --from url "
+	    "[-t filter ...]\n"
 	    "           [--to topic] [--source name] [--id clientid]\n"
 	    "           [--mqtt-version 311|5] [--cafile file]\n"
 	    "           [--cert file --key file]\n"

@@ -23,7 +23,8 @@ void
 stop_init(void)
 {
 	static const int signals[] = { SIGTERM, SIGINT, SIGALRM };
-	struct sigaction act = { .sa_handler = ask }; /* calls are not resumed */
+	/* without SA_RESTART */
+	struct sigaction act = { .sa_handler = ask };
 
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&ours);

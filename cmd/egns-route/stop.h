@@ -11,8 +11,8 @@
 void stop_init(void);
 bool stop_asked(void);
 
-/* Wait until there are such events (of poll) at fd (-1: none), for `us` at most,
- * or until a signal comes. The events, or 0. */
+/* Wait until there are such events (of poll) at fd (-1: none), for `us`
+ * microseconds at most, or until a signal comes. The events, or 0. */
 int stop_wait(int fd, int events, int64_t us);
 
 /* Let signals, and the end of some seconds, interrupt calls that block (EINTR):

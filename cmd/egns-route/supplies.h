@@ -19,10 +19,10 @@ struct supply *files_new(const struct spool *, const char *path,
 	void *arg, struct fault *), void *arg, struct fault *);
 
 /*
- * The lines of namespace/changes.ndjson, whole transactions of them, from behind
- * the line that gave lifecycleTopicResourceId its present value. The id is the
- * namespace's uid and the number of the line in the file; `event` returns what
- * supply.h says, and its arg is the caller's.
+ * The lines of namespace/changes.ndjson, whole transactions of them, from
+ * behind the line that gave lifecycleTopicResourceId its present value. The id
+ * is the namespace's uid and the number of the line in the file; `event`
+ * returns what supply.h says, and its arg is the caller's.
  */
 struct supply *changes_new(const struct spool *,
     int (*event)(const char *line, size_t, const char *id, struct buf *,
