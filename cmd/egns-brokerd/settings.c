@@ -12,6 +12,7 @@
 #include "log.h"
 #include "rate.h"
 #include "registry.h"
+#include "schema.h"
 
 #define PEM_MAX (256 * 1024)
 #define AUTHORITIES_MAX 64 /* the registry allows fewer */
@@ -49,9 +50,8 @@ static int
 read_namespace(struct settings *s, jv n, struct fault *f)
 {
 	const char *profile = jq_str(n, "properties.profile");
-	const char *route = jq_str(n, SPACES "routeTopicResourceId");
-	const char *lifecycle = jq_str(n,
-	    "properties.lifecycleTopicResourceId");
+	const char *route = jq_str(n, SCHEMA_ROUTE);
+	const char *lifecycle = jq_str(n, SCHEMA_LIFECYCLE);
 
 	if (!is_enabled(n))
 		return fault_set(f, FAULT_NOT_FOUND, "the namespace has no "
