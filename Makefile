@@ -47,9 +47,9 @@ brokerd = $(ground) log base64 crc32c json jq changes registry role topic \
 	jwt fetch credential endpoint managed uuid cert iprange expiry lifecycle
 route = $(ground) log base64 crc32c json jq event enrich routing \
 	routing_message routing_payload foreign record topic mqtt_properties \
-	changes registry role segment maildir intake lifecycle uuid line \
-	client deadletter commit daemon metrics control credential endpoint \
-	managed fetch mosq
+	changes registry role segment maildir intake intake_files intake_left \
+	lifecycle uuid line client deadletter commit daemon metrics control \
+	credential endpoint managed fetch mosq
 
 PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd egns-route
 LIBS_egns-ctl = -ljq -ltokyocabinet -lwolfssl -lmosquitto -lev -lm

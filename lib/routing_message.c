@@ -246,6 +246,8 @@ routing_read_type(struct routing_scratch *s, struct message *m)
 	if (tok->escaped) {
 		buf_reset(&s->type, ROUTING_KEEP);
 		json_string(m->js, m->content_type, &s->type);
+		if (buf_data(&s->type) == NULL)
+			return; /* it is bad, as routing_event will find */
 		m->type = (struct mqtt_str){ buf_data(&s->type), s->type.len };
 	}
 	while (n < m->type.len && m->type.p[n] != ';' && m->type.p[n] != ' ')

@@ -1,3 +1,7 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "check.h"
 #include "crc32c.h"
 #include "maildir.h"
