@@ -23,6 +23,14 @@ enlarge(struct buf *b, size_t need)
 	return 0;
 }
 
+static bool
+unreserved(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	    (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' ||
+	    c == '~';
+}
+
 void
 buf_free(struct buf *b)
 {
@@ -175,4 +183,14 @@ buf_json(struct buf *b, const char *s, size_t n)
 	}
 	buf_add(b, s + plain, n - plain);
 	buf_add(b, "\"", 1);
+}
+
+void
+buf_uri(struct buf *b, const char *s, const char *also)
+{
+	for (; *s != '\0'; s++)
+		if (unreserved(*s) || strchr(also, *s) != NULL)
+			buf_add(b, s, 1);
+		else
+			buf_printf(b, "%%%02X", (unsigned char)*s);
 }

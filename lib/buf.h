@@ -49,4 +49,8 @@ void buf_u64(struct buf *, uint64_t);
 /* s as a JSON string, quotes included; what is not UTF-8 becomes U+FFFD. */
 void buf_json(struct buf *, const char *s, size_t n);
 
+/* s percent-encoded, but for what a URI never reserves (RFC 3986, 2.3) and the
+ * characters of `also`. */
+void buf_uri(struct buf *, const char *s, const char *also);
+
 #endif

@@ -256,14 +256,6 @@ beyond_ascii(const char *s, size_t n)
 	return (all & one << 7) != 0;
 }
 
-/* String of the specification: no controls, no non-characters. */
-static bool
-well_formed_char(int32_t c)
-{
-	return c >= 0x20 && (c < 0x7f || c > 0x9f) &&
-	    (c < 0xfdd0 || c > 0xfdef) && (c & 0xfffe) != 0xfffe;
-}
-
 static bool
 well_formed(const struct json *js, uint32_t t)
 {
@@ -276,7 +268,7 @@ well_formed(const struct json *js, uint32_t t)
 		return true;
 	json_chars(js, t, &chars);
 	while ((c = json_next(&chars)) != -1)
-		if (!well_formed_char(c))
+		if (!event_is_char(c))
 			return false;
 	return true;
 }
@@ -500,11 +492,11 @@ event_add_text(struct buf *b, const char *s, size_t n)
 			buf_add(b, "\\", 1);
 			plain = i;
 			continue;
-		} else if (well_formed_char(decode(s + i, len))) {
+		} else if (event_is_char(decode(s + i, len))) {
 			continue;
 		}
 		buf_add(b, s + plain, i - plain);
-		buf_add(b, "\xef\xbf\xbd", 3);
+		buf_str(b, EVENT_REPLACEMENT);
 		plain = i + len;
 	}
 	if (n > plain)

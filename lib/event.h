@@ -38,6 +38,16 @@ struct event {
 int event_parse(struct event *, const char *text, size_t, struct fault *);
 void event_free(struct event *);
 
+/* May a string of an event have this code point: neither a control character
+ * nor a non-character (CloudEvents 1.0, String)? */
+static inline bool
+event_is_char(int32_t c)
+{
+	return c >= 0x20 && (c < 0x7f || c > 0x9f) &&
+	    (c < 0xfdd0 || c > 0xfdef) && (c & 0xfffe) != 0xfffe;
+}
+#define EVENT_REPLACEMENT "\xef\xbf\xbd" /* U+FFFD, in the place of others */
+
 /* For who makes events. Can this be the name of an extension, this string a
  * datacontenttype? */
 bool event_is_name(const char *, size_t);

@@ -349,15 +349,29 @@ add_header(struct fetch *f, const char *header, struct fault *fault)
 	return 0;
 }
 
-static int
-set_up(struct fetch *f, const struct fetch_request *q, struct fault *fault)
+static CURLcode
+set_authorities(CURL *e, char *authorities)
 {
-	const char *authorities = f->fetcher->authorities;
 	struct curl_blob blob = {
-		.data = f->fetcher->authorities,
+		.data = authorities,
 		.len = authorities != NULL ? strlen(authorities) : 0,
 		.flags = CURL_BLOB_NOCOPY,
 	};
+
+	/*
+	 * The system's are a directory and a bundle of all. From the directory
+	 * OpenSSL reads only what it needs; to read the bundle would hold up
+	 * the loop for 25 ms with each connection.
+	 */
+	if (curl_version_info(CURLVERSION_NOW)->capath != NULL)
+		curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
+	return blob.len == 0 ? CURLE_OK :
+	    curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &blob);
+}
+
+static int
+set_up(struct fetch *f, const struct fetch_request *q, struct fault *fault)
+{
 	CURL *e = f->easy;
 	CURLcode rc;
 
@@ -371,15 +385,8 @@ set_up(struct fetch *f, const struct fetch_request *q, struct fault *fault)
 		rc = curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, q->method);
 	if (strcmp(q->method, "HEAD") == 0)
 		curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
-	/*
-	 * The system's authorities are a directory and a bundle of all. From
-	 * the directory OpenSSL reads only what it needs; to read the bundle
-	 * would hold up the loop for 25 ms with each connection.
-	 */
-	if (curl_version_info(CURLVERSION_NOW)->capath != NULL)
-		curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
-	if (blob.len > 0 && rc == CURLE_OK)
-		rc = curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &blob);
+	if (rc == CURLE_OK)
+		rc = set_authorities(e, f->fetcher->authorities);
 	if (q->direct)
 		curl_easy_setopt(e, CURLOPT_PROXY, "");
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");

@@ -60,7 +60,7 @@ struct fetch_answer {
 	const struct fetch *fetch;
 };
 #define FETCH_HEADERS_MAX 65536 /* bytes of an answer's headers */
-#define FETCH_RETRY_MAX (INT64_C(3600) * 1000000)
+#define FETCH_RETRY_MAX (INT64_C(3600) * 1000000) /* an hour */
 
 /* A header of the answer, NULL when there is none; for the callback only. */
 const char *fetch_header(const struct fetch_answer *, const char *name);
@@ -72,6 +72,6 @@ struct fetch;
 struct fetch *fetch_start(struct fetcher *, const struct fetch_request *,
     void (*done)(const struct fetch_answer *, void *arg), void *arg,
     struct fault *);
-void fetch_drop(struct fetch *);
+void fetch_drop(struct fetch *); /* NULL is nothing */
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "changes.h"
 #include "clock.h"
+#include "event.h"
 
 #define NAME(s) s, sizeof(s) - 1
 
@@ -15,9 +16,6 @@
 #define DELETED "MQTTClientDeleted"
 
 #define CLIENTS "clients/"
-
-/* U+FFFD, for what an attribute of a CloudEvent must not have. */
-#define REPLACEMENT "\xef\xbf\xbd"
 
 /* An event while it is made. */
 struct making {
@@ -70,13 +68,6 @@ add_token(struct making *m, uint32_t t)
 	buf_add(m->out, m->json->text + tok->start, tok->end - tok->start);
 }
 
-static bool
-allowed(int32_t c)
-{
-	return c >= 0x20 && (c < 0x7f || c > 0x9f) &&
-	    (c < 0xfdd0 || c > 0xfdef) && (c & 0xfffe) != 0xfffe;
-}
-
 /* The characters of a string as it is written there, for an attribute. */
 static void
 add_clean(struct making *m, uint32_t t)
@@ -87,27 +78,10 @@ add_clean(struct making *m, uint32_t t)
 
 	json_chars(m->json, t, &chars);
 	while (from = chars.p, (c = json_next(&chars)) != -1)
-		if (allowed(c))
+		if (event_is_char(c))
 			buf_add(m->out, from, (size_t)(chars.p - from));
 		else
-			buf_str(m->out, REPLACEMENT);
-}
-
-/* A path as a URI has it: resource groups have names with all kinds of
- * characters in them (RFC 3986, 2.1). */
-static void
-add_uri(struct buf *b, const char *s)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/()!*',;:@&=+$";
-	size_t n;
-
-	while (*s != '\0') {
-		n = strspn(s, plain);
-		buf_add(b, s, n);
-		if (*(s += n) != '\0')
-			buf_printf(b, "%%%02X", (unsigned char)*s++);
-	}
+			buf_str(m->out, EVENT_REPLACEMENT);
 }
 
 /* Up to the subject, which is open. */
@@ -118,7 +92,8 @@ begin(struct making *m, const char *type, const char *id, uint32_t time)
 	buf_str(m->out, "{\"specversion\":\"1.0\",\"type\":\"" TYPE);
 	buf_str(m->out, type);
 	buf_str(m->out, "\",\"source\":\"");
-	add_uri(m->out, m->of->resource_id);
+	/* resource groups have names with all kinds of characters in them */
+	buf_uri(m->out, m->of->resource_id, "/()!*',;:@&=+$");
 	buf_str(m->out, "\",\"id\":\"");
 	buf_str(m->out, id);
 	buf_str(m->out, "\",\"time\":");

@@ -53,19 +53,11 @@ find_source(void)
 	return variable("AZURE_FEDERATED_TOKEN_FILE") ? WORKLOAD : IMDS;
 }
 
-/* &NAME=VALUE, percent-encoded. */
 static void
 add_parameter(struct buf *b, const char *name, const char *value)
 {
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789-._~";
-
 	buf_printf(b, "&%s=", name);
-	for (; *value != '\0'; value++)
-		if (strchr(plain, *value) != NULL)
-			buf_add(b, value, 1);
-		else
-			buf_printf(b, "%%%02X", (unsigned char)*value);
+	buf_uri(b, value, "");
 }
 
 static void
@@ -114,7 +106,7 @@ ask_imds(struct managed *m, const char *identity, const char *audience)
 	return 0;
 }
 
-/* The federated token goes into the body; it is changed from time to time. */
+/* The federated token goes into the body; its file changes now and then. */
 static int
 add_assertion(struct managed *m, struct fault *f)
 {
@@ -147,7 +139,8 @@ ask_workload(struct managed *m, const char *identity, const char *audience,
 		identity = variable("AZURE_CLIENT_ID");
 	if (tenant == NULL || identity == NULL || identity[0] == '/')
 		return fault_set(f, FAULT_UNAVAILABLE, "workload identity "
-		    "wants AZURE_TENANT_ID, and AZURE_CLIENT_ID or a client id");
+		    "wants AZURE_TENANT_ID, and AZURE_CLIENT_ID or a client "
+		    "id");
 	if (host == NULL)
 		host = AUTHORITY_HOST;
 	if (endpoint_check_url(host, &why) == -1)
