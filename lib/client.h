@@ -11,13 +11,13 @@
 #include "spool.h"
 
 /*
- * A client of a daemon's socket, egns-protocol(7), for commands. Requests may be
- * pipelined: send several, then take the answers in order. Calls wait, except
- * client_connect, client_greeted, client_move and client_ready, which serve a
- * program with a loop.
+ * A client of a daemon's socket, egns-protocol(7), for commands. Requests may
+ * be pipelined: send several, then take the answers in order. Calls wait,
+ * except client_connect, client_greeted, client_move and client_ready, which
+ * serve a program with a loop.
  */
 #define CLIENT_LINE_MAX (2 * 1024 * 1024) /* an event of 1 MiB, and its facts */
-#define CLIENT_GREETING_MS 10000          /* a daemon that lives answers sooner */
+#define CLIENT_GREETING_MS 10000 /* a daemon that lives answers sooner */
 
 struct client {
 	const char *name; /* of the daemon */

@@ -38,8 +38,8 @@ struct enrich {
 /* 0, or -1 and a fault that says what was expected. */
 int enrich_parse(struct enrich *, const char *expression, struct fault *);
 
-/* The key without its backslashes into `plain`, which holds key_len bytes and is
- * the key from then on. */
+/* The key without its backslashes into `plain`, which holds key_len bytes and
+ * is the key from then on. */
 void enrich_unescape(struct enrich *, char *plain);
 
 /* What values are made of: tokens of a record, egns-events(7), that was looked
@@ -54,8 +54,8 @@ struct enrich_message {
 };
 
 /*
- * The user properties, from `at` 0 on: false behind the last, else the tokens of
- * a name and a value.
+ * The user properties, from `at` 0 on: false behind the last, else the tokens
+ * of a name and a value.
  */
 bool enrich_next_user(const struct enrich_message *, uint32_t *at,
     uint32_t *name, uint32_t *value);

@@ -8,8 +8,8 @@
 #define PAYLOAD "\"payload\":"
 #define CORRELATION "\"correlation-data\":"
 
-/* One escape of n > 0 bytes behind a backslash; how many it has, or 0: none that
- * mosquitto_sub writes. */
+/* One escape of n > 0 bytes behind a backslash; how many it has, or 0: none
+ * that mosquitto_sub writes. */
 static size_t
 unescape(char *out, const char *s, size_t n)
 {

@@ -44,10 +44,10 @@ struct intake {
 /* A file of cur/, read and found whole. */
 struct batch {
 	struct batch *next;
-	char name[MAILDIR_NAME];       /* as in new/ */
+	char name[MAILDIR_NAME]; /* as in new/ */
 	struct maildir_name proof;
-	uint64_t run, first;           /* of its lines */
-	char *text;                    /* whole lines; proof.bytes, proof.lines */
+	uint64_t run, first;     /* of its lines */
+	char *text;              /* whole lines; proof.bytes, proof.lines */
 };
 void batch_free(struct batch *);
 void batches_free(struct batch *list);

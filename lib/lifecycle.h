@@ -10,8 +10,8 @@
 
 /*
  * Life-cycle events of MQTT clients, egns-events(7) (reference: section 17 of
- * the service's MQTT pages). Those of sessions come from egns-brokerd, as a line
- * of JSON each in the maildir lifecycle/:
+ * the service's MQTT pages). Those of sessions come from egns-brokerd, as a
+ * line of JSON each in the maildir lifecycle/:
  *	{"tst":"...Z","event":"MQTTClientSessionConnected","name":"...",
  *	"session":"...","sequenceNumber":1}
  * with "disconnectionReason" for MQTTClientSessionDisconnected; `name` is the
@@ -21,7 +21,7 @@
 /* Whose events: all strings outlive the use. */
 struct lifecycle {
 	const char *namespace;   /* its name */
-	const char *resource_id; /* of the namespace: the source of its events */
+	const char *resource_id; /* its own: the source of the events */
 	struct json json;        /* scratch */
 };
 

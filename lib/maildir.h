@@ -28,8 +28,9 @@ struct maildir_name {
 int maildir_make(int dir, const char *path);
 
 /*
- * The same for the one writer, when it begins: what a crash has left in tmp goes,
- * as nobody was promised anything, and names begin behind those that wait.
+ * The same for the one writer, when it begins: what a crash has left in tmp
+ * goes, as nobody was promised anything, and names begin behind those that
+ * wait.
  */
 int maildir_begin(int dir, const char *path);
 

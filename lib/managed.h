@@ -7,8 +7,8 @@
 #include "fetch.h"
 
 /*
- * A bearer token of an identity that the machine has been given, asked for where
- * the environment says:
+ * A bearer token of an identity that the machine has been given, asked for
+ * where the environment says:
  *	IDENTITY_ENDPOINT, IDENTITY_HEADER     App Service and its like
  *	IDENTITY_ENDPOINT, IMDS_ENDPOINT       a machine managed by Arc
  *	AZURE_FEDERATED_TOKEN_FILE, AZURE_TENANT_ID, AZURE_CLIENT_ID
@@ -31,7 +31,8 @@ struct managed;
  * slash) or a client id. `audience` is whom the token is for,
  * "https://eventgrid.azure.net". `done` gets the token and for how many
  * microseconds it is good, or NULL and a fault that says which endpoint said
- * what; the question is gone then. NULL and a fault when there is nobody to ask.
+ * what; the question is gone then. NULL and a fault when there is nobody to
+ * ask.
  */
 struct managed *managed_start(struct fetcher *, const char *identity,
     const char *audience, void (*done)(const char *token, int64_t good_for,

@@ -188,7 +188,7 @@ mosq_why(char why[MOSQ_WHY], int reason, const mosquitto_property *props)
 bool
 mosq_is_tls(int rc)
 {
-	/* OpenSSL's errors come as this errno, too, and not always with words. */
+	/* OpenSSL's errors come as this errno, too, not always with words */
 	return rc == MOSQ_ERR_TLS || (rc == MOSQ_ERR_ERRNO && errno == EPROTO);
 }
 

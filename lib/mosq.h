@@ -25,8 +25,8 @@ int mosq_reason(int connack);
 int mosq_status(int reason);
 
 /*
- * "not authorized (0x87)" of a reason code, and behind it the broker's own words
- * if the properties have some. Have they?
+ * "not authorized (0x87)" of a reason code, and behind it the broker's own
+ * words if the properties have some. Have they?
  */
 #define MOSQ_WHY (QUOTE_MAX + 96)
 bool mosq_why(char why[MOSQ_WHY], int reason, const mosquitto_property *);

@@ -41,7 +41,7 @@ struct record {
 	struct mqtt_str topic, payload;
 	uint8_t qos;
 	bool retain;
-	struct buf forward; /* properties as mqtt_forward_properties gives them */
+	struct buf forward; /* properties: mqtt_forward_properties */
 	uint32_t expiry;    /* message expiry interval */
 	bool expires;       /* it is there */
 	struct buf mem;

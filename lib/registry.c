@@ -25,9 +25,9 @@
 #define NEW_NAME "index.tcb.new"
 
 /*
- * Keys of our own begin with '!' and sort before all paths. The mark is a struct
- * changes_mark as text, behind the version of what is in the index; a name is
- * that of a client in lower case, and its value the client's path.
+ * Keys of our own begin with '!' and sort before all paths. The mark is a
+ * struct changes_mark as text, behind the version of what is in the index; a
+ * name is that of a client in lower case, and its value the client's path.
  */
 #define MARK_KEY "!applied"
 #define NAME_KEY "!name/"
@@ -504,7 +504,8 @@ registry_rest(struct registry *r)
 }
 
 /* The log grows before the index changes in place, and never shrinks below what
- * an index knows: as long as it is as long, the index is the one that is open. */
+ * an index knows: as long as it is as long, the index is the one that is
+ * open. */
 int
 registry_resume(struct registry *r, struct fault *f)
 {

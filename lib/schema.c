@@ -1610,9 +1610,9 @@ custom_link(jv namespace, const char *field, const char *id, struct fault *f)
 }
 
 /*
- * A resource id that names a topic: of ours it must exist when it is set. It may
- * be deleted later: what goes there is dropped then, and recorded. Where a custom
- * topic is must be known as long as it is named.
+ * A resource id that names a topic: of ours it must exist when it is set. It
+ * may be deleted later: what goes there is dropped then, and recorded. Where a
+ * custom topic is must be known as long as it is named.
  */
 static int
 topic_link(struct registry *r, jv namespace, jv before, const char *where,

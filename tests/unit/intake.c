@@ -546,7 +546,8 @@ a_file_that_may_not_be_read_is_put_aside(void)
 	CHECK(!root || seteuid(0) == 0);
 }
 
-/* Write n files of one line each, "1\n", "2\n"..., of seconds from `second` on. */
+/* Write n files of one line each, "1\n", "2\n"..., of seconds from `second`
+ * on. */
 static void
 put_many(int second, int n)
 {
@@ -585,7 +586,8 @@ small_files_are_gathered_and_keep_their_numbers(void)
 	CHECK(told[0] == '\0');
 }
 
-/* Joined with nothing, or into what nobody would read, files stay what they are. */
+/* Joined with nothing, or into what nobody would read, files stay what they
+ * are. */
 static void
 large_files_are_taken_but_not_gathered(void)
 {
@@ -648,8 +650,8 @@ what_was_gathered_is_found_again(void)
 	intake_close(&in);
 }
 
-/* A crash between the large file and the end of the small ones, and one while the
- * large one was written. */
+/* A crash between the large file and the end of the small ones, and one while
+ * the large one was written. */
 static void
 parts_of_what_was_gathered_are_dropped(void)
 {
