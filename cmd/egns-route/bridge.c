@@ -1,5 +1,4 @@
 /* --from URL: messages of a foreign broker to a topic */
-#include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,7 +14,6 @@
 #include "daemon.h"
 #include "deadletter.h"
 #include "drop.h"
-#include "event.h"
 #include "jq.h"
 #include "json.h"
 #include "log.h"

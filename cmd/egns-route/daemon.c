@@ -28,17 +28,6 @@
 
 enum { LANE_ROUTE, LANE_SESSIONS, LANE_CHANGES, LANES };
 
-/* Messages, and the life of sessions and of the registry's clients. */
-static const struct {
-	const char *name;
-	const char *path;   /* of the maildir; NULL: it is none */
-	const char *target; /* the property that names it */
-} kinds[LANES] = {
-	[LANE_ROUTE] = { "route", "route", SCHEMA_ROUTE },
-	[LANE_SESSIONS] = { "sessions", "lifecycle", SCHEMA_LIFECYCLE },
-	[LANE_CHANGES] = { "changes", NULL, SCHEMA_LIFECYCLE },
-};
-
 struct route {
 	struct ev_loop *loop;
 	const struct spool *spool;
@@ -55,8 +44,52 @@ struct route {
 	ev_io written;
 	ev_timer tick;
 	ev_prepare turn; /* while it stops */
-	int64_t measured, stop_since;
-	bool stopping;
+	int64_t measured, stop_since; /* clock_mono() */
+};
+
+/* ---- what is made of lines ---- */
+
+static int
+route_event(const char *line, size_t len, const char *id, struct buf *out,
+    void *arg, struct fault *f)
+{
+	const struct route *r = arg;
+
+	return routing_event(r->routing, line, len, id, clock_now(), out,
+	    f) == -1 ? -1 : 1;
+}
+
+static int
+session_event(const char *line, size_t len, const char *id, struct buf *out,
+    void *arg, struct fault *f)
+{
+	struct route *r = arg;
+
+	return lifecycle_session(&r->lifecycle, line, len, id, out, f) == -1 ?
+	    -1 : 1;
+}
+
+static int
+change_event(const char *line, size_t len, const char *id, struct buf *out,
+    void *arg, struct fault *f)
+{
+	struct route *r = arg;
+
+	return lifecycle_change(&r->lifecycle, line, len, id, out, f);
+}
+
+/* Messages, and the life of sessions and of the registry's clients. */
+static const struct {
+	const char *name;
+	const char *path;   /* of the maildir; NULL: it is none */
+	const char *target; /* the property that names it */
+	int (*event)(const char *line, size_t, const char *id, struct buf *,
+	    void *arg, struct fault *);
+} kinds[LANES] = {
+	[LANE_ROUTE] = { "route", "route", SCHEMA_ROUTE, route_event },
+	[LANE_SESSIONS] = { "sessions", "lifecycle", SCHEMA_LIFECYCLE,
+	    session_event },
+	[LANE_CHANGES] = { "changes", NULL, SCHEMA_LIFECYCLE, change_event },
 };
 
 /* ---- settings ---- */
@@ -101,20 +134,33 @@ key_of(jv namespace, const char *id, bool own, bool exists)
 	return buf_data(&b); /* nothing was taken off its front */
 }
 
+/* A topic of ours, or a custom topic. NULL and a fault. */
+static struct target *
+make_target(struct route *r, struct lane *lane, jv namespace, const char *id,
+    struct fault *f)
+{
+	const char *topic = topicd_topic(namespace, id);
+
+	if (topic != NULL)
+		return topicd_new(r->loop, r->spool, topic, &lane_hooks, lane,
+		    f);
+	return custom_new(r->loop, r->spool, jv_copy(namespace), id,
+	    &lane_hooks, lane, f);
+}
+
 static int
 set_target(struct route *r, int which, jv namespace, struct registry *reg,
     struct fault *f)
 {
 	const char *id = jq_str(namespace, kinds[which].target), *topic = NULL;
-	struct lane *lane = r->lanes[which];
 	struct target *target = NULL;
-	char path[256], *key;
+	char path[SCHEMA_PATH], *key;
 	bool exists = false;
 
 	if (id != NULL && *id == '\0')
 		id = NULL;
 	if (id != NULL && (topic = topicd_topic(namespace, id)) != NULL) {
-		snprintf(path, sizeof(path), "topics/%.200s", topic);
+		snprintf(path, sizeof(path), "topics/%s", topic);
 		exists = registry_has(reg, path);
 	}
 	key = key_of(namespace, id, topic != NULL, exists);
@@ -122,19 +168,14 @@ set_target(struct route *r, int which, jv namespace, struct registry *reg,
 		free(key);
 		return 0;
 	}
-	if (topic != NULL)
-		target = topicd_new(r->loop, r->spool, topic, &lane_hooks,
-		    lane, f);
-	else if (id != NULL)
-		target = custom_new(r->loop, r->spool, jv_copy(namespace), id,
-		    &lane_hooks, lane, f);
-	if (id != NULL && target == NULL) {
+	if (id != NULL && (target = make_target(r, r->lanes[which], namespace,
+	    id, f)) == NULL) {
 		free(key);
 		return -1;
 	}
 	free(r->keys[which]);
 	r->keys[which] = key;
-	lane_target(lane, id, target, exists);
+	lane_target(r->lanes[which], id, target, exists);
 	return 0;
 }
 
@@ -289,7 +330,7 @@ add_metrics(struct route *r, struct buf *b)
 		    (double)c->failed);
 		metrics_sample(b, failed, (const char *[]){ "Lane",
 		    kinds[i].name, "Error", "TooManyRequests", NULL },
-		    (double)c->refused);
+		    (double)c->throttled);
 	}
 }
 
@@ -324,35 +365,6 @@ write_metrics(struct route *r)
 }
 
 /* ---- the loop ---- */
-
-static int
-route_event(const char *line, size_t len, const char *id, struct buf *out,
-    void *arg, struct fault *f)
-{
-	const struct route *r = arg;
-
-	return routing_event(r->routing, line, len, id, clock_now(), out,
-	    f) == -1 ? -1 : 1;
-}
-
-static int
-session_event(const char *line, size_t len, const char *id, struct buf *out,
-    void *arg, struct fault *f)
-{
-	struct route *r = arg;
-
-	return lifecycle_session(&r->lifecycle, line, len, id, out, f) == -1 ?
-	    -1 : 1;
-}
-
-static int
-change_event(const char *line, size_t len, const char *id, struct buf *out,
-    void *arg, struct fault *f)
-{
-	struct route *r = arg;
-
-	return lifecycle_change(&r->lifecycle, line, len, id, out, f);
-}
 
 static void
 on_written(struct ev_loop *loop, ev_io *io, int events)
@@ -448,17 +460,12 @@ stop(void *arg)
 static int
 open_lanes(struct route *r, struct fault *f)
 {
-	static int (*const event[LANES])(const char *, size_t, const char *,
-	    struct buf *, void *, struct fault *) = {
-		[LANE_ROUTE] = route_event, [LANE_SESSIONS] = session_event,
-		[LANE_CHANGES] = change_event,
-	};
 	struct supply *s;
 
 	for (int i = 0; i < LANES; i++) {
 		s = kinds[i].path == NULL ?
-		    changes_new(r->spool, event[i], r, f) :
-		    files_new(r->spool, kinds[i].path, event[i], r, f);
+		    changes_new(r->spool, kinds[i].event, r, f) :
+		    files_new(r->spool, kinds[i].path, kinds[i].event, r, f);
 		if (s == NULL)
 			return -1;
 		r->lanes[i] = lane_new(r->loop, r->spool, kinds[i].name, s,

@@ -43,7 +43,7 @@ files_event(struct supply *s, const struct batch *b, uint64_t number,
     const char *line, size_t len, struct buf *out, struct fault *f)
 {
 	struct files *files = (struct files *)s;
-	char id[48];
+	char id[16 + 1 + 20 + 1];
 
 	snprintf(id, sizeof(id), "%016" PRIx64 "/%" PRIu64, b->run, number);
 	return files->event(line, len, id, out, files->arg, f);

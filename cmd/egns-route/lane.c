@@ -535,7 +535,7 @@ later(struct lane *l, const struct sent *s, int64_t pause,
     const struct fault *f)
 {
 	if (f->code == FAULT_TOO_MANY)
-		l->counts.refused++;
+		l->counts.throttled++;
 	else
 		l->counts.failed++;
 	/* what the target says counts when it is later than the schedule */
@@ -731,12 +731,6 @@ lane_free(struct lane *l)
 	free(l);
 }
 
-const char *
-lane_name(const struct lane *l)
-{
-	return l->name;
-}
-
 const struct lane_counts *
 lane_counts(const struct lane *l)
 {
@@ -776,7 +770,6 @@ lane_stats(const struct lane *l, struct buf *b)
 		clock_format(due, clock_now() + l->due - clock_mono());
 		buf_printf(b, ",\"nextAttempt\":\"%s\"", due);
 	}
-	buf_printf(b, ",\"held\":%zu,\"routed\":%llu,\"dropped\":%llu}",
-	    l->files, (unsigned long long)l->counts.routed,
-	    (unsigned long long)dropped);
+	buf_printf(b, ",\"held\":%zu,\"routed\":%" PRIu64
+	    ",\"dropped\":%" PRIu64 "}", l->files, l->counts.routed, dropped);
 }

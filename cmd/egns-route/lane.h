@@ -26,10 +26,10 @@ struct schedule {
 };
 
 struct lane_counts {
-	uint64_t routed; /* events */
+	uint64_t routed;    /* events */
 	uint64_t dropped[DROPS];
-	uint64_t failed;  /* attempts: ServiceError */
-	uint64_t refused; /* attempts, for now: TooManyRequests */
+	uint64_t failed;    /* attempts: ServiceError */
+	uint64_t throttled; /* attempts, too: TooManyRequests */
 };
 
 struct lane;
@@ -66,7 +66,6 @@ bool lane_idle(const struct lane *);
 /* Lines that were not answered are there again at the next start. */
 void lane_free(struct lane *);
 
-const char *lane_name(const struct lane *);
 const struct lane_counts *lane_counts(const struct lane *);
 /* Add an object that tells how it is, for `stats`. */
 void lane_stats(const struct lane *, struct buf *);

@@ -2,10 +2,6 @@
 #define ROUTE_H
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include "fault.h"
 
 /* egns-route's command line, egns-route(8). */
 #define FILTERS_MAX 50
@@ -14,7 +10,7 @@ struct options {
 	const char *spool;   /* -C */
 	int ready;           /* -r; -1: nobody waits */
 	const char *source;  /* --source, of the filter and the bridge; NULL */
-	/* of the bridge; */
+	/* of the bridge */
 	const char *from;    /* --from URL */
 	const char *filters[FILTERS_MAX]; /* -t */
 	unsigned nfilters;

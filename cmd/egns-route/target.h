@@ -10,7 +10,6 @@
 
 #include "buf.h"
 #include "fault.h"
-#include "registry.h"
 #include "spool.h"
 
 /*
