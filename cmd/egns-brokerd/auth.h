@@ -16,8 +16,8 @@
 #include "tls.h"
 
 /*
- * Who is connecting, and may it: certificates, tokens, the webhook. Settings are
- * those of the registry when it was last read.
+ * Who is connecting, and may it: certificates, tokens, the webhook. Settings
+ * are those of the registry when it was last read.
  */
 struct auth;
 
@@ -27,8 +27,8 @@ struct auth *auth_new(struct ev_loop *, const struct spool *, struct fault *);
 void auth_free(struct auth *);
 
 /*
- * The registry as it is now, until auth_looked(); NULL and a fault. The only one
- * that is open in this process: Tokyo Cabinet opens no file twice.
+ * The registry as it is now, until auth_looked(); NULL and a fault. The only
+ * one that is open in this process: Tokyo Cabinet opens no file twice.
  */
 struct registry *auth_look(struct auth *, struct fault *);
 void auth_looked(struct auth *);
@@ -78,14 +78,14 @@ struct auth_answer {
 
 /*
  * Ask. The answer comes by `done`, either before this returns (then NULL is
- * returned) or later from the loop (the webhook). auth_drop: nobody wants it any
- * more.
+ * returned) or later from the loop (the webhook). auth_drop: nobody wants it
+ * any more.
  *
  * Rules: a name of User Name or of the certificate; the client exists, is
- * enabled, its certificate fits (identity_check); CUSTOM-JWT by token; OAUTH2-JWT
- * and unknown methods 0x8C; with a webhook configured all logins that are not
- * by method CUSTOM-JWT and whose name is not a registered client's go there;
- * default profile: no grant at all is 0x87, Azure's: accepted.
+ * enabled, its certificate fits (identity_check); CUSTOM-JWT by token;
+ * OAUTH2-JWT and unknown methods 0x8C; with a webhook configured all logins
+ * that are not by method CUSTOM-JWT and whose name is not a registered client's
+ * go there; default profile: no grant at all is 0x87, Azure's: accepted.
  */
 struct auth_pending;
 struct auth_pending *auth_ask(struct auth *, const struct auth_request *,

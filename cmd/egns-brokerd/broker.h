@@ -103,8 +103,8 @@ struct broker {
 	int64_t stop_since; /* clock_mono() */
 };
 
-/* settings.c: read the registry; and bring what has changed into force. 0, or -1
- * and a fault, when everything is as it was. */
+/* settings.c: read the registry; and bring what has changed into force. 0, or
+ * -1 and a fault, when everything is as it was. */
 int settings_read(struct broker *, struct fault *);
 void settings_free(struct settings *);
 int broker_reload(struct broker *, struct fault *);

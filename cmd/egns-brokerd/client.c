@@ -249,8 +249,8 @@ send_wire(struct client *c, struct buf *from)
 }
 
 /*
- * All was sent. Were the socket closed now, what the peer is still sending would
- * have the kernel reset the connection, and our last words could be lost.
+ * All was sent. Were the socket closed now, what the peer is still sending
+ * would have the kernel reset the connection, and our last words could be lost.
  */
 static void
 linger(struct client *c)

@@ -143,8 +143,8 @@ void client_resume(struct client *);
 void clients_unblock(struct broker *);
 
 /*
- * End it from our side: MQTT 5 clients get a DISCONNECT with the reason (after a
- * CONNACK) first. `words` is for the log and the client. The session is
+ * End it from our side: MQTT 5 clients get a DISCONNECT with the reason (after
+ * a CONNACK) first. `words` is for the log and the client. The session is
  * detached; the will is published if the reason leaves it (all but
  * MQTT_SUCCESS).
  */
@@ -154,8 +154,8 @@ void client_end(struct client *, enum client_end, enum mqtt_reason,
 /* Does the log have room for one more line about it? See refusal.h. */
 bool client_may_say(const struct client *, const char *operation);
 
-/* MQTT-3.1.2-24: is the packet behind so many bytes of `out` one that the client
- * takes? If it is too large, it is taken back. */
+/* MQTT-3.1.2-24: is the packet behind so many bytes of `out` one that the
+ * client takes? If it is too large, it is taken back. */
 bool client_fits(struct client *, size_t before);
 
 /* The peer has gone, or is to go without a word. */
@@ -169,8 +169,8 @@ void clients_sweep(struct broker *);
 int clients_open(struct broker *, struct fault *);
 void clients_close(struct broker *);
 
-/* Groups, spaces, bindings or attributes are others now: what is not allowed any
- * more ends. */
+/* Groups, spaces, bindings or attributes are others now: what is not allowed
+ * any more ends. */
 void client_rights_changed(struct client *);
 
 /* So many bytes of a PUBLISH were added to `out`. */

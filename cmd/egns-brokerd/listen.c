@@ -62,7 +62,8 @@ name_address(struct listener *l)
 	    "[%.45s]:%.5s" : "%.45s:%.5s", host, port);
 }
 
-/* A socket that listens, or -1 and a fault; errno is 0 for a name that is none. */
+/* A socket that listens, or -1 and a fault; errno is 0 for a name that is
+ * none. */
 static int
 open_socket(const char *address, struct fault *f)
 {

@@ -176,8 +176,9 @@ broker_open(struct broker *b, struct fault *f)
 		return -1;
 	retain_limit(b->retain, b->settings.units);
 	rate_change(b);
-	if (refusals_open(b, f) == -1 || window_open(b, f) == -1 || store_open(b, f) == -1 ||
-	    clients_open(b, f) == -1 || listen_open(b, f) == -1)
+	if (refusals_open(b, f) == -1 || window_open(b, f) == -1 ||
+	    store_open(b, f) == -1 || clients_open(b, f) == -1 ||
+	    listen_open(b, f) == -1)
 		return -1;
 	return open_control(b, f);
 }

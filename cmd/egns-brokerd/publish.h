@@ -19,8 +19,9 @@ void publish_will(struct session *, struct will *);
  * without memory. */
 bool publish_again(struct message *, struct store_target *);
 
-/* What will be retained, or not any more, as soon as it is on disk: a subscription
- * that comes meanwhile was not there when it was matched. In their order. */
+/* What will be retained, or not any more, as soon as it is on disk: a
+ * subscription that comes meanwhile was not there when it was matched. In their
+ * order. */
 void publish_each_retaining(struct broker *, const char *filter, size_t,
     void (*found)(struct message *, void *), void *arg);
 
@@ -31,8 +32,8 @@ void publish_record(struct broker *, const struct message *, struct buf *);
  * memory. */
 char *publish_client(const struct client *);
 
-/* Properties that a PUBLISH and a will may have: MQTT_SUCCESS, or the limit that
- * is passed in *words. */
+/* Properties that a PUBLISH and a will may have: MQTT_SUCCESS, or the limit
+ * that is passed in *words. */
 enum mqtt_reason publish_limits(const struct mqtt_properties *,
     const char **words);
 

@@ -18,7 +18,8 @@
 #include "record.h"
 #include "segment.h"
 
-/* A payload of 512 KiB whose every byte is escaped, and thousands of targets. */
+/* A payload of 512 KiB whose every byte is escaped, and thousands of
+ * targets. */
 #define LINE_MAX_BYTES (16 * 1024 * 1024)
 
 /* A message as its lines tell, until all have been read. */
@@ -282,8 +283,8 @@ subscription_found(struct recovery *r, struct session *s)
 		subs_remove(r->broker->subs, s, filter, len);
 }
 
-/* A number is never given twice, even if the line that gave it is broken: what is
- * kept for one session must not come to another. */
+/* A number is never given twice, even if the line that gave it is broken: what
+ * is kept for one session must not come to another. */
 static void
 number_seen(struct broker *b, uint64_t number)
 {

@@ -7,8 +7,8 @@
 #include "fault.h"
 
 /*
- * How much of what is refused is logged: a client that does not stop leaves room
- * for the others' lines, and for the disk's. Counters count all of it.
+ * How much of what is refused is logged: a client that does not stop leaves
+ * room for the others' lines, and for the disk's. Counters count all of it.
  */
 #define REFUSAL_BURST 50  /* lines of one who, and one operation */
 #define REFUSAL_PERIOD 60 /* seconds; then it is told how many were held back */

@@ -218,8 +218,8 @@ pop(struct session *s)
 }
 
 /*
- * QoS 0 needs no number of its own, but a place in their order: numbers that are
- * promised to messages on their way to the disk are larger.
+ * QoS 0 needs no number of its own, but a place in their order: numbers that
+ * are promised to messages on their way to the disk are larger.
  */
 static uint64_t
 behind_last(const struct session *s)

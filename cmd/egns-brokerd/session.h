@@ -147,8 +147,8 @@ struct deliver {
 void session_deliver(struct session *, struct message *,
     const struct deliver *);
 
-/* A message of so many bytes will be delivered: its sequence number, and a place
- * that it has until it is there, or not. */
+/* A message of so many bytes will be delivered: its sequence number, and a
+ * place that it has until it is there, or not. */
 uint64_t session_reserve(struct session *, size_t bytes);
 void session_unreserve(struct session *, size_t bytes);
 
@@ -160,8 +160,8 @@ bool session_room(const struct session *, size_t bytes);
 void session_drop(struct session *, struct message *, const char *reason,
     bool accepted);
 
-/* Put back what a restart found, in any order; then say that this was all. What a
- * session had when its client was cut off may have been sent. */
+/* Put back what a restart found, in any order; then say that this was all. What
+ * a session had when its client was cut off may have been sent. */
 int session_restore(struct session *, struct message *, const struct deliver *);
 void session_restored(struct session *, bool cut_off);
 /* Does a message of that sequence number wait or fly? */

@@ -17,7 +17,8 @@
 #include "record.h"
 #include "window.h"
 
-/* state.ndjson is written anew when it has grown to twice its content and this. */
+/* state.ndjson is written anew when it has grown to twice its content and
+ * this. */
 #define STATE_GARBAGE (1024 * 1024)
 
 /* Numbers of connections that are set aside: so many before they are needed. */
@@ -690,8 +691,8 @@ sync_failed(struct store_commit *c)
 	return errno;
 }
 
-/* A snapshot that finds no room is for another time; but what is behind the name
- * must not be another file than the one that is appended to. */
+/* A snapshot that finds no room is for another time; but what is behind the
+ * name must not be another file than the one that is appended to. */
 static int
 replace_state(struct store *st, struct store_commit *c)
 {

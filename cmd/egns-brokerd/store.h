@@ -17,9 +17,9 @@
  *
  * Lines are gathered in the open window (window.h). A message is held by each
  * stored session that it waits for, and by the retained ones; the last holder's
- * end makes its line garbage. Segments go from the front, when nothing in them is
- * alive; while more than half is garbage, what is alive in the first is written
- * anew behind the last.
+ * end makes its line garbage. Segments go from the front, when nothing in them
+ * is alive; while more than half is garbage, what is alive in the first is
+ * written anew behind the last.
  */
 #define STORE_SEGMENT (64 * 1024 * 1024) /* bytes, then the next begins */
 #define STORE_GARBAGE (128 * 1024 * 1024) /* bytes that are never cleaned */
@@ -30,9 +30,10 @@ int store_open(struct broker *, struct fault *);
 void store_close(struct broker *);
 
 /*
- * Its next connection gets a number: above all that it had, and, when it is new,
- * above all that any session had, also in earlier runs. False: a crash now could
- * lead to that number once more; it is safe once what is gathered is on disk.
+ * Its next connection gets a number: above all that it had, and, when it is
+ * new, above all that any session had, also in earlier runs. False: a crash now
+ * could lead to that number once more; it is safe once what is gathered is on
+ * disk.
  */
 bool store_connection(struct session *);
 /* This was the last: what was set aside is given back. */
@@ -51,8 +52,8 @@ void store_unsubscribed(struct session *, const char *filter, size_t);
 /*
  * A message with its holders: those of n sessions whose delivery is `held`, and
  * the retained messages when it is STORE_RETAINED. It gets its number. `record`
- * has its members (record.h). When its window fails there is no message any more:
- * then, and when a holder never comes about, store_release().
+ * has its members (record.h). When its window fails there is no message any
+ * more: then, and when a holder never comes about, store_release().
  */
 struct store_target {
 	struct session *session;
@@ -106,8 +107,8 @@ struct store_commit {
 	bool replaced; /* the snapshot is there */
 };
 void store_seal(struct broker *, struct store_commit *);
-/* Write messages; sync them, write and sync the state. 0; or errno, and all is as
- * it was, unless it is `fatal`. */
+/* Write messages; sync them, write and sync the state. 0; or errno, and all is
+ * as it was, unless it is `fatal`. */
 int store_write(struct broker *, struct store_commit *);
 void store_undo(struct broker *, struct store_commit *);
 int store_sync(struct broker *, struct store_commit *);

@@ -10,8 +10,8 @@
 /*
  * Subscriptions of all sessions, and who gets a message. Overlapping ones of a
  * session give one delivery with the highest QoS and all identifiers. A shared
- * subscription gives it to one member: a connected one whose window has room, in
- * turn; else a connected one; else one whose session waits offline.
+ * subscription gives it to one member: a connected one whose window has room,
+ * in turn; else a connected one; else one whose session waits offline.
  */
 #define SUBS_SHARES 100        /* shared subscriptions of the broker */
 #define SUBS_SHARE_MEMBERS 100 /* of each */

@@ -86,7 +86,8 @@ refused_filter(struct client *c, bool unsubscribe, const struct mqtt_filter *f,
 		return;
 	log_warn("client '%s': %s '%s' refused: %s",
 	    quote(name, c->who.name, strlen(c->who.name)),
-	    unsubscribe ? "unsubscribe from" : "subscribe to", quote(filter, f->filter.p, f->filter.len), words);
+	    unsubscribe ? "unsubscribe from" : "subscribe to",
+	    quote(filter, f->filter.p, f->filter.len), words);
 }
 
 struct retained_to {

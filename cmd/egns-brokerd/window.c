@@ -29,12 +29,13 @@
 /* After a failure, lines that must be written are tried again so often. */
 #define RETRY (CLOCK_SECOND / 10)
 
-/* What waits in a stage is counted anew so often, once it is half of the cap. */
+/* What waits in a stage is counted anew so often, once it is half of the
+ * cap. */
 #define COUNT_PERIOD CLOCK_SECOND
 
 /*
- * Bytes of a file in route/, about. A window has more when wills of many clients
- * come at once, and egns-route takes a file of up to INTAKE_FILE_MAX.
+ * Bytes of a file in route/, about. A window has more when wills of many
+ * clients come at once, and egns-route takes a file of up to INTAKE_FILE_MAX.
  */
 #define ROUTE_FILE (16 * 1024 * 1024)
 

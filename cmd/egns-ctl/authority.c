@@ -1,4 +1,5 @@
-/* cert: the local authority, and what it signs for the server and for devices */
+/* cert: the local authority, and what it signs for the server and for
+ * devices */
 #include "authority.h"
 
 #include <errno.h>
@@ -317,8 +318,8 @@ server_names(struct names *n, jv namespace)
 	    "properties.topicsConfiguration.customDomains");
 }
 
-/* A new key for the server. Its old certificate goes first: half a pair is never
- * there. */
+/* A new key for the server. Its old certificate goes first: half a pair is
+ * never there. */
 static char *
 make_server_key(struct session *s, struct fault *f)
 {

@@ -101,10 +101,10 @@ struct device {
 };
 
 /*
- * Connect, as far as CONNACK. `arg` is what callbacks of libmosquitto get, whose
- * struct must begin with the struct device. The verb's own callbacks are set
- * in between: device_new, then device_connect. 0, or a status; device_free in
- * any case.
+ * Connect, as far as CONNACK. `arg` is what callbacks of libmosquitto get,
+ * whose struct must begin with the struct device. The verb's own callbacks are
+ * set in between: device_new, then device_connect. 0, or a status; device_free
+ * in any case.
  */
 int device_new(struct device *, const struct device_options *, struct ctl *);
 int device_connect(struct device *);

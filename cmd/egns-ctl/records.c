@@ -13,8 +13,8 @@
 #include "line.h"
 #include "maildir.h"
 
-/* A line of 16 MiB of sessions/ that is corrupt, as base64, and what a record says
- * about it; events are smaller. */
+/* A line of 16 MiB of sessions/ that is corrupt, as base64, and what a record
+ * says about it; events are smaller. */
 #define RECORD_MAX (16 * 1024 * 1024 / 3 * 4 + 64 * 1024)
 
 struct gathering {

@@ -157,7 +157,8 @@ good_bytes(const struct ledger *l, const struct account *a, const char *path,
 	return 0;
 }
 
-/* Is there a newline behind an offset? What has none is torn, or being written. */
+/* Is there a newline behind an offset? What has none is torn, or being
+ * written. */
 static bool
 goes_on(int dir, const char *path, uint64_t from)
 {
@@ -176,7 +177,8 @@ goes_on(int dir, const char *path, uint64_t from)
 	return found;
 }
 
-/* topicd may append between our two looks: a broken line is there both times. */
+/* topicd may append between our two looks: a broken line is there both
+ * times. */
 static int
 scrub_state(struct scrub *s, const struct ledger *l, const struct account *a,
     struct fault *f)

@@ -43,8 +43,8 @@ problem(struct status *s, const char *what, const char *where, uint64_t count)
 	s->problems = jv_array_append(s->problems, v);
 }
 
-/* Files in a directory, and what their names tell: lines, bytes, and the time of
- * the oldest, 0 without any; none without the directory. */
+/* Files in a directory, and what their names tell: lines, bytes, and the time
+ * of the oldest, 0 without any; none without the directory. */
 struct files {
 	uint64_t n, lines, bytes;
 	int64_t oldest;
@@ -97,8 +97,8 @@ add_certificate(const char *where, const char *words, void *arg)
 	problem(arg, words, where, 0);
 }
 
-/* What waits in a maildir for egns-route: for long, or so much that half of what
- * brokerd may put there is taken? */
+/* What waits in a maildir for egns-route: for long, or so much that half of
+ * what brokerd may put there is taken? */
 static void
 find_waiting(struct status *s, const char *maildir, double limit)
 {
@@ -242,7 +242,8 @@ topicd_counts(struct status *s, jv row)
 	struct counts c = { 0 };
 	struct fault f;
 
-	if (stats_each(&s->spool, "topicd", NULL, NULL, add_counts, &c, &f) == -1) {
+	if (stats_each(&s->spool, "topicd", NULL, NULL, add_counts, &c, &f)
+	    == -1) {
 		problem(s, f.text, "run/topicd.sock", 0);
 		return row;
 	}
@@ -405,7 +406,8 @@ process(const struct status *s, const char *name)
 	    pid != 0 ? since(s, name) : jv_null());
 }
 
-/* A row of a table fits on a screen: what was counted, and is not 0, is one text. */
+/* A row of a table fits on a screen: what was counted, and is not 0, is one
+ * text. */
 static jv
 narrow(jv row)
 {

@@ -1,7 +1,8 @@
 #ifndef LOCAL_H
 #define LOCAL_H
 
-/* The inside of the engine that keeps events in the spool; for its files only. */
+/* The inside of the engine that keeps events in the spool; for its files
+ * only. */
 
 #include <jv.h>
 

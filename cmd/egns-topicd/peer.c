@@ -89,7 +89,8 @@ peer_free(struct peer *p)
 	free(p);
 }
 
-/* Closing a socket with bytes unread would take the last answer from the peer. */
+/* Closing a socket with bytes unread would take the last answer from the
+ * peer. */
 static void
 drain(int fd)
 {

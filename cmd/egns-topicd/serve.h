@@ -12,7 +12,8 @@
 
 /*
  * The socket: peer.c knows connections and lines, serve.c requests and answers.
- * Whatever a peer sends costs it an error, or its connection, and others nothing.
+ * Whatever a peer sends costs it an error, or its connection, and others
+ * nothing.
  */
 #define PEERS_MAX 4096 /* connections; the longest silent one makes room */
 #define STALL (60 * CLOCK_SECOND) /* in the middle of a line, or not reading */

@@ -608,7 +608,8 @@ something_to_commit(struct store *st)
 }
 
 /* Nothing is under way, and nothing waits for the disk, unless it is full: then
- * what subscriptions have settled is not on disk, and they need their segments. */
+ * what subscriptions have settled is not on disk, and they need their
+ * segments. */
 static void
 stand_still(struct store *st)
 {

@@ -16,8 +16,8 @@
 /*
  * The seam between what topicd says to its clients (serve.c) and where events
  * are kept. This engine keeps them in the spool; another may stand behind the
- * same calls (a durable consumer is a subscription, an ack wait is a lock, a nak
- * with delay is a release, a term is a reject).
+ * same calls (a durable consumer is a subscription, an ack wait is a lock, a
+ * nak with delay is a release, a term is a reject).
  *
  * What publish and settle change is in memory when they return and on disk when
  * the window that was open then is committed. Nobody is told before that.
@@ -59,8 +59,9 @@ bool store_refused(const struct topic *);
 /*
  * Once a turn of the loop, before it sleeps: starts a commit when there is
  * something to commit and none is under way. `alone`: there is one peer only,
- * which waits for the disk in any case; handing a small window to the thread and
- * back would be a detour. True: something is done that requests may have waited for.
+ * which waits for the disk in any case; handing a small window to the thread
+ * and back would be a detour. True: something is done that requests may have
+ * waited for.
  */
 bool store_turn(struct store *, bool alone);
 

@@ -385,7 +385,8 @@ topic_remove_segments(struct topic *t, int64_t now)
 	struct fault fault;
 
 	/* A start may have to look for producers in what goes: unless the
-	 * checkpoint has them. Without room for it something has to go first. */
+	 * checkpoint has them. Without room for it something has to go
+	 * first. */
 	if (topic_has_old_segment(t, now) &&
 	    topic_try_checkpoint(t, &fault) == -1) {
 		log_warn("old segment: %s", fault.text);
