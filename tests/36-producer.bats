@@ -27,13 +27,6 @@ stored() {
 	cat spool/topics/t01/log/*.ndjson | jq .sequence | paste -sd' '
 }
 
-# shim - faults for what is started; under sanitizers their library comes first.
-shim() {
-	PRELOAD=$(ldd "$B/egns-topicd" |
-		awk '/lib(a|ub)san/ { printf "%s ", $3 }')$B/tests/crash/shim.so
-	export PRELOAD
-}
-
 @test "batches that follow each other are stored, and their producer is known" {
 	ns t01
 	start egns-topicd
@@ -98,7 +91,7 @@ shim() {
 	[ "$(sequence)" -eq 1 ]
 	[ "$(ask "$(batch 2 1)" "$(batch 3 2)" "$(batch 4 3)" | codes)" = "ok ok ok" ]
 	crash egns-topicd
-	unset PRELOAD
+	unshim
 	start egns-topicd
 	[ "$(sequence)" -eq 4 ]
 	[ "$(stored)" = "1 2 3 4" ]

@@ -109,21 +109,6 @@ no_errors() {
 	! grep . egns-route.log
 }
 
-# shim VARIABLE=VALUE... - faults for what is started next.
-shim() {
-	local variable
-	PRELOAD=$(ldd "$B/egns-route" |
-		awk '/lib(a|ub)san/ { printf "%s ", $3 }')$B/tests/crash/shim.so
-	export PRELOAD
-	for variable; do
-		export "${variable?}"
-	done
-}
-
-unshim() {
-	unset PRELOAD "${!SHIM_@}"
-}
-
 @test "a message becomes an event, and leaves nothing behind" {
 	routed d
 	start egns-topicd

@@ -226,8 +226,9 @@ b b 2 ServerError" ]
 	while $killed; do
 		n=$((n + 1))
 		rm -rf spool && cp -a template spool
-		PRELOAD=$(preload) SHIM_KILL=$n start egns-brokerd 2>/dev/null ||
-			:
+		shim "SHIM_KILL=$n"
+		start egns-brokerd 2>/dev/null || :
+		unshim
 		sleep 0.3 # what it does unasked is done within 0.1 s
 		killed=false
 		process_ended "${pid_of[egns-brokerd]}" && killed=true
@@ -241,17 +242,11 @@ b b 2 ServerError" ]
 	[ "$n" -gt 10 ]
 }
 
-# Under sanitizers their library has to come first.
-preload() {
-	ldd "$B/egns-brokerd" | awk '/lib(a|ub)san/ { printf "%s ", $3 }'
-	echo "$B/tests/crash/shim.so"
-}
-
 @test "what finds no room on disk is told when there is some" {
 	lifecycle
 	device a
-	PRELOAD=$(preload) SHIM_PATH=lifecycle SHIM_ENOSPC=1,5 \
-		SHIM_CALLS=write,pwrite,link start_broker
+	shim SHIM_PATH=lifecycle SHIM_ENOSPC=1,5 SHIM_CALLS=write,pwrite,link
+	start_broker
 	mpub a -i one -q 1 -t t -m x
 	mpub a -i one -q 1 -t t -m x
 	told 'a one 1' 'a one 1 ClientInitiatedDisconnect' 'a one 2' \

@@ -4,31 +4,17 @@
 load lib
 load crash/scenario
 
-# Under sanitizers their library has to come first.
-shim() {
-	PRELOAD=$(ldd "$B/egns-topicd" |
-		awk '/lib(a|ub)san/ { printf "%s ", $3 }')$B/tests/crash/shim.so
-	export SHIM_PATH=/spool/ SHIM_TRACE=$PWD/trace
-}
-
-unshim() {
-	unset PRELOAD "${!SHIM_@}"
-}
-
 # sweep SHARD OF VARIABLE... - the scenario with a fault at call SHARD, SHARD + OF
 # and so on, until it ends before the fault is reached. VARIABLE: NAME=VALUE for
 # the shim, N being the number of the call.
 sweep() {
-	local n shard=$1 of=$2 variable failures=0
+	local n shard=$1 of=$2 failures=0
 	shift 2
 	trap - DEBUG # by which BATS follows every command, at its price
 	template
 	for ((n = shard; n < 3000; n += of)); do
 		fresh
-		shim
-		for variable; do
-			export "${variable/=N/=$n}"
-		done
+		shim SHIM_PATH=/spool/ "SHIM_TRACE=$PWD/trace" "${@/=N/=$n}"
 		start egns-topicd && scenario
 		end
 		unshim

@@ -2,17 +2,9 @@
 # A disk that is full, and much that ends at once.
 load lib
 
-# Under sanitizers their library has to come first.
 no_room() {
-	# shellcheck disable=SC2034 # for start
-	PRELOAD=$(ldd "$B/egns-topicd" |
-		awk '/lib(a|ub)san/ { printf "%s ", $3 }')$B/tests/crash/shim.so
-	export SHIM_PATH=$1 SHIM_ENOSPC=1,1000000000
-	export SHIM_CALLS=write,pwrite,writev,pwritev
-}
-
-room() {
-	unset PRELOAD "${!SHIM_@}"
+	shim "SHIM_PATH=$1" SHIM_ENOSPC=1,1000000000 \
+		SHIM_CALLS=write,pwrite,writev,pwritev
 }
 
 receive() {
@@ -39,7 +31,7 @@ settle() {
 	gone egns-topicd
 	[ "$status" -eq 0 ]
 	grep 'will be delivered again' egns-topicd.log
-	room
+	unshim
 	start egns-topicd
 	[ "$(receive | jq -r '.event.id // empty')" = 1 ]
 	[ "$(receive | jq -r '.event.id // empty')" = 2 ]
@@ -153,7 +145,7 @@ next() {
 	[ "$(next)" = '3 1' ]
 	advance 61
 	[ "$(next)" = '3 2' ]
-	room
+	unshim
 	restart egns-topicd
 	egns-ctl audit
 }

@@ -72,6 +72,22 @@ start() {
 		{ echo "$name: not ready" >&2; return 1; }
 }
 
+# shim [VARIABLE=VALUE]... - faults for what is started next: crash/shim.c. Under
+# sanitizers their library has to come first.
+shim() {
+	local variable
+	PRELOAD=$(ldd "$B/egns-topicd" |
+		awk '/lib(a|ub)san/ { printf "%s ", $3 }')$B/tests/crash/shim.so
+	export PRELOAD
+	for variable; do
+		export "${variable?}"
+	done
+}
+
+unshim() {
+	unset PRELOAD "${!SHIM_@}"
+}
+
 # stop NAME - TERM, and its exit status.
 stop() {
 	local pid=${pid_of[$1]}

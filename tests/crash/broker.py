@@ -14,7 +14,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../mqtt"))
 import raw  # noqa: E402
 from broker import (Broker, Client, Gone, Refused, dropped,  # noqa: E402
-                    routed)
+                    preload, routed)
 
 LASTS = "clean session-expiry=3600"
 BACK = "session-expiry=3600"
@@ -299,16 +299,6 @@ def sweep(shard, of, variables):
         n += of
     print(f"{(n - shard) // of} calls")
     return failures == 0 and n > 30
-
-
-def preload():
-    """Under sanitizers their library has to come first."""
-    build = os.environ["B"]
-    libraries = subprocess.run(["ldd", f"{build}/egns-brokerd"],
-                               capture_output=True, text=True, check=True)
-    first = [line.split()[2] for line in libraries.stdout.splitlines()
-             if "libasan" in line or "libubsan" in line]
-    return " ".join(first + [f"{build}/tests/crash/shim.so"])
 
 
 if __name__ == "__main__":

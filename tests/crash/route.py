@@ -19,7 +19,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../mqtt"))
 import maildir  # noqa: E402
 import raw  # noqa: E402
-from broker import Daemon  # noqa: E402
+from broker import Daemon, preload  # noqa: E402
 
 BOX = "spool/route"
 # Exit statuses of a route that has met a fault; it must not crash.
@@ -161,16 +161,6 @@ def sweep(shard, of, variables):
         n += of
     print(f"{(n - shard) // of} calls")
     return failures == 0 and n > 20
-
-
-def preload():
-    """Under sanitizers their library has to come first."""
-    build = os.environ["B"]
-    libraries = subprocess.run(["ldd", f"{build}/egns-route"],
-                               capture_output=True, text=True, check=True)
-    first = [line.split()[2] for line in libraries.stdout.splitlines()
-             if "libasan" in line or "libubsan" in line]
-    return " ".join(first + [f"{build}/tests/crash/shim.so"])
 
 
 if __name__ == "__main__":

@@ -68,6 +68,16 @@ class Daemon:
         return status
 
 
+def preload():
+    """LD_PRELOAD for crash/shim.c; a sanitizer's library has to come first."""
+    build = os.environ["B"]
+    libraries = subprocess.run(["ldd", f"{build}/egns-brokerd"],
+                               capture_output=True, text=True, check=True)
+    first = [line.split()[2] for line in libraries.stdout.splitlines()
+             if "libasan" in line or "libubsan" in line]
+    return " ".join(first + [f"{build}/tests/crash/shim.so"])
+
+
 class Broker(Daemon):
     def __init__(self):
         super().__init__("egns-brokerd")
