@@ -109,6 +109,7 @@ look(struct intake *in)
 static void
 name_taken(char out[MAILDIR_NAME], const struct batch *b)
 {
+	/* there is room for all of it: maildir.c */
 	snprintf(out, MAILDIR_NAME, "%.150s:%016" PRIx64 ".%" PRIu64, b->name,
 	    b->run, b->first);
 }
