@@ -338,6 +338,7 @@ accepted() {
 
 @test "a topicd that stands still costs nothing but time" {
 	local flags
+	advance 0
 	routed d
 	start egns-topicd
 	start egns-route
@@ -348,8 +349,11 @@ accepted() {
 	seq 2 500 | mosquitto_pub "${flags[@]}" -q 1 -t t -l
 	seq 501 1000 | mosquitto_pub "${flags[@]}" -q 1 -t t -l
 	[ "$(waiting)" -gt 0 ]
+	advance 61
+	wait_for grep -q "ingest: no answer for 60 s" egns-route.log
 	kill -CONT "${pid_of[egns-topicd]}"
 	arrived 1000
+	wait_for grep -q "ingest: it answers again" egns-route.log
 	[ "$(events | jq -r .data)" = "$(seq 1000)" ]
 	# and ended while it stands
 	kill -STOP "${pid_of[egns-topicd]}"

@@ -17,6 +17,7 @@
 #define DROP_BYTES (8 * 1024 * 1024)   /* of records; then they are written */
 #define KEEP (2 * PARCEL_BYTES)        /* bytes of a buffer */
 #define ASK_AGAIN 3                    /* times in a row without a pause */
+#define SILENCE (60 * CLOCK_SECOND)     /* of a target, until it is said */
 #define LOCAL_PAUSE (10 * CLOCK_SECOND) /* a full disk is looked at so often */
 
 enum state {
@@ -59,6 +60,9 @@ struct lane {
 	bool open;
 	int64_t due;       /* clock_mono(); WAITING */
 	unsigned attempts; /* that failed, since the last success */
+	unsigned heard, heard_before; /* answers; at the last look */
+	int64_t silent_since;         /* clock_mono() */
+	bool silent;                  /* and it was said */
 	char error[sizeof(((struct fault *)0)->text)];
 	bool shut; /* the target takes nothing: what comes is dropped */
 	bool said; /* that there is trouble; its end is said, too */
@@ -364,7 +368,7 @@ take_over(struct lane *l)
 	l->exists = l->next_exists;
 	l->next = NULL;
 	l->next_id = NULL;
-	l->replace = l->open = l->shut = false;
+	l->replace = l->open = l->shut = l->silent = false;
 	l->attempts = 0;
 	l->error[0] = '\0';
 	l->said &= !moved;
@@ -441,6 +445,7 @@ on_opened(void *arg)
 {
 	struct lane *l = arg;
 
+	l->heard++;
 	l->open = true;
 	ask(l);
 	fill(l);
@@ -451,6 +456,7 @@ on_lost(const struct fault *f, void *arg)
 {
 	struct lane *l = arg;
 
+	l->silent = false;
 	l->open = false;
 	if (l->draining)
 		l->cursor = l->resume;
@@ -480,6 +486,7 @@ on_position(uint64_t number, void *arg)
 {
 	struct lane *l = arg;
 
+	l->heard++;
 	l->state = UP;
 	l->more = true; /* behind what was gathered meanwhile */
 	l->sent_last = number;
@@ -554,6 +561,7 @@ on_answered(enum outcome outcome, int64_t retry_after, const struct fault *f,
 	struct lane *l = arg;
 	struct sent s = l->sent[l->head];
 
+	l->heard++;
 	l->head = (l->head + 1) % TARGET_WINDOW;
 	l->under_way--;
 	if (outcome == OUTCOME_GONE && l->exists)
@@ -690,11 +698,37 @@ lane_retry(struct lane *l)
 	on_hint(l);
 }
 
+/* A target that is there, and says nothing: for people to look at. */
+static void
+look_for_silence(struct lane *l)
+{
+	int64_t now = clock_mono();
+	bool awaited = l->state == OPENING || l->state == ASKING ||
+	    l->under_way > 0;
+
+	if (!awaited || l->heard != l->heard_before) {
+		if (l->silent) {
+			log_warn("%s: %s: it answers again", l->name, label(l));
+			l->error[0] = '\0';
+		}
+		l->silent = false;
+		l->heard_before = l->heard;
+		l->silent_since = now;
+	} else if (!l->silent && now - l->silent_since >= SILENCE) {
+		l->silent = true;
+		snprintf(l->error, sizeof(l->error), "no answer for %d s",
+		    (int)(SILENCE / CLOCK_SECOND));
+		log_warn("%s: %s: %s; what comes waits", l->name, label(l),
+		    l->error);
+	}
+}
+
 void
 lane_tick(struct lane *l)
 {
 	replace(l);
 	say_rest(l, false);
+	look_for_silence(l);
 	if (l->state == WAITING && clock_mono() >= l->due)
 		attempt(l);
 	begin_job(l);
