@@ -53,7 +53,7 @@ route_ns() {
 	start egns-topicd
 	start egns-route
 	wait_for routed 60
-	nothing_waits
+	wait_for nothing_waits
 	[ -z "$(ls spool/route/corrupt)" ]
 }
 
