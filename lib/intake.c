@@ -292,8 +292,8 @@ write_joined(struct intake *in, const struct batch *b)
 
 /*
  * They have numbers: when they cannot be kept in their turn, none behind them
- * may be taken. When the large file cannot be written, as there is no room,
- * they are kept as they are.
+ * may be taken. When there is no room for the large file, they are kept as they
+ * are; another failure is that of a sync.
  */
 static int
 gather(struct intake *in, const struct batch *list)
@@ -306,6 +306,8 @@ gather(struct intake *in, const struct batch *list)
 		/* a part that stays is dropped by the next start */
 		for (; rc == 0 && list != NULL; list = list->next)
 			intake_done(in, list);
+	} else if (joined != NULL && !file_no_room(errno)) {
+		rc = -1;
 	} else {
 		for (; rc == 0 && list != NULL; list = list->next)
 			rc = keep(in, list);
