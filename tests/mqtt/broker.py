@@ -6,12 +6,17 @@ the file `clock` that EGNS_CLOCK names.
 import glob
 import json
 import os
+import random
 import signal
 import socket
 import ssl
 import subprocess
+import threading
+import time
 
 import raw
+
+WINDOW = 16  # messages of a publisher on their way
 
 
 class Gone(Exception):
@@ -196,6 +201,56 @@ class Message:
 
     def __repr__(self):
         return f"{self.topic}={self.payload}{' dup' if self.dup else ''}"
+
+
+class Load:
+    """What soaks do all the while, each in a thread."""
+
+    def __init__(self, seed):
+        self.broker = Broker()
+        self.seed = seed
+        self.stop = False
+        self.acked = set()  # (topic, payload)
+        self.errors = []
+
+    def forever(self, name, work):
+        """In a thread: work with a connection, and again when it has ended."""
+        chance = random.Random(f"{self.seed} {name}")
+
+        def run():
+            while not self.stop:
+                try:
+                    work(name, chance)
+                except (Gone, Refused):
+                    time.sleep(0.005)
+                except Exception as error:  # for the main thread
+                    self.errors.append(f"{name}: {error!r}")
+                    raise
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+    def publisher(self, words, payload=str):
+        """Work for it: numbered messages with QoS 1, and which are acked."""
+        number = 0
+
+        def work(name, chance):
+            nonlocal number
+            client = Client(self.broker, name, words)
+            waiting = {}
+            while not self.stop or waiting:
+                while len(waiting) < WINDOW and not self.stop:
+                    number += 1
+                    message = (f"t/{name}/{chance.randrange(2)}",
+                               payload(number))
+                    waiting[str(client.next_id())] = message
+                    client.say(f"publish {message[0]} q1 id={client.sent_id}"
+                               f" payload={message[1]}")
+                got = client.wait("puback")
+                message = waiting.pop(got[1][3:])
+                if got[2] in ("00", "10"):
+                    self.acked.add(message)
+        return work
 
 
 def routed():

@@ -8,62 +8,19 @@ import os
 import random
 import signal
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../mqtt"))
-from broker import Broker, Client, Gone, Refused, routed  # noqa: E402
+from broker import Client, Load, routed  # noqa: E402
 
-WINDOW = 16
 RETAINED = 3  # topics
 
 
-class Load:
+class Soak(Load):
     def __init__(self, seed):
-        self.broker = Broker()
-        self.seed = seed
-        self.stop = False
-        self.acked = set()   # (topic, payload)
+        super().__init__(seed)
         self.retained = {f"r/{n}": {None} for n in range(RETAINED)}
         self.came = collections.defaultdict(list)  # session -> messages
-        self.errors = []
-
-    def forever(self, name, work):
-        """In a thread: work with a connection, and again when it has ended."""
-        chance = random.Random(f"{self.seed} {name}")
-
-        def run():
-            while not self.stop:
-                try:
-                    work(name, chance)
-                except (Gone, Refused):
-                    time.sleep(0.005)
-                except Exception as error:  # for the main thread
-                    self.errors.append(f"{name}: {error!r}")
-                    raise
-        thread = threading.Thread(target=run)
-        thread.start()
-        return thread
-
-    def publisher(self, words):
-        number = 0
-
-        def work(name, chance):
-            nonlocal number
-            client = Client(self.broker, name, words)
-            waiting = {}
-            while not self.stop or waiting:
-                while len(waiting) < WINDOW and not self.stop:
-                    number += 1
-                    message = (f"t/{name}/{chance.randrange(2)}", str(number))
-                    waiting[str(client.next_id())] = message
-                    client.say(f"publish {message[0]} q1 id={client.sent_id}"
-                               f" payload={message[1]}")
-                got = client.wait("puback")
-                message = waiting.pop(got[1][3:])
-                if got[2] in ("00", "10"):
-                    self.acked.add(message)
-        return work
 
     def retainer(self):
         number = 0
@@ -178,7 +135,7 @@ class Load:
 
 
 def main():
-    load = Load(sys.argv[2])
+    load = Soak(sys.argv[2])
     load.run(int(sys.argv[1]))
     load.drain()
     load.judge()

@@ -11,67 +11,27 @@ import os
 import random
 import signal
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../mqtt"))
-from broker import Broker, Client, Daemon, Gone, Refused  # noqa: E402
+from broker import Daemon, Load  # noqa: E402
 
-WINDOW = 16
 PATIENCE = 120  # seconds for what waits to arrive
 
 
-class Load:
+class Soak(Load):
     def __init__(self, seed):
-        self.broker = Broker()
+        super().__init__(seed)
         self.daemons = [self.broker, Daemon("egns-route"),
                         Daemon("egns-topicd")]
-        self.seed = seed
-        self.stop = False
-        self.acked = set()  # (topic, payload)
-        self.errors = []
-
-    def publisher(self, name, words):
-        """Until the end: work with a connection, and again when it has ended."""
-        chance = random.Random(f"{self.seed} {name}")
-        number = 0
-
-        def connection():
-            nonlocal number
-            client = Client(self.broker, name, words)
-            waiting = {}
-            while not self.stop or waiting:
-                while len(waiting) < WINDOW and not self.stop:
-                    number += 1
-                    message = (f"t/{name}/{chance.randrange(2)}",
-                               payload(number))
-                    waiting[str(client.next_id())] = message
-                    client.say(f"publish {message[0]} q1 id={client.sent_id}"
-                               f" payload={message[1]}")
-                got = client.wait("puback")
-                message = waiting.pop(got[1][3:])
-                if got[2] in ("00", "10"):
-                    self.acked.add(message)
-
-        def run():
-            while not self.stop:
-                try:
-                    connection()
-                except (Gone, Refused):
-                    time.sleep(0.005)
-                except Exception as error:  # for the main thread
-                    self.errors.append(f"{name}: {error!r}")
-                    raise
-        thread = threading.Thread(target=run)
-        thread.start()
-        return thread
 
     def run(self, cycles):
         chance = random.Random(self.seed)
         for daemon in self.daemons:
             assert daemon.start()
-        threads = [self.publisher("p", "clean"), self.publisher("q", "4 clean"),
-                   self.publisher("r", "clean")]
+        threads = [self.forever(name, self.publisher(words, payload))
+                   for name, words in (("p", "clean"), ("q", "4 clean"),
+                                       ("r", "clean"))]
         try:
             for cycle in range(cycles):
                 time.sleep(chance.random() * 0.4)
@@ -149,7 +109,7 @@ def events(topic):
 
 
 def main():
-    load = Load(sys.argv[2])
+    load = Soak(sys.argv[2])
     load.run(int(sys.argv[1]))
     load.arrive()
     n = load.judge()
