@@ -1,0 +1,62 @@
+#ifndef HTTP_H
+#define HTTP_H
+
+#include <jv.h>
+
+#include "buf.h"
+#include "credential.h"
+#include "fetch.h"
+#include "outcome.h"
+#include "target.h"
+
+/*
+ * Attempts that are HTTP requests: the connections to one destination and the
+ * credential that they are made with. A token that is refused (401) is asked
+ * for anew, once for each attempt.
+ */
+#define HTTP_ANSWER 65536   /* bytes of an answer's body that are read */
+#define HTTP_BODY_TIME 2000 /* milliseconds that it may take */
+
+struct http;
+
+/* How a token is sent: adds a header, "Name: value", and a NUL. 0, or -1 and a
+ * fault. */
+typedef int http_proof(const struct credential *, const char *token,
+    const char *url, struct buf *head, struct fault *);
+
+struct http_settings {
+	jv credential;          /* credential.h (consumed); null: none */
+	const char *audience;   /* of an identity's token; copied */
+	http_proof *proof;
+	const char *minimum_tls; /* "1.2"; NULL: what libcurl has */
+	unsigned connections;
+	long timeout_ms;        /* until the answer's status */
+};
+struct http *http_new(const struct target_use *, struct http_settings *,
+    struct fault *);
+void http_free(struct http *);
+
+/* All zeros is empty; buf_free of its parts is the owner's. */
+struct http_request {
+	const char *method; /* outlives the attempt, as does the url */
+	const char *url;
+	struct buf head; /* "Name: value", each with a NUL */
+	struct buf body;
+};
+
+/*
+ * Begin; `done` is called once, from the loop, unless it is dropped. The answer
+ * is NULL when nothing was sent or nothing came back. The request's buffers are
+ * taken (and empty then).
+ */
+struct http_exchange;
+struct http_exchange *http_send(struct http *, struct http_request *,
+    void (*done)(const struct outcome *, const struct fetch_answer *,
+	void *arg), void *arg);
+void http_drop(struct http_exchange *);
+
+/* The request as people read it, without its secrets: a URL's query, the
+ * credential, and headers of which `secret` has the name. */
+void http_show(const struct http *, const struct http_request *, struct buf *);
+
+#endif

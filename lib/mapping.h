@@ -1,0 +1,40 @@
+#ifndef MAPPING_H
+#define MAPPING_H
+
+#include <stdbool.h>
+
+#include <jv.h>
+
+#include "buf.h"
+#include "event.h"
+#include "fault.h"
+
+/*
+ * A destination's deliveryAttributeMappings: headers, or properties, of each
+ * delivery, static or taken from the event (delivery reference, 8).
+ */
+struct mappings;
+
+/* Not consumed; null is none. Names are checked as check says. NULL and a fault. */
+struct mappings *mappings_new(jv list, struct fault *);
+void mappings_free(struct mappings *);
+
+/* Does any take its value from the event? */
+bool mappings_dynamic(const struct mappings *);
+
+/* Call fn for each that has a value for this event (which is NULL for those that
+ * are static only), in order; a value of a static one may be secret. */
+int mappings_each(const struct mappings *, const struct event *,
+    int (*fn)(const char *name, const char *value, bool secret, void *arg),
+    void *arg);
+
+/*
+ * Are these mappings (not consumed) good for a destination of this type? A name
+ * is an HTTP token, does not begin with "aeg-" or "ce-", is none that the
+ * transport needs for itself, and is there once. Authorization may be a static
+ * header of a webhook. A dynamic one has a sourceField, a static one a value,
+ * which has no control characters. 0, or -1 and a fault.
+ */
+int mappings_check(jv list, bool has_token, struct fault *);
+
+#endif
