@@ -40,7 +40,8 @@ void http_free(struct http *);
 struct http_request {
 	const char *method; /* outlives the attempt, as does the url */
 	const char *url;
-	struct buf head; /* "Name: value", each with a NUL */
+	struct buf head;   /* "Name: value", each with a NUL */
+	struct buf secret; /* names of headers that nobody is to see, likewise */
 	struct buf body;
 };
 
@@ -55,8 +56,8 @@ struct http_exchange *http_send(struct http *, struct http_request *,
 	void *arg), void *arg);
 void http_drop(struct http_exchange *);
 
-/* The request as people read it, without its secrets: a URL's query, the
- * credential, and headers of which `secret` has the name. */
+/* The request as people read it, with "***" for what is secret: a URL's query,
+ * the credential, and the values of such headers. */
 void http_show(const struct http *, const struct http_request *, struct buf *);
 
 #endif
