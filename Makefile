@@ -19,6 +19,8 @@ TEST_DEPS = bats jq python3 procps iproute2 socat parallel openssl mosquitto \
 # Nobody who has npm from elsewhere gets Debian's, too.
 NPM_DEPS = $(if $(shell command -v npm),,nodejs npm)
 MQTTJS = 5.16.0
+# The last that Debian's node is new enough for.
+CLOUDEVENTS = 9.0.0
 LINT_DEPS = clang-tidy cppcheck shellcheck mandoc
 FMT_DEPS = clang-format git
 FUZZ_DEPS = clang libclang-rt-14-dev
@@ -125,16 +127,17 @@ $(B)/tests/crash/shim.so: tests/crash/shim.c
 	@echo ld $@
 	$(Q)$(CC) $(CPPFLAGS_) $(WARN) $(WERROR) -O2 -g -fPIC -shared -o $@ $<
 
-# MQTT.js, a client that tests drive.
-$(B)/npm/mqtt-$(MQTTJS):
+# MQTT.js, a client that tests drive; and what their webhook is made with.
+MODULES = $(B)/npm/mqtt-$(MQTTJS) $(B)/npm/cloudevents-$(CLOUDEVENTS)
+$(B)/npm/%:
 	@mkdir -p $(@D)
-	@echo npm mqtt
-	$(Q)npm install --loglevel=error --no-audit --no-fund --prefix $(@D) \
-	    mqtt@$(MQTTJS)
+	@echo npm $*
+	$(Q)flock $(@D) npm install --loglevel=error --no-audit --no-fund \
+	    --prefix $(@D) $(subst -,@,$*)
 	@touch $@
 
 testing: all $(UNITS) $(FUZZERS) $(B)/tests/soak/load \
-	$(B)/tests/crash/shim.so $(B)/npm/mqtt-$(MQTTJS)
+	$(B)/tests/crash/shim.so $(MODULES)
 
 test: test-deps
 	@$(MAKE) -j2 --no-print-directory testing

@@ -1,8 +1,8 @@
-# egns-route with a custom topic over HTTPS: tests/custom/server is that topic.
+# egns-route with a custom topic over HTTPS: tests/webhook/server is that topic.
 
 load lib
 
-PATH=$top/tests/custom:$PATH
+PATH=$top/tests/webhook:$top/tests/custom:$PATH
 id=/subscriptions/s/resourceGroups/rg/providers/Microsoft.EventGrid/topics/far
 
 # custom [CREDENTIAL [MEMBERS]] - a namespace that routes to the server, which
