@@ -111,6 +111,9 @@ jv target_properties(jv subscription);
 jv target_identity(jv subscription);
 /* "WebHook", "EventHub" or "Kafka"; "" of none. Valid as long as it. */
 const char *target_type(jv subscription);
+/* What a token or a key for a resource comes from (credential.h): its entry of
+ * endpoints; else that identity, or the namespace's. */
+jv target_credential(const struct target_use *, const char *resource_id);
 
 struct target *webhook_new(const struct target_use *, struct fault *);
 struct target *eventhub_new(const struct target_use *, struct fault *);
