@@ -33,7 +33,8 @@ struct control {
 	struct peer *first, *last;
 	unsigned peers;
 	struct json json;
-	int (*serve)(const char *, struct buf *, void *, struct fault *);
+	int (*serve)(const char *, const struct json *, struct buf *, void *,
+	    struct fault *);
 	void *arg;
 };
 
@@ -140,7 +141,7 @@ operation(struct peer *p, const char *line, size_t len, struct fault *f)
 	if (op.bad)
 		fault_set(f, FAULT_INTERNAL, "out of memory");
 	else
-		rc = c->serve(buf_data(&op), &p->out, c->arg, f);
+		rc = c->serve(buf_data(&op), &c->json, &p->out, c->arg, f);
 	buf_free(&op);
 	return rc;
 }
@@ -266,8 +267,8 @@ control_reload(struct control *c, struct registry *r, struct fault *f)
 struct control *
 control_open(struct ev_loop *loop, const struct spool *spool, const char *name,
     struct registry *r,
-    int (*serve)(const char *, struct buf *, void *, struct fault *),
-    void *arg, struct fault *f)
+    int (*serve)(const char *, const struct json *, struct buf *, void *,
+	struct fault *), void *arg, struct fault *f)
 {
 	struct control *c = calloc(1, sizeof(*c));
 	struct buf b = { 0 };

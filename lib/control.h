@@ -5,6 +5,7 @@
 
 #include "buf.h"
 #include "fault.h"
+#include "json.h"
 #include "registry.h"
 #include "spool.h"
 
@@ -18,13 +19,15 @@
 struct control;
 
 /*
- * Listen. `serve` gets the operation's name and adds the answer's lines; it
+ * Listen. `serve` gets the operation's name and the whole request, an object
+ * (token 0) that is there until it returns, and adds the answer's lines; it
  * returns -1 and a fault to refuse. The roles are read from the registry.
  */
 struct control *control_open(struct ev_loop *, const struct spool *,
     const char *name, struct registry *,
-    int (*serve)(const char *op, struct buf *answer, void *arg,
-	struct fault *), void *arg, struct fault *);
+    int (*serve)(const char *op, const struct json *request,
+	struct buf *answer, void *arg, struct fault *),
+    void *arg, struct fault *);
 /* Read the roles again. 0, or -1 and a fault: they are as they were. */
 int control_reload(struct control *, struct registry *, struct fault *);
 void control_close(struct control *);

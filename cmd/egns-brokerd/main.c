@@ -131,10 +131,12 @@ reload(void *arg)
 }
 
 static int
-serve(const char *op, struct buf *answer, void *arg, struct fault *f)
+serve(const char *op, const struct json *request, struct buf *answer,
+    void *arg, struct fault *f)
 {
 	struct broker *b = arg;
 
+	(void)request;
 	if (strcmp(op, "stats") == 0) {
 		buf_str(answer, "{\"ok\":true,\"count\":1}\n");
 		stats_line(b, answer);

@@ -274,10 +274,12 @@ stats(struct route *r, struct buf *b)
 }
 
 static int
-serve(const char *op, struct buf *answer, void *arg, struct fault *f)
+serve(const char *op, const struct json *request, struct buf *answer,
+    void *arg, struct fault *f)
 {
 	struct route *r = arg;
 
+	(void)request;
 	if (strcmp(op, "stats") == 0) {
 		stats(r, answer);
 		return 0;
