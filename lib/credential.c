@@ -20,7 +20,7 @@ struct credential {
 	struct ev_loop *loop;
 	int dir;
 	char *file, *command, *identity; /* one of them */
-	const char *header; /* that it is sent with, up to its value */
+	enum { BEARER, KEY, SAS, CONNECTION } type;
 	void (*ready)(const char *, const struct fault *, void *);
 	void *arg;
 	char *token;
@@ -41,6 +41,13 @@ struct credential {
 	ev_timer limit;
 };
 
+static const char *const types[] = {
+	[BEARER] = "bearer",
+	[KEY] = "key",
+	[SAS] = "sas",
+	[CONNECTION] = "connectionString",
+};
+
 /* Text without the white space around it, as the token; a header's value. */
 static int
 take_token(struct credential *c, const char *text, size_t n, const char *whose,
@@ -58,7 +65,8 @@ take_token(struct credential *c, const char *text, size_t n, const char *whose,
 		    "the credential's %s has more than %d bytes", whose,
 		    CREDENTIAL_MAX);
 	for (size_t i = 0; i < n; i++)
-		if (text[i] <= ' ' || text[i] > '~')
+		if (text[i] < ' ' || text[i] > '~' ||
+		    (text[i] == ' ' && c->type != SAS && c->type != CONNECTION))
 			return fault_set(f, FAULT_UNAVAILABLE,
 			    "the credential's %s is not one token", whose);
 	credential_forget(c);
@@ -286,24 +294,25 @@ identity_token(struct credential *c, struct fault *f)
 
 /* ---- */
 
-static const char *
-header_of(const char *type)
-{
-	if (type != NULL && strcmp(type, "key") == 0)
-		return "aeg-sas-key: ";
-	if (type != NULL && strcmp(type, "sas") == 0)
-		return "aeg-sas-token: ";
-	return "Authorization: Bearer ";
-}
-
 static char *
 copy_of(const char *text)
 {
 	return text == NULL ? NULL : strdup(text);
 }
 
+static void
+set_type(struct credential *c, const char *type)
+{
+	c->type = BEARER;
+	for (unsigned i = 0; type != NULL &&
+	    i < sizeof(types) / sizeof(types[0]); i++)
+		if (strcmp(type, types[i]) == 0)
+			c->type = i;
+}
+
 static int
-copy_settings(struct credential *c, jv settings, struct fault *f)
+copy_settings(struct credential *c, jv settings, bool connections,
+    struct fault *f)
 {
 	struct fault why;
 
@@ -312,7 +321,10 @@ copy_settings(struct credential *c, jv settings, struct fault *f)
 	c->file = copy_of(jq_str(settings, "file"));
 	c->command = copy_of(jq_str(settings, "command"));
 	c->identity = copy_of(jq_str(settings, "identity"));
-	c->header = header_of(jq_str(settings, "type"));
+	set_type(c, jq_str(settings, "type"));
+	if (c->type == CONNECTION && !connections)
+		return fault_set(f, FAULT_BAD_REQUEST, "credential: a "
+		    "connection string is for event hubs only");
 	if (c->file == NULL && c->command == NULL && c->identity == NULL)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
 	if (c->identity != NULL && c->audience == NULL)
@@ -341,7 +353,7 @@ credential_new(const struct credential_use *use, jv settings,
 		ev_io_init(&c->output, on_output, -1, EV_READ);
 		ev_timer_init(&c->limit, on_limit, 0, 0);
 		c->ended.data = c->output.data = c->limit.data = c;
-		if (copy_settings(c, settings, f) == -1) {
+		if (copy_settings(c, settings, use->connections, f) == -1) {
 			credential_free(c);
 			c = NULL;
 		}
@@ -387,10 +399,24 @@ credential_token(struct credential *c, const char **token, struct fault *f)
 	return state;
 }
 
+const char *
+credential_type(const struct credential *c)
+{
+	return types[c->type];
+}
+
 void
 credential_header(const struct credential *c, const char *token, struct buf *b)
 {
-	buf_printf(b, "%s%s%c", c->header, token, '\0');
+	static const char *const headers[] = {
+		[BEARER] = "Authorization: Bearer ",
+		[KEY] = "aeg-sas-key: ",
+		[SAS] = "aeg-sas-token: ",
+	};
+
+	if (c->type == CONNECTION)
+		abort();
+	buf_printf(b, "%s%s%c", headers[c->type], token, '\0');
 }
 
 void

@@ -1,9 +1,10 @@
 #ifndef CREDENTIAL_H
 #define CREDENTIAL_H
 
-#include <jv.h>
+#include <stdbool.h>
 
 #include <ev.h>
+#include <jv.h>
 
 #include "buf.h"
 #include "fault.h"
@@ -19,7 +20,8 @@
  * relative path is below the spool. Beside it "type" says what it is, and so
  * how it is sent: "bearer", which is also what none means, as
  * `Authorization: Bearer TOKEN`; "key" as `aeg-sas-key: KEY`; "sas" as
- * `aeg-sas-token: TOKEN`.
+ * `aeg-sas-token: TOKEN`. A "connectionString" is not sent: who takes them
+ * makes a proof of it (sas.h).
  */
 #define CREDENTIAL_MAX 16384   /* bytes of a secret */
 #define CREDENTIAL_LIMIT 5.0   /* seconds that a command may take */
@@ -38,6 +40,7 @@ struct credential_use {
 	int dir;              /* the spool's */
 	struct fetcher *fetcher; /* asks for identities' tokens */
 	const char *audience; /* whom these are for; NULL: no identities */
+	bool connections;     /* are connection strings of any use? */
 };
 
 /*
@@ -59,7 +62,11 @@ enum credential_state {
 enum credential_state credential_token(struct credential *, const char **token,
     struct fault *);
 
-/* Add the header that sends it: a line without its end, and a NUL. */
+/* "bearer", "key", "sas" or "connectionString". */
+const char *credential_type(const struct credential *);
+
+/* Add the header that sends it: a line without its end, and a NUL. Not for a
+ * connection string. */
 void credential_header(const struct credential *, const char *token,
     struct buf *);
 

@@ -1,6 +1,6 @@
 #include "endpoint.h"
 
-#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -32,6 +32,31 @@ is_loopback(const char *host, size_t len)
 	return false;
 }
 
+/* No blank, no control character and nothing that is not ASCII. */
+static int
+check_characters(const char *url, struct fault *f)
+{
+	for (const unsigned char *p = (const unsigned char *)url; *p; p++)
+		if (*p <= ' ' || *p >= 0x7f)
+			return fault_set(f, FAULT_BAD_REQUEST, "a URL has no "
+			    "blanks and is ASCII; others are written %%XX");
+	return 0;
+}
+
+/* The length of the host that an authority begins with, brackets included; 0
+ * when there is none, or no port behind it but something else. */
+static size_t
+host_of(const char *authority, size_t len)
+{
+	size_t host = strcspn(authority, "/?#\\:");
+
+	if (authority[0] == '[')
+		host = strcspn(authority, "]/?#\\") + 1;
+	if (host > len || (host < len && authority[host] != ':'))
+		return 0;
+	return host;
+}
+
 int
 endpoint_check_url(const char *url, struct fault *f)
 {
@@ -39,23 +64,76 @@ endpoint_check_url(const char *url, struct fault *f)
 	size_t plain = scheme_of(url, "http://"), len, host;
 	const char *authority = url + secure + plain;
 
-	for (const unsigned char *p = (const unsigned char *)url; *p; p++)
-		if (*p <= ' ' || *p >= 0x7f)
-			return fault_set(f, FAULT_BAD_REQUEST, "a URL has no "
-			    "blanks and is ASCII; others are written %%XX");
+	if (check_characters(url, f) == -1)
+		return -1;
 	len = strcspn(authority, "/?#\\");
-	host = strcspn(authority, "/?#\\:");
-	if (authority[0] == '[')
-		host = strcspn(authority, "]/?#\\") + 1;
+	host = host_of(authority, len);
 	if (secure + plain > 0 && memchr(authority, '@', len) != NULL)
 		return fault_set(f, FAULT_BAD_REQUEST, "has a user or a "
 		    "password in it; what proves who we are is a credential");
-	if (host == 0 || host > len ||
-	    (host < len && authority[host] != ':') || (secure == 0 &&
+	if (host == 0 || (secure == 0 &&
 	    (plain == 0 || !is_loopback(authority, host))))
 		return fault_set(f, FAULT_BAD_REQUEST, "must be "
 		    "https://HOST[:PORT]/..., or http:// on this machine");
 	return 0;
+}
+
+/* What Kafka takes as the name of a topic, up to 249 characters. */
+static bool
+is_topic(const char *name)
+{
+	size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+
+	return len > 0 && len <= 249 && name[len] == '\0' &&
+	    strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+bool
+endpoint_kafka(const char *url, struct endpoint_kafka *k)
+{
+	size_t secure = scheme_of(url, "kafkas://");
+	size_t plain = scheme_of(url, "kafka://");
+
+	if (secure + plain == 0)
+		return false;
+	k->secure = secure > 0;
+	k->server = url + secure + plain;
+	k->len = strcspn(k->server, "/?#\\");
+	k->topic = k->server + k->len;
+	if (*k->topic == '/')
+		k->topic++;
+	return true;
+}
+
+static int
+check_kafka(const struct endpoint_kafka *k, struct fault *f)
+{
+	size_t host = host_of(k->server, k->len);
+	const char *port = k->server + host + 1;
+	size_t digits = host < k->len ? strspn(port, "0123456789") : 0;
+
+	if (memchr(k->server, '@', k->len) != NULL)
+		return fault_set(f, FAULT_BAD_REQUEST, "has a user or a "
+		    "password in it; what proves who we are is a credential");
+	if (host == 0 || digits == 0 || digits > 5 || port[digits] != '/' ||
+	    atoi(port) == 0 || atoi(port) > 65535 || !is_topic(k->topic) ||
+	    (!k->secure && !is_loopback(k->server, host)))
+		return fault_set(f, FAULT_BAD_REQUEST, "must be "
+		    "kafkas://HOST:PORT/TOPIC, or kafka:// on this machine");
+	return 0;
+}
+
+int
+endpoint_check_place(const char *url, struct fault *f)
+{
+	struct endpoint_kafka kafka;
+
+	if (!endpoint_kafka(url, &kafka))
+		return endpoint_check_url(url, f);
+	if (check_characters(url, f) == -1)
+		return -1;
+	return check_kafka(&kafka, f);
 }
 
 #define FORMS \
@@ -103,9 +181,10 @@ check_type(jv v, struct fault *f)
 
 	if (type == NULL || strcmp(type, "bearer") == 0)
 		return 0;
-	if (strcmp(type, "key") != 0 && strcmp(type, "sas") != 0)
-		return fault_set(f, FAULT_BAD_REQUEST,
-		    "\"type\" must be bearer, key or sas");
+	if (strcmp(type, "key") != 0 && strcmp(type, "sas") != 0 &&
+	    strcmp(type, "connectionString") != 0)
+		return fault_set(f, FAULT_BAD_REQUEST, "\"type\" must be "
+		    "bearer, key, sas or connectionString");
 	if (jq_str(v, "identity") != NULL)
 		return fault_set(f, FAULT_BAD_REQUEST,
 		    "\"type\" of an identity must be bearer");
@@ -128,6 +207,19 @@ endpoint_check_credential(jv v, struct fault *f)
 		return fault_set(f, FAULT_BAD_REQUEST,
 		    "one of " FORMS " is wanted");
 	return check_type(v, f);
+}
+
+int
+endpoint_check_entry(jv v, struct fault *f)
+{
+	jv credential = jq_get(v, "credential");
+	bool some = jv_get_kind(credential) != JV_KIND_NULL;
+
+	jv_free(credential);
+	if (some || jq_str(v, "url") != NULL)
+		return 0;
+	return fault_set(f, FAULT_BAD_REQUEST,
+	    "must have a url, a credential or both");
 }
 
 jv

@@ -289,14 +289,16 @@ static const struct schema listeners[] = {
 
 static const struct schema endpoint_members[] = {
 	{ "resourceId", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
-	{ "url", SCHEMA_STRING, .flags = SCHEMA_REQUIRED,
-	    .check = endpoint_check_url, .help = "https://HOST/..." },
+	{ "url", SCHEMA_STRING, .check = endpoint_check_place,
+	    .help = "https://HOST/..., kafkas://HOST:PORT/TOPIC" },
 	{ "credential", SCHEMA_ANY, .check_any = endpoint_check_credential,
-	    .help = "{file}, {command} or {identity}; type: bearer, key, sas" },
+	    .help = "{file}, {command} or {identity}; type: bearer, key, sas, "
+	    "connectionString" },
 	END,
 };
 static const struct schema endpoint = {
-	.type = SCHEMA_OBJECT, .of = endpoint_members
+	.type = SCHEMA_OBJECT, .of = endpoint_members,
+	.check_any = endpoint_check_entry
 };
 
 static const struct schema namespace_members[] = {

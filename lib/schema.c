@@ -640,8 +640,10 @@ check_value(struct check *c, const struct schema *s, jv v, jv old)
 		jv_free(old);
 		return bad(c, "must be %s", type_words[s->type]);
 	}
-	if (s->type == SCHEMA_OBJECT || s->type == SCHEMA_VARIANT)
-		return check_object(c, s, v, old);
+	if (s->type == SCHEMA_OBJECT || s->type == SCHEMA_VARIANT) {
+		v = check_object(c, s, v, old);
+		return jv_is_valid(v) ? check_any(c, s, v) : v;
+	}
 	jv_free(old);
 	switch (s->type) {
 	case SCHEMA_INT:
@@ -1599,14 +1601,16 @@ custom_link(jv namespace, const char *field, const char *id, struct fault *f)
 {
 	jv entry = endpoint_find(namespace, id);
 	bool found = jv_get_kind(entry) != JV_KIND_NULL;
+	const char *url = jq_str(entry, "url");
+	bool good = url != NULL && endpoint_check_url(url, NULL) == 0;
 	char q[QUOTE_MAX];
 
 	jv_free(entry);
-	if (found)
+	if (good)
 		return 0;
 	return fault_set(f, FAULT_BAD_REQUEST, "namespace: %s: endpoints have "
-	    "no entry for the custom topic '%s'", field,
-	    quote(q, id, strlen(id)));
+	    "no %s for the custom topic '%s'", field,
+	    found ? "https:// url" : "entry", quote(q, id, strlen(id)));
 }
 
 /*

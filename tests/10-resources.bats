@@ -221,6 +221,10 @@ queue_of() {
 	egns-ctl namespace update -o none --set $route=$id \
 		--endpoints "[{resourceId:${id^^},url:\"https://h/api/events\"}]"
 	[ "$(egns-ctl namespace show --query $route -o tsv)" = $id ]
+	refused 65 "endpoints have no https:// url for the custom topic '$id'" \
+		namespace update --endpoints "[{resourceId:$id,credential:{file:/x}}]"
+	refused 65 "endpoints have no https:// url for the custom topic '$id'" \
+		namespace update --endpoints "[{resourceId:$id,url:\"kafkas://h:1/t\"}]"
 	refused 65 "no entry for the custom topic" namespace update --endpoints '[]'
 	egns-ctl namespace update -o none --endpoints '[]' --set $route=
 	refused 65 "lifecycleTopicResourceId: endpoints have no entry" \

@@ -344,10 +344,18 @@ nginx_told() {
 		namespace update --endpoints \
 		"[{resourceId:$id,url:\"https://me:s3cret@h/\"}]"
 	[[ $stderr != *s3cret* ]]
+	refused 65 'endpoints[0].url: must be kafkas://HOST' namespace update \
+		--endpoints "[{resourceId:$id,url:\"kafka://h:9092/t\"}]"
+	refused 65 'endpoints[1]: must have a url, a credential or both' \
+		namespace update --endpoints \
+		"[{resourceId:$id,url:\"https://h/\"},{resourceId:/b}]"
 	egns-ctl namespace update -o none --endpoints \
 		"[{resourceId:$id,url:\"http://127.0.0.1:1/\",
 		credential:{file:\"/x\",type:key}},{resourceId:/b,
-		url:\"https://h/\",credential:{identity:SystemAssigned}}]"
+		url:\"https://h/\",credential:{identity:SystemAssigned}},
+		{resourceId:/c,credential:{file:\"/y\"}},{resourceId:/d,
+		url:\"kafkas://h:9093/t\",
+		credential:{file:\"/z\",type:connectionString}}]"
 }
 
 @test "messages that are dropped are said once a minute, and status tells why" {

@@ -415,7 +415,9 @@ take_entry(struct custom *c, jv entry, struct fault *f)
 		    "for the custom topic '%s'",
 		    quote(q, c->id, strlen(c->id)));
 	if (url == NULL)
-		return fault_set(f, FAULT_BAD_REQUEST, "endpoints: no url");
+		return fault_set(f, FAULT_BAD_REQUEST, "endpoints: the entry "
+		    "of the custom topic '%s' has no url",
+		    quote(q, c->id, strlen(c->id)));
 	if (endpoint_check_url(url, &why) == -1)
 		return fault_set(f, why.code, "endpoints: url: %s", why.text);
 	c->url = strdup(url);

@@ -78,6 +78,51 @@ test_file(void)
 	CHECK(strstr(from_file("secret two"), "secret") == NULL);
 }
 
+/* What a file of this type gives: its token, or the fault's words. */
+static const char *
+of_type(const char *type, const char *text)
+{
+	static char out[1024];
+	struct fault f = { 0 };
+	struct credential *c = credential_new(&use,
+	    JV_OBJECT(jv_string("file"), jv_string("token"),
+	    jv_string("type"), jv_string(type)), on_ready, NULL, &f);
+	const char *token;
+
+	put("token", text);
+	if (c != NULL && strcmp(credential_type(c), type) != 0)
+		snprintf(out, sizeof(out), "%s", credential_type(c));
+	else if (c != NULL && credential_token(c, &token, &f) ==
+	    CREDENTIAL_HERE)
+		snprintf(out, sizeof(out), "%s", token);
+	else
+		snprintf(out, sizeof(out), "%s", f.text);
+	credential_free(c);
+	return out;
+}
+
+static void
+test_types(void)
+{
+	CHECK(strcmp(of_type("bearer", "a"), "a") == 0);
+	CHECK(strcmp(of_type("key", "a\n"), "a") == 0);
+	CHECK(strstr(of_type("bearer", "a b"), "not one token") != NULL);
+	CHECK(strstr(of_type("key", "a b"), "not one token") != NULL);
+	CHECK(strcmp(of_type("sas", " SharedAccessSignature sr=x&sig=y \n"),
+	    "SharedAccessSignature sr=x&sig=y") == 0);
+	CHECK(strstr(of_type("sas", "a\r\nX: b"), "not one token") != NULL);
+	CHECK(strstr(of_type("sas", "a\tb"), "not one token") != NULL);
+	CHECK(strstr(of_type("sas", "a\x7f" "b"), "not one token") != NULL);
+	CHECK(strstr(of_type("connectionString", "a"),
+	    "a connection string is for event hubs only") != NULL);
+	use.connections = true;
+	CHECK(strcmp(of_type("connectionString", "Endpoint=sb://h/;Shared "
+	    "x=y\n"), "Endpoint=sb://h/;Shared x=y") == 0);
+	CHECK(strstr(of_type("connectionString", "a\nb"), "not one token") !=
+	    NULL);
+	use.connections = false;
+}
+
 static void
 test_file_that_changes(void)
 {
@@ -197,6 +242,7 @@ main(void)
 	use.loop = loop;
 	use.dir = dir;
 	RUN(test_file);
+	RUN(test_types);
 	RUN(test_file_that_changes);
 	RUN(test_command);
 	RUN(test_commands_that_fail);

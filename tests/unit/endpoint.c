@@ -55,6 +55,101 @@ urls(void)
 }
 
 static void
+places(void)
+{
+	static const struct {
+		const char *url;
+		bool good;
+	} rows[] = {
+		{ "https://h/a", true },
+		{ "http://h/", false },
+		{ "kafkas://h:9093/hub-1_x.y", true },
+		{ "KAFKAS://h.example.org:1/t", true },
+		{ "kafkas://[2001:db8::1]:9093/t", true },
+		{ "kafka://127.0.0.1:9092/t", true },
+		{ "kafka://localhost:65535/t", true },
+		{ "kafka://[::1]:9092/t", true },
+		{ "kafka://h:9092/t", false },
+		{ "kafka://127.0.0.1.example.org:9092/t", false },
+		{ "kafkas://h/t", false },
+		{ "kafkas://h:/t", false },
+		{ "kafkas://h:0/t", false },
+		{ "kafkas://h:65536/t", false },
+		{ "kafkas://h:999999999999/t", false },
+		{ "kafkas://h:9093x/t", false },
+		{ "kafkas://h:9093,g:9093/t", false },
+		{ "kafkas://h:9093", false },
+		{ "kafkas://h:9093/", false },
+		{ "kafkas://h:9093/.", false },
+		{ "kafkas://h:9093/..", false },
+		{ "kafkas://h:9093/a/b", false },
+		{ "kafkas://h:9093/a?b", false },
+		{ "kafkas://h:9093?/t", false },
+		{ "kafkas://:9093/t", false },
+		{ "kafkas://[::1:9093/t", false },
+		{ "kafkas://u:pw@h:9093/t", false },
+		{ "kafkas://h:9093/a b", false },
+		{ "kafkas://h:9093/\xc3\xa4", false },
+		{ "kafkas://", false },
+		{ "kafka:h", false },
+	};
+	char longest[300] = "kafkas://h:9093/";
+	size_t prefix = strlen(longest);
+	struct fault f;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bool good = endpoint_check_place(rows[i].url, &f) == 0;
+
+		if (good != rows[i].good)
+			printf("# '%s'\n", rows[i].url);
+		CHECK(good == rows[i].good);
+		CHECK(good || strstr(f.text, "pw") == NULL);
+	}
+	memset(longest + prefix, 't', 249);
+	CHECK(endpoint_check_place(longest, &f) == 0);
+	longest[prefix + 249] = 't';
+	CHECK(endpoint_check_place(longest, &f) == -1);
+	CHECK(strcmp(f.text, "must be kafkas://HOST:PORT/TOPIC, or kafka:// "
+	    "on this machine") == 0);
+}
+
+static void
+parts_of_kafka(void)
+{
+	struct endpoint_kafka k;
+
+	CHECK(!endpoint_kafka("https://h/a", &k));
+	CHECK(endpoint_kafka("kafka://[::1]:9092/t", &k));
+	CHECK(!k.secure && strcmp(k.topic, "t") == 0);
+	CHECK(k.len == 10 && memcmp(k.server, "[::1]:9092", k.len) == 0);
+	CHECK(endpoint_kafka("Kafkas://h:1/hub", &k));
+	CHECK(k.secure && strcmp(k.topic, "hub") == 0);
+	CHECK(k.len == 3 && memcmp(k.server, "h:1", k.len) == 0);
+}
+
+static void
+entries(void)
+{
+	static const struct {
+		const char *json;
+		bool good;
+	} rows[] = {
+		{ "{\"resourceId\":\"/x\",\"url\":\"https://h\"}", true },
+		{ "{\"resourceId\":\"/x\",\"credential\":{}}", true },
+		{ "{\"resourceId\":\"/x\"}", false },
+	};
+	struct fault f;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		jv v = jq_parse(rows[i].json, strlen(rows[i].json), NULL);
+
+		CHECK((endpoint_check_entry(v, &f) == 0) == rows[i].good);
+		jv_free(v);
+	}
+	CHECK(strcmp(f.text, "must have a url, a credential or both") == 0);
+}
+
+static void
 credentials(void)
 {
 	static const struct {
@@ -79,8 +174,12 @@ credentials(void)
 		{ "{\"file\":\"x\",\"command\":\"y\"}", "one of" },
 		{ "{\"file\":\"\"}", "\"file\" must be a string" },
 		{ "{\"file\":[\"s3cret\"]}", "\"file\" must be a string" },
-		{ "{\"file\":\"x\",\"type\":\"s3cret\"}", "bearer, key or sas" },
+		{ "{\"file\":\"x\",\"type\":\"connectionString\"}", NULL },
+		{ "{\"file\":\"x\",\"type\":\"s3cret\"}",
+		    "bearer, key, sas or connectionString" },
 		{ "{\"identity\":\"x\",\"type\":\"key\"}", "must be bearer" },
+		{ "{\"identity\":\"x\",\"type\":\"connectionString\"}",
+		    "must be bearer" },
 	};
 	struct fault f;
 	jv v;
@@ -134,6 +233,9 @@ int
 main(void)
 {
 	RUN(urls);
+	RUN(places);
+	RUN(parts_of_kafka);
+	RUN(entries);
 	RUN(credentials);
 	RUN(entries_are_found);
 	DONE();

@@ -415,6 +415,8 @@ settings(void)
 	static const char plain[] = "{\"properties\":{\"endpoints\":[{"
 	    "\"resourceId\":\"x\",\"url\":\"http://example.org/\"},"
 	    "{\"resourceId\":\"y\"}]}}";
+	static const char kafka[] = "{\"properties\":{\"endpoints\":[{"
+	    "\"resourceId\":\"x\",\"url\":\"kafkas://h:9093/t\"}]}}";
 
 	refused(namespace(NULL, ""), "/other", "no entry for the custom topic '/");
 	refused(jv_object(), ID, "no entry for the custom topic '/");
@@ -423,7 +425,12 @@ settings(void)
 	refused(jq_parse(plain, sizeof(plain) - 1, NULL), "x",
 	    "endpoints: url: must be https");
 	refused(jq_parse(plain, sizeof(plain) - 1, NULL), "y",
-	    "endpoints: no url");
+	    "endpoints: the entry of the custom topic 'y' has no url");
+	refused(jq_parse(kafka, sizeof(kafka) - 1, NULL), "x",
+	    "endpoints: url: must be https");
+	refused(namespace("{\"file\":\"secret\","
+	    "\"type\":\"connectionString\"}", ""), ID,
+	    "a connection string is for event hubs only");
 }
 
 int
