@@ -27,9 +27,9 @@ typedef int http_proof(const struct credential *, const char *token,
 struct http_settings {
 	jv credential;          /* credential.h (consumed); null: none */
 	const char *audience;   /* of an identity's token; copied */
-	http_proof *proof;
+	http_proof *proof;      /* NULL: as credential_header() does */
 	const char *minimum_tls; /* "1.2"; NULL: what libcurl has */
-	unsigned connections;
+	unsigned connections;   /* requests at a time */
 	long timeout_ms;        /* until the answer's status */
 };
 struct http *http_new(const struct target_use *, struct http_settings *,
@@ -47,14 +47,16 @@ struct http_request {
 
 /*
  * Begin; `done` is called once, from the loop, unless it is dropped. The answer
- * is NULL when nothing was sent or nothing came back. The request's buffers are
- * taken (and empty then).
+ * is NULL when nothing was sent. The request's buffers are taken (and empty
+ * then); one that is bad ends as no memory. NULL without memory: nothing is
+ * taken, and `done` will not be called.
  */
 struct http_exchange;
 struct http_exchange *http_send(struct http *, struct http_request *,
     void (*done)(const struct outcome *, const struct fetch_answer *,
 	void *arg), void *arg);
 void http_drop(struct http_exchange *);
+void http_drop_all(struct http *);
 
 /* The request as people read it, with "***" for what is secret: a URL's query,
  * the credential, and the values of such headers. */
