@@ -23,7 +23,9 @@
 static bool
 earlier(const struct deliveries *d, uint32_t a, uint32_t b)
 {
-	return d->slot[a].due < d->slot[b].due;
+	const struct delivery *x = &d->slot[a], *y = &d->slot[b];
+
+	return x->due != y->due ? x->due < y->due : x->offset < y->offset;
 }
 
 static void
@@ -182,12 +184,14 @@ deliveries_set(struct deliveries *d, uint32_t slot, enum delivery_state state,
     int64_t due)
 {
 	struct delivery *v = &d->slot[slot];
+	bool was = v->state == DELIVERY_AVAILABLE;
+	bool is = state == DELIVERY_AVAILABLE;
 
-	if (v->state == DELIVERY_AVAILABLE)
+	if (was && !is)
 		ready_remove(d, slot);
-	v->state = state;
+	v->state = (uint8_t)state;
 	v->due = due;
-	if (state == DELIVERY_AVAILABLE)
+	if (is && !was)
 		ready_add(d, slot);
 	heap_fix(d, v->heap);
 	mark(d, slot);
@@ -221,6 +225,54 @@ uint32_t
 deliveries_ready(const struct deliveries *d)
 {
 	return d->ready;
+}
+
+/* Two lists in the order of the log, as one. */
+static uint32_t
+merge(struct deliveries *d, uint32_t a, uint32_t b)
+{
+	uint32_t first, *end = &first, *from;
+
+	while (a != DELIVERY_NONE && b != DELIVERY_NONE) {
+		from = d->slot[a].offset < d->slot[b].offset ? &a : &b;
+		*end = *from;
+		end = &d->slot[*from].next;
+		*from = *end;
+	}
+	*end = a != DELIVERY_NONE ? a : b;
+	return first;
+}
+
+/* Take n > 0 off the front of a list: a sorted one. */
+static uint32_t
+take_sorted(struct deliveries *d, uint32_t *list, uint32_t n)
+{
+	uint32_t first = *list;
+
+	if (n == 1) {
+		*list = d->slot[first].next;
+		d->slot[first].next = DELIVERY_NONE;
+		return first;
+	}
+	first = take_sorted(d, list, n / 2);
+	return merge(d, first, take_sorted(d, list, n - n / 2));
+}
+
+void
+deliveries_sort(struct deliveries *d)
+{
+	uint32_t list = d->ready, slot, last = DELIVERY_NONE, n = 0;
+
+	for (slot = list; slot != DELIVERY_NONE; slot = d->slot[slot].next)
+		n++;
+	if (n == 0)
+		return;
+	d->ready = take_sorted(d, &list, n);
+	for (slot = d->ready; slot != DELIVERY_NONE; slot = d->slot[slot].next) {
+		d->slot[slot].prev = last;
+		last = slot;
+	}
+	d->ready_last = last;
 }
 
 void
@@ -502,6 +554,7 @@ rebuild(struct deliveries *d)
 		if (d->slot[i].state == DELIVERY_AVAILABLE)
 			ready_add(d, i);
 	}
+	deliveries_sort(d);
 }
 
 /* Does a line's checksum hold? */

@@ -41,13 +41,13 @@ struct delivery {
 	uint64_t offset;   /* in the log */
 	int64_t published; /* publishTime */
 	int64_t locked;    /* when this lock began */
-	int64_t last;      /* last attempt: when it was handed out */
+	int64_t last;      /* when it was handed out for the last attempt */
 	int64_t due;       /* when something happens by itself */
 	uint64_t lock;     /* names the delivery that a token is for */
 	uint32_t heap;     /* place in the heap of due times */
 	uint32_t next, prev; /* in the list of available or of free slots */
 	uint8_t count;     /* deliveries so far */
-	uint8_t result;    /* enum dl_result of the last attempt */
+	uint8_t result;    /* enum dl_result of that attempt */
 	uint8_t state;
 	bool dirty : 1; /* changed since it was last written */
 	bool saved : 1; /* the file knows this slot */
@@ -67,7 +67,7 @@ struct deliveries {
 	struct delivery *slot;
 	uint32_t nslots, used;
 	uint32_t free; /* list of free slots */
-	uint32_t ready, ready_last; /* available ones, longest first */
+	uint32_t ready, ready_last; /* available ones, in their order */
 	uint32_t *heap; /* slots by due time; `used` of them */
 	uint32_t *dirty; /* slots to write */
 	uint32_t ndirty;
@@ -94,9 +94,14 @@ void deliveries_set(struct deliveries *, uint32_t slot, enum delivery_state,
     int64_t due);
 void deliveries_remove(struct deliveries *, uint32_t slot);
 
-/* The slot that is due first; the one available longest; or DELIVERY_NONE. */
+/* The slot that is due first, of several the first in the log; the first one
+ * available; or DELIVERY_NONE. */
 uint32_t deliveries_due(const struct deliveries *);
 uint32_t deliveries_ready(const struct deliveries *);
+
+/* The available ones in the order of the log, and no longer in that in which
+ * they became available; so they are when a file was read, too. */
+void deliveries_sort(struct deliveries *);
 
 /* The cursor or a counter was changed. */
 void deliveries_touch(struct deliveries *);

@@ -47,14 +47,20 @@ reopen(struct deliveries *d)
 	CHECK(found);
 }
 
+static bool
+in_order(const struct delivery *a, const struct delivery *b)
+{
+	return a->due < b->due || (a->due == b->due && a->offset < b->offset);
+}
+
 static void
 check_heap(const struct deliveries *d)
 {
 	uint32_t i, n = 0;
 
 	for (i = 1; i < d->used; i++)
-		CHECK(d->slot[d->heap[i]].due >=
-		    d->slot[d->heap[(i - 1) / 2]].due);
+		CHECK(in_order(&d->slot[d->heap[(i - 1) / 2]],
+		    &d->slot[d->heap[i]]));
 	for (i = 0; i < d->used; i++)
 		CHECK(d->slot[d->heap[i]].heap == i);
 	for (i = d->ready; i != DELIVERY_NONE; i = d->slot[i].next, n++)
@@ -131,6 +137,59 @@ random_steps_are_kept(void)
 		compare(&d, m);
 	}
 	compare(&d, m);
+	deliveries_close(&d);
+}
+
+/* Available ones stand behind each other as they became it, until sorted. */
+static void
+available_in_order(void)
+{
+	static const uint64_t offset[] = { 5, 2, 9, 0, 7, 2000, 1, 3 };
+	static const uint64_t sorted[] = { 0, 1, 2, 3, 5, 7, 9, 2000 };
+	struct deliveries d;
+	uint32_t slot, i;
+
+	fresh(&d);
+	deliveries_sort(&d);
+	CHECK(deliveries_ready(&d) == DELIVERY_NONE);
+	for (i = 0; i < 8; i++)
+		deliveries_set(&d, deliveries_new(&d, offset[i]),
+		    DELIVERY_AVAILABLE, 10);
+	for (i = 0; i < 8; i++) /* another due time, the same place */
+		deliveries_set(&d, i, DELIVERY_AVAILABLE, i % 2 ? 30 : 20);
+	for (slot = d.ready, i = 0; i < 8; slot = d.slot[slot].next, i++)
+		CHECK(d.slot[slot].offset == offset[i]);
+	CHECK(slot == DELIVERY_NONE);
+	deliveries_sort(&d);
+	check_heap(&d);
+	for (i = 0; i < 8; i++) {
+		CHECK(d.slot[d.ready].offset == sorted[i]);
+		CHECK(d.slot[d.ready_last].offset == 2000);
+		deliveries_remove(&d, d.ready);
+	}
+	CHECK(d.ready == DELIVERY_NONE && d.ready_last == DELIVERY_NONE);
+	deliveries_close(&d);
+}
+
+/* A file does not tell since when they are: then the log's order counts. */
+static void
+read_in_the_order_of_the_log(void)
+{
+	struct deliveries d;
+	uint64_t i;
+
+	fresh(&d);
+	for (i = 100; i-- > 0;)
+		deliveries_set(&d, deliveries_new(&d, i), DELIVERY_AVAILABLE,
+		    INT64_MAX);
+	CHECK(save(&d));
+	reopen(&d);
+	for (i = 0; i < 100; i++) {
+		CHECK(d.slot[d.ready].offset == i);
+		CHECK(d.slot[d.ready].due == INT64_MAX);
+		CHECK(deliveries_due(&d) == d.ready);
+		deliveries_remove(&d, d.ready);
+	}
 	deliveries_close(&d);
 }
 
@@ -290,6 +349,8 @@ main(void)
 	    (dir = open(dir_name, O_RDONLY | O_DIRECTORY)) == -1)
 		return 1;
 	RUN(random_steps_are_kept);
+	RUN(available_in_order);
+	RUN(read_in_the_order_of_the_log);
 	RUN(settled_before_it_is_saved);
 	RUN(cut_at_every_byte);
 	RUN(flipped_bit);
