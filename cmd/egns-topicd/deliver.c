@@ -153,6 +153,26 @@ cursor_pass(struct subscription *s, const struct journal_line *line)
 	subscription_dirty(s);
 }
 
+/*
+ * What came of the attempt that an event was handed out for. For a Push
+ * subscription it is only now that there was one: until then the one before
+ * stands.
+ */
+static void
+attempted(const struct subscription *s, struct delivery *v, int result)
+{
+	v->result = (uint8_t)result;
+	if (s->pushes)
+		v->last = v->locked;
+}
+
+/* Nothing is given up that no endpoint was offered. */
+int64_t
+delivery_end(const struct subscription *s, const struct delivery *v)
+{
+	return s->pushes && v->count == 0 ? INT64_MAX : v->published + s->ttl;
+}
+
 /* The event at the cursor ends without having been delivered. */
 static void
 end_undelivered(struct subscription *s, enum dl_reason reason,
@@ -188,10 +208,13 @@ hand_out(struct subscription *s, uint32_t slot, const struct journal_line *line,
 	char token[TOKEN_LEN];
 
 	v->published = line->time;
-	v->locked = v->last = now;
+	v->locked = now;
 	v->lock = lock_name(s->topic->store);
 	v->count++;
-	v->result = DL_NOT_ACKNOWLEDGED;
+	if (!s->pushes) {
+		v->last = now;
+		v->result = DL_NOT_ACKNOWLEDGED;
+	}
 	deliveries_set(&s->d, slot, DELIVERY_LOCKED, now + s->lock);
 	token_make(s, slot, token);
 	buf_str(out, "{\"brokerProperties\":{\"lockToken\":\"");
@@ -210,10 +233,11 @@ static enum next
 next_again(struct subscription *s, uint32_t slot, int64_t now, size_t room,
     bool any, struct buf *out)
 {
+	const struct delivery *v = &s->d.slot[slot];
 	struct journal_line line;
-	bool broken = read_line(s, s->d.slot[slot].offset, &line) == -1;
+	bool broken = read_line(s, v->offset, &line) == -1;
 
-	if (broken || line.time + s->ttl <= now) {
+	if (broken || delivery_end(s, v) <= now) {
 		if (turn_is_over(s->topic->store))
 			return NEXT_NONE;
 		end_delivery(s, slot, broken ? DL_CORRUPT : DL_TIME_TO_LIVE,
@@ -238,7 +262,7 @@ next_new(struct subscription *s, int64_t now, size_t room, bool any,
 	if (s->d.cursor >= s->visible)
 		return NEXT_NONE;
 	broken = read_front(s, &line) == -1;
-	if (broken || line.time + s->ttl <= now) {
+	if (broken || (!s->pushes && line.time + s->ttl <= now)) {
 		if (turn_is_over(s->topic->store))
 			return NEXT_NONE;
 		end_undelivered(s, broken ? DL_CORRUPT : DL_TIME_TO_LIVE,
@@ -382,12 +406,15 @@ static void
 release(struct subscription *s, uint32_t slot, const struct settle *how)
 {
 	struct delivery *v = &s->d.slot[slot];
-	int64_t now = clock_now(), end = v->published + s->ttl;
-	int64_t until = now + how->delay;
+	int64_t until = clock_now() + how->delay, end;
 
-	if (how->result >= 0)
-		v->result = (uint8_t)how->result;
-	if (v->count >= s->max_count)
+	if (how->undelivered)
+		v->count--;
+	else
+		attempted(s, v,
+		    how->result >= 0 ? how->result : DL_NOT_ACKNOWLEDGED);
+	end = delivery_end(s, v);
+	if (!how->undelivered && v->count >= s->max_count)
 		end_delivery(s, slot, DL_MAX_DELIVERY_COUNT, NULL);
 	else if (how->delay == 0)
 		deliveries_set(&s->d, slot, DELIVERY_AVAILABLE, end);
@@ -400,8 +427,8 @@ release(struct subscription *s, uint32_t slot, const struct settle *how)
 static void
 reject(struct subscription *s, uint32_t slot, const struct settle *how)
 {
-	s->d.slot[slot].result =
-	    (uint8_t)(how->result >= 0 ? how->result : DL_RESULT_REJECTED);
+	attempted(s, &s->d.slot[slot],
+	    how->result >= 0 ? how->result : DL_RESULT_REJECTED);
 	end_delivery(s, slot,
 	    how->reason >= 0 ? (enum dl_reason)how->reason : DL_REJECTED, NULL);
 }
@@ -427,7 +454,7 @@ no_room(const struct subscription *s, uint32_t slot,
 	if (!st->blocked && st->deadletters.len + st->dropped.len < ENDS_MAX)
 		return false;
 	return how->how == SETTLE_REJECT ||
-	    (how->how == SETTLE_RELEASE &&
+	    (how->how == SETTLE_RELEASE && !how->undelivered &&
 		s->d.slot[slot].count >= s->max_count);
 }
 
@@ -467,23 +494,63 @@ store_settle(struct subscription *s, const struct settle *how,
 	return SETTLE_OK;
 }
 
+/* ---- reclaim ---- */
+
+static void
+take_back(struct subscription *s, uint32_t slot, int64_t now)
+{
+	struct delivery *v = &s->d.slot[slot];
+
+	if (v->state == DELIVERY_LOCKED)
+		attempted(s, v, DL_ABORTED);
+	if (v->count >= s->max_count) /* the sweep ends it */
+		deliveries_set(&s->d, slot, DELIVERY_DELAYED, now);
+	else
+		deliveries_set(&s->d, slot, DELIVERY_AVAILABLE,
+		    delivery_end(s, v));
+}
+
+uint32_t
+store_reclaim(struct subscription *s, bool delayed)
+{
+	int64_t now = clock_now();
+	uint32_t i, n = 0;
+
+	for (i = 0; i < s->d.nslots; i++) {
+		if (s->d.slot[i].state != DELIVERY_LOCKED &&
+		    !(delayed && s->d.slot[i].state == DELIVERY_DELAYED))
+			continue;
+		take_back(s, i, now);
+		n++;
+	}
+	if (n == 0)
+		return 0;
+	deliveries_sort(&s->d);
+	subscription_dirty(s);
+	s->topic->store->urgent = true;
+	store_wake(s->topic->store, now);
+	return n;
+}
+
 /* ---- what happens by itself ---- */
 
 /* A lock ran out, a delay passed, or an event's time to live is up. */
 static bool
 due(struct subscription *s, uint32_t slot, int64_t now)
 {
-	const struct delivery *v = &s->d.slot[slot];
+	struct delivery *v = &s->d.slot[slot];
 	struct store *st = s->topic->store;
+	int64_t end = delivery_end(s, v);
 	enum dl_reason reason;
 
+	if (v->state == DELIVERY_LOCKED && s->pushes)
+		attempted(s, v, DL_ABORTED);
 	if (v->state != DELIVERY_AVAILABLE && v->count >= s->max_count)
 		reason = DL_MAX_DELIVERY_COUNT;
-	else if (v->published + s->ttl <= now)
+	else if (end <= now)
 		reason = DL_TIME_TO_LIVE;
 	else {
-		deliveries_set(&s->d, slot, DELIVERY_AVAILABLE,
-		    v->published + s->ttl);
+		deliveries_set(&s->d, slot, DELIVERY_AVAILABLE, end);
 		subscription_dirty(s);
 		return true;
 	}
@@ -510,13 +577,16 @@ sweep_deliveries(struct subscription *s, int64_t now)
 	return INT64_MAX;
 }
 
-/* Events that nobody took in time. Publish times ascend: look at the first. */
+/* Events that nobody took in time. Publish times ascend: look at the first.
+ * Those of a Push subscription wait for it. */
 static int64_t
 sweep_queue(struct subscription *s, int64_t now)
 {
 	struct journal_line line;
 	bool broken;
 
+	if (s->pushes)
+		return INT64_MAX;
 	for (; s->d.cursor < s->visible; s->head = UINT64_MAX) {
 		if (s->head == s->d.cursor && s->head_time + s->ttl > now)
 			return s->head_time + s->ttl;

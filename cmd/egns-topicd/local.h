@@ -240,6 +240,8 @@ void subscription_dirty(struct subscription *);
 void subscription_clock(struct subscription *, int64_t now);
 
 /* deliver.c */
+/* When its time to live ends a delivery; INT64_MAX: not before an attempt. */
+int64_t delivery_end(const struct subscription *, const struct delivery *);
 /* Let things happen that are due, within the turn's bounds. When the next one
  * is; INT64_MAX: nothing. */
 int64_t subscription_sweep(struct subscription *, int64_t now);

@@ -19,6 +19,7 @@ static const char *const ops[] = {
 	[OP_RELEASE] = "release",
 	[OP_REJECT] = "reject",
 	[OP_RENEW] = "renewLock",
+	[OP_RECLAIM] = "reclaim",
 	[OP_PRODUCER] = "producer",
 	[OP_STATS] = "stats",
 	[OP_RELOAD] = "reload",
@@ -38,6 +39,8 @@ enum member_id {
 	M_DELAY,
 	M_REASON,
 	M_RESULT,
+	M_UNDELIVERED,
+	M_DELAYED,
 	MEMBERS,
 };
 
@@ -52,7 +55,8 @@ static const struct {
 	    ALL_OPS & ~BIT(OP_RELOAD) & ~BIT(OP_STATS), 1, REQUEST_NAME_MAX },
 	[M_SUBSCRIPTION] = { "subscription",
 	    ALL_OPS & ~BIT(OP_RELOAD) & ~BIT(OP_PRODUCER),
-	    BIT(OP_RECEIVE) | BIT(OP_PEEK) | SETTLE, 1, REQUEST_NAME_MAX },
+	    BIT(OP_RECEIVE) | BIT(OP_PEEK) | BIT(OP_RECLAIM) | SETTLE, 1,
+	    REQUEST_NAME_MAX },
 	[M_COUNT] = { "count", BIT(OP_PUBLISH), BIT(OP_PUBLISH), 0,
 	    UINT32_MAX },
 	[M_PRODUCER] = { "producer", BIT(OP_PUBLISH) | BIT(OP_PRODUCER),
@@ -69,6 +73,8 @@ static const struct {
 	    REQUEST_DELAY_MAX },
 	[M_REASON] = { "reason", BIT(OP_REJECT) | BIT(OP_RELEASE), 0, 1, 64 },
 	[M_RESULT] = { "result", BIT(OP_REJECT) | BIT(OP_RELEASE), 0, 1, 64 },
+	[M_UNDELIVERED] = { "undelivered", BIT(OP_RELEASE), 0, 0, 0 },
+	[M_DELAYED] = { "delayed", BIT(OP_RECLAIM), 0, 0, 0 },
 };
 
 static int
@@ -105,6 +111,17 @@ get_number(const struct json *j, uint32_t t, enum member_id m, int64_t *out,
 	return fault_set(fault, FAULT_BAD_REQUEST,
 	    "\"%s\" must be a whole number from %lld to %lld", members[m].name,
 	    (long long)members[m].min, (long long)members[m].max);
+}
+
+static int
+get_bool(const struct json *j, uint32_t t, enum member_id m, bool *out,
+    struct fault *fault)
+{
+	*out = j->tok[t].type == JSON_TRUE;
+	if (*out || j->tok[t].type == JSON_FALSE)
+		return 0;
+	return fault_set(fault, FAULT_BAD_REQUEST,
+	    "\"%s\" must be true or false", members[m].name);
 }
 
 static int
@@ -200,6 +217,9 @@ take_member(struct request *r, const struct json *j, enum member_id m,
 	case M_RESULT:
 		return get_token_of(dl_result_parse, j, t, m, &r->result,
 		    fault);
+	case M_UNDELIVERED:
+		return get_bool(j, t, m, &r->undelivered, fault);
+	case M_DELAYED: return get_bool(j, t, m, &r->delayed, fault);
 	case MEMBERS: break;
 	}
 	return rc;
@@ -229,6 +249,9 @@ check_members(const struct request *r, struct fault *fault)
 	if (r->op == OP_STATS && r->subscription[0] && !r->topic[0])
 		return fault_set(fault, FAULT_BAD_REQUEST,
 		    "\"subscription\" needs \"topic\"");
+	if (r->undelivered && (r->reason >= 0 || r->result >= 0))
+		return fault_set(fault, FAULT_BAD_REQUEST,
+		    "\"undelivered\" has no \"reason\" and no \"result\"");
 	return 0;
 }
 

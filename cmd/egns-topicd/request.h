@@ -27,6 +27,7 @@ enum op {
 	OP_RELEASE,
 	OP_REJECT,
 	OP_RENEW,
+	OP_RECLAIM,
 	OP_PRODUCER,
 	OP_STATS,
 	OP_RELOAD,
@@ -44,6 +45,8 @@ struct request {
 	int64_t wait;  /* seconds */
 	int64_t delay; /* seconds */
 	int reason, result; /* enum dl_reason, dl_result; -1 */
+	bool undelivered; /* of a release */
+	bool delayed;     /* of a reclaim */
 	uint32_t tokens; /* json token of lockTokens; 0 */
 };
 

@@ -213,6 +213,7 @@ settle(struct peer *p, struct subscription *sub)
 	const struct json *j = &s->json;
 	const struct settle how = { .how = settles[r->op].how,
 		.delay = r->delay * CLOCK_SECOND,
+		.undelivered = r->undelivered,
 		.reason = r->reason,
 		.result = r->result };
 	struct about about = { subscription_topic(sub), sub,
@@ -257,24 +258,55 @@ settle(struct peer *p, struct subscription *sub)
 }
 
 static void
+reclaim(struct peer *p, struct subscription *sub)
+{
+	char ok[64];
+	int n;
+
+	n = snprintf(ok, sizeof(ok), "{\"ok\":true,\"reclaimed\":%u}\n",
+	    store_reclaim(sub, p->request.delayed));
+	answer_durable(p, ANSWER_SETTLE, NULL, ok, (size_t)n);
+}
+
+/* ---- what is about a subscription ---- */
+
+/* The one that the request is about, if its sender may do that there. */
+static struct subscription *
+get_subscription(struct peer *p, struct fault *fault)
+{
+	const struct request *r = &p->request;
+	bool for_push = r->op == OP_RECLAIM || r->undelivered;
+	struct subscription *sub;
+	struct topic *t;
+
+	if (!allowed(p, ROLE_RECEIVE, fault) ||
+	    ((for_push || r->reason >= 0 || r->result >= 0) &&
+		!allowed(p, ROLE_MANAGE, fault)) ||
+	    (t = find_topic(p, fault)) == NULL ||
+	    (sub = find_subscription(p, t, fault)) == NULL)
+		return NULL;
+	if (subscription_pushes(sub))
+		return allowed(p, ROLE_MANAGE, fault) ? sub : NULL;
+	if (!for_push)
+		return sub;
+	fault_set(fault, FAULT_BAD_REQUEST,
+	    "subscription '%s' of topic '%s' is not a Push subscription",
+	    r->subscription, r->topic);
+	return NULL;
+}
+
+static void
 with_subscription(struct peer *p)
 {
 	struct request *r = &p->request;
-	struct subscription *sub = NULL;
-	struct topic *t = NULL;
+	struct subscription *sub;
 	struct fault fault;
 
-	if (!allowed(p, ROLE_RECEIVE, &fault) ||
-	    ((r->reason >= 0 || r->result >= 0) &&
-		!allowed(p, ROLE_MANAGE, &fault)) ||
-	    (t = find_topic(p, &fault)) == NULL ||
-	    (sub = find_subscription(p, t, &fault)) == NULL ||
-	    (subscription_pushes(sub) && !allowed(p, ROLE_MANAGE, &fault))) {
-		if (r->op != OP_PEEK && r->op != OP_RENEW)
-			count_refusal(p,
-			    r->op == OP_RECEIVE ? METRIC_RECEIVE :
-						  settles[r->op].metric,
-			    fault.code, 1);
+	if ((sub = get_subscription(p, &fault)) == NULL) {
+		if (r->op == OP_RECEIVE)
+			count_refusal(p, METRIC_RECEIVE, fault.code, 1);
+		else if (r->tokens != 0 && r->op != OP_RENEW)
+			count_refusal(p, settles[r->op].metric, fault.code, 1);
 		answer_fault(p, &fault);
 		return;
 	}
@@ -287,6 +319,8 @@ with_subscription(struct peer *p)
 		receive_begin(p, sub);
 	else if (r->op == OP_PEEK)
 		peek(p, sub);
+	else if (r->op == OP_RECLAIM)
+		reclaim(p, sub);
 	else
 		settle(p, sub);
 }
@@ -441,7 +475,8 @@ pipelined(enum op op)
 	case OP_ACKNOWLEDGE:
 	case OP_RELEASE:
 	case OP_REJECT:
-	case OP_RENEW: return true;
+	case OP_RENEW:
+	case OP_RECLAIM: return true;
 	case OP_RECEIVE:
 	case OP_PEEK:
 	case OP_PRODUCER:
@@ -461,7 +496,8 @@ dispatch(struct peer *p)
 	case OP_ACKNOWLEDGE:
 	case OP_RELEASE:
 	case OP_REJECT:
-	case OP_RENEW: with_subscription(p); return true;
+	case OP_RENEW:
+	case OP_RECLAIM: with_subscription(p); return true;
 	case OP_PRODUCER: producer(p); return true;
 	case OP_STATS: stats(p); return true;
 	case OP_RELOAD: return reload(p);

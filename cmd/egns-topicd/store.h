@@ -138,6 +138,7 @@ enum settle_how {
 struct settle {
 	enum settle_how how;
 	int64_t delay; /* of a release, microseconds */
+	bool undelivered; /* a release without an attempt: it does not count */
 	int reason;    /* enum dl_reason of a reject, or -1 */
 	int result;    /* enum dl_result, or -1 */
 };
@@ -153,6 +154,13 @@ enum settle_result {
 /* Settle one token: bytes as receive gave them, without quotes. */
 enum settle_result store_settle(struct subscription *, const struct settle *,
     const char *token, size_t);
+
+/*
+ * All locks of a Push subscription end as if they had run out, and with
+ * `delayed` all delays do: what may be delivered again is available at once, in
+ * the order of the log. How many there were.
+ */
+uint32_t store_reclaim(struct subscription *, bool delayed);
 
 /* Add the lines of `stats` for a topic, or one subscription of it. The number
  * of lines. */

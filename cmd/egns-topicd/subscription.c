@@ -97,7 +97,7 @@ rekey(struct subscription *s)
 
 	for (i = 0; i < s->d.nslots; i++) {
 		v = &s->d.slot[i];
-		end = v->published + s->ttl;
+		end = delivery_end(s, v);
 		if (v->state == DELIVERY_AVAILABLE)
 			deliveries_set(&s->d, i, DELIVERY_AVAILABLE, end);
 		else if (v->state == DELIVERY_DELAYED && v->due > end)
@@ -126,6 +126,7 @@ subscription_configure(struct subscription *s, jv resource, struct fault *fault)
 {
 	jv properties = jq_get(resource, "properties");
 	int64_t ttl = s->ttl;
+	bool pushes = s->pushes;
 
 	s->created_at = date(resource, "systemData.createdAt");
 	jv_free(resource);
@@ -136,7 +137,7 @@ subscription_configure(struct subscription *s, jv resource, struct fault *fault)
 	configure_delivery(s, properties);
 	s->expires = date(properties, "expirationTimeUtc");
 	jv_free(properties);
-	if (ttl != s->ttl)
+	if (ttl != s->ttl || pushes != s->pushes)
 		rekey(s);
 	if (s->d.changed)
 		subscription_dirty(s);

@@ -28,6 +28,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		if (r.after >= 0 && (uint64_t)r.after >= r.sequence)
 			abort();
+		if (r.undelivered &&
+		    (r.op != OP_RELEASE || r.reason >= 0 || r.result >= 0))
+			abort();
+		if (r.delayed && r.op != OP_RECLAIM)
+			abort();
 		if (r.tokens != 0)
 			for (t = r.tokens + 1; t < json.tok[r.tokens].next;
 			     t = json.tok[t].next)
