@@ -29,7 +29,8 @@ void binding_data(const struct event *, struct buf *);
  * percent-encoded. Extensions that are null are not there. */
 void binding_http(const struct event *, struct buf *);
 
-/* The same for Kafka: calls fn with "ce_NAME" and the value as it is, UTF-8. */
+/* The same for Kafka: calls fn with "ce_NAME" and the value as it is, UTF-8. 0;
+ * or what fn has returned, if not 0, which ends it; or -1 without memory. */
 int binding_kafka(const struct event *, int (*fn)(const char *name,
     const char *value, size_t len, void *arg), void *arg);
 
