@@ -32,6 +32,7 @@ struct http {
 	struct credential *credential; /* NULL: none is wanted */
 	char *audience;
 	http_proof *proof;
+	void *proof_arg;
 	long timeout_ms;
 	unsigned forgotten; /* how many tokens have been */
 	struct exchanges waiting; /* for the token */
@@ -212,7 +213,8 @@ start(struct http_exchange *x, const char *token)
 		q.body = "";
 	forget_proof(x);
 	if (token != NULL &&
-	    h->proof(h->credential, token, q.url, &x->proof, &f) == -1) {
+	    h->proof(h->credential, token, q.url, h->proof_arg, &x->proof,
+	    &f) == -1) {
 		fail_unmade(x, &f);
 		return;
 	}
@@ -262,9 +264,9 @@ on_token(const char *token, const struct fault *why, void *arg)
 /* The way that a credential itself knows. */
 static int
 plain_proof(const struct credential *c, const char *token, const char *url,
-    struct buf *head, struct fault *f)
+    void *arg, struct buf *head, struct fault *f)
 {
-	(void)url, (void)f;
+	(void)url, (void)arg, (void)f;
 	credential_header(c, token, head);
 	return 0;
 }
@@ -273,7 +275,8 @@ static int
 set_up(struct http *h, const struct target_use *use,
     struct http_settings *s, struct fault *f)
 {
-	struct credential_use c = { .loop = use->loop, .dir = use->spool->fd };
+	struct credential_use c = { .loop = use->loop, .dir = use->spool->fd,
+		.connections = s->proof != NULL };
 
 	h->fetcher = fetcher_new(use->loop, jq_str(use->namespace,
 	    "properties.trustedCertificates"), f);
@@ -299,6 +302,7 @@ http_new(const struct target_use *use, struct http_settings *s,
 	if (h != NULL) {
 		h->loop = use->loop;
 		h->proof = s->proof != NULL ? s->proof : plain_proof;
+		h->proof_arg = s->proof_arg;
 		h->timeout_ms = s->timeout_ms;
 		TAILQ_INIT(&h->waiting);
 		TAILQ_INIT(&h->sent);
@@ -390,7 +394,8 @@ show_proof(const struct http *h, const struct http_request *q, struct buf *b)
 
 	if (h->credential == NULL)
 		return;
-	if (h->proof(h->credential, HIDDEN, q->url, &line, &f) == 0 &&
+	if (h->proof(h->credential, HIDDEN, q->url, h->proof_arg, &line,
+	    &f) == 0 &&
 	    !line.bad && strstr(buf_data(&line), HIDDEN) != NULL)
 		buf_printf(b, "%s\n", buf_data(&line));
 	else

@@ -19,15 +19,16 @@
 
 struct http;
 
-/* How a token is sent: adds a header, "Name: value", and a NUL. 0, or -1 and a
- * fault. */
+/* How a token, or what is made of a connection string, is sent: adds a header,
+ * "Name: value", and a NUL. 0, or -1 and a fault. */
 typedef int http_proof(const struct credential *, const char *token,
-    const char *url, struct buf *head, struct fault *);
+    const char *url, void *arg, struct buf *head, struct fault *);
 
 struct http_settings {
 	jv credential;          /* credential.h (consumed); null: none */
 	const char *audience;   /* of an identity's token; copied */
 	http_proof *proof;      /* NULL: as credential_header() does */
+	void *proof_arg;        /* of proof; outlives it */
 	const char *minimum_tls; /* "1.2"; NULL: what libcurl has */
 	unsigned connections;   /* requests at a time */
 	long timeout_ms;        /* until the answer's status */
