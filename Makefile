@@ -39,7 +39,8 @@ ground = buf file fault num clock quote spool
 ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
 	topic template tree group grants access enrich cert issue expiry uuid \
 	iprange nouns schema shorthand query table line client segment journal \
-	deliveries maildir record mqtt_properties mosq endpoint
+	deliveries maildir record mqtt_properties mosq endpoint mapping binding \
+	standing
 topicd = $(ground) log base64 crc32c json jq event filter changes registry \
 	role segment journal queue deliveries deadletter maildir commit daemon metrics
 pull = $(ground) json line client

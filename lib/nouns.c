@@ -1,6 +1,8 @@
 /* The table of schema.h: every noun, every property. */
 #include "schema.h"
 
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -69,6 +71,94 @@ check_range(const char *s, struct fault *f)
 	struct iprange r;
 
 	return iprange_parse(&r, s, f);
+}
+
+/* RFC 1123, 2.1 */
+static int
+check_host(const char *s, struct fault *f)
+{
+	size_t len = strlen(s), label = 0;
+
+	for (size_t i = 0; i <= len; i++) {
+		if (s[i] == '.' || s[i] == '\0') {
+			if (label == 0 || label > 63 || s[i - 1] == '-')
+				break;
+			label = 0;
+		} else if (isascii((unsigned char)s[i]) &&
+		    (isalnum((unsigned char)s[i]) ||
+		    (s[i] == '-' && label > 0)))
+			label++;
+		else
+			break;
+		if (i == len && len <= 253)
+			return 0;
+	}
+	return fault_set(f, FAULT_BAD_REQUEST, "must be a DNS name");
+}
+
+/* HOST:PORT, [ADDRESS]:PORT */
+static bool
+is_server(const char *s, size_t len)
+{
+	const char *colon = memrchr(s, ':', len);
+	size_t host, digits;
+
+	if (colon == NULL)
+		return false;
+	host = (size_t)(colon - s);
+	digits = len - host - 1;
+	if (digits == 0 || digits > 5 || colon[1] == '0' ||
+	    strspn(colon + 1, "0123456789") < digits ||
+	    strtol(colon + 1, NULL, 10) > 65535)
+		return false;
+	if (s[0] == '[')
+		return host > 2 && s[host - 1] == ']' && strspn(s + 1,
+		    "0123456789abcdefABCDEF:.") == host - 2;
+	for (size_t i = 0; i < host; i++)
+		if (!isascii((unsigned char)s[i]) ||
+		    (!isalnum((unsigned char)s[i]) && strchr("-._", s[i])
+		    == NULL))
+			return false;
+	return host > 0;
+}
+
+static int
+check_servers(const char *s, struct fault *f)
+{
+	size_t len;
+
+	for (;; s += len + 1) {
+		len = strcspn(s, ",");
+		if (!is_server(s, len))
+			return fault_set(f, FAULT_BAD_REQUEST,
+			    "must be HOST:PORT[,HOST:PORT...]");
+		if (s[len] == '\0')
+			return 0;
+	}
+}
+
+static int
+check_hub(const char *s, struct fault *f)
+{
+	static const char provider[] =
+	    "/providers/Microsoft.EventHub/namespaces/";
+	static const char hubs[] = "/eventhubs/";
+	const char *at = s[0] == '/' ? strcasestr(s, provider) : NULL;
+	size_t len;
+
+	if (at != NULL) {
+		at += sizeof(provider) - 1;
+		len = strcspn(at, "/");
+		if (len > 0 && strncasecmp(at + len, hubs,
+		    sizeof(hubs) - 1) == 0) {
+			at += len + sizeof(hubs) - 1;
+			if (*at != '\0' && strchr(at, '/') == NULL)
+				return 0;
+		}
+	}
+	return fault_set(f, FAULT_BAD_REQUEST, "must be the id of an event hub,"
+	    " .../providers/Microsoft.EventHub/namespaces/NAMESPACE/eventhubs/"
+	    "HUB");
 }
 
 /* ---- identities ---- */
@@ -284,6 +374,8 @@ static const struct schema listeners[] = {
 	    .help = "MQTT over secure WebSocket" },
 	{ "https", SCHEMA_ADDRESS, .dflt = "\"127.0.0.1:8444\"",
 	    .help = "the REST interface" },
+	{ "callback", SCHEMA_ADDRESS,
+	    .help = "where webhooks may say yes after the handshake" },
 	END,
 };
 
@@ -331,6 +423,9 @@ static const struct schema namespace_members[] = {
 	    .max = 100, .help = "seconds between dead-letter writes" },
 	{ "routingSchedule", SCHEMA_ARRAY, .of = &seconds, .min = 1,
 	    .max = 100, .help = "seconds between routing attempts" },
+	{ "webhookOrigin", SCHEMA_STRING, .dflt = "\"eventgrid.azure.net\"",
+	    .check = check_host,
+	    .help = "who we say to webhooks that we are" },
 	{ "lifecycleTopicResourceId", SCHEMA_STRING,
 	    .help = "topic that gets the clients' life-cycle events: as "
 	    "routeTopicResourceId" },
@@ -439,22 +534,19 @@ static const struct schema mapping = {
 	.type = SCHEMA_OBJECT, .of = mapping_members
 };
 
-#define RESOURCE_ID \
-	{ "resourceId", SCHEMA_STRING, .flags = SCHEMA_REQUIRED }
 #define MAPPINGS \
 	{ "deliveryAttributeMappings", SCHEMA_ARRAY, .of = &mapping, \
 	    .max = 10, .help = "headers of every delivery" }
-#define BATCHING \
-	{ "maxEventsPerBatch", SCHEMA_INT, .dflt = "1", .min = 1, \
-	    .max = 5000 }, \
-	{ "preferredBatchSizeInKilobytes", SCHEMA_INT, .dflt = "64", \
-	    .min = 1, .max = 1024 }
 
 static const struct schema webhook[] = {
 	{ "endpointUrl", SCHEMA_STRING,
-	    .flags = SCHEMA_REQUIRED | SCHEMA_SECRET },
+	    .flags = SCHEMA_REQUIRED | SCHEMA_SECRET,
+	    .check = endpoint_check_url, .help = "https://HOST/..." },
 	{ "endpointBaseUrl", SCHEMA_STRING, .flags = SCHEMA_READONLY },
-	BATCHING,
+	{ "maxEventsPerBatch", SCHEMA_INT, .dflt = "1", .min = 1,
+	    .max = 5000 },
+	{ "preferredBatchSizeInKilobytes", SCHEMA_INT, .dflt = "64",
+	    .min = 1, .max = 1024 },
 	{ .name = "azureActiveDirectoryTenantId", .type = SCHEMA_STRING },
 	{ .name = "azureActiveDirectoryApplicationIdOrUri",
 	    .type = SCHEMA_STRING },
@@ -463,46 +555,34 @@ static const struct schema webhook[] = {
 	    .values = "1.0|1.1|1.2|1.3" },
 	END,
 };
-static const struct schema azure_function[] = {
-	RESOURCE_ID, BATCHING, MAPPINGS, END,
-};
-static const struct schema by_resource_id[] = {
-	RESOURCE_ID, MAPPINGS, END,
-};
-static const struct schema storage_queue[] = {
-	RESOURCE_ID,
-	{ "queueName", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
-	{ "queueMessageTimeToLiveInSeconds", SCHEMA_INT, .min = -1,
-	    .max = INT32_MAX },
+static const struct schema event_hub[] = {
+	{ "resourceId", SCHEMA_STRING, .flags = SCHEMA_REQUIRED,
+	    .check = check_hub },
+	MAPPINGS,
 	END,
 };
 static const struct schema kafka[] = {
-	{ "bootstrapServers", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
-	{ "topic", SCHEMA_STRING, .flags = SCHEMA_REQUIRED },
+	{ "bootstrapServers", SCHEMA_STRING, .flags = SCHEMA_REQUIRED,
+	    .check = check_servers, .help = "HOST:PORT,..." },
+	{ "topic", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
+	    .max = 249 },
 	{ "properties", SCHEMA_MAP, .of = &text,
 	    .help = "of the producer, as librdkafka names them" },
+	{ "credential", SCHEMA_ANY, .check_any = endpoint_check_credential,
+	    .help = "{file}, {command} or {identity}: the password of SASL, or "
+	    "who asks for a token" },
 	MAPPINGS,
 	END,
 };
 static const struct schema destination_types[] = {
 	{ "WebHook", SCHEMA_OBJECT, .of = webhook },
-	{ "EventHub", SCHEMA_OBJECT, .of = by_resource_id },
+	{ "EventHub", SCHEMA_OBJECT, .of = event_hub },
 	{ "Kafka", SCHEMA_OBJECT, .of = kafka },
-	{ "StorageQueue", SCHEMA_OBJECT, .of = storage_queue },
-	{ "HybridConnection", SCHEMA_OBJECT, .of = by_resource_id },
-	{ "ServiceBusQueue", SCHEMA_OBJECT, .of = by_resource_id },
-	{ "ServiceBusTopic", SCHEMA_OBJECT, .of = by_resource_id },
-	{ "AzureFunction", SCHEMA_OBJECT, .of = azure_function },
-	{ "PartnerDestination", SCHEMA_OBJECT, .of = by_resource_id },
-	{ "MonitorAlert", SCHEMA_OBJECT, .of = by_resource_id },
-	{ "NamespaceTopic", SCHEMA_OBJECT, .of = by_resource_id },
 	END,
 };
 static const struct schema destination[] = {
 	{ "endpointType", SCHEMA_ENUM, .flags = SCHEMA_REQUIRED,
-	    .values = "WebHook|EventHub|Kafka|StorageQueue|HybridConnection|"
-	    "ServiceBusQueue|ServiceBusTopic|AzureFunction|PartnerDestination|"
-	    "MonitorAlert|NamespaceTopic" },
+	    .values = "WebHook|EventHub|Kafka" },
 	{ "properties", SCHEMA_VARIANT, .flags = SCHEMA_REQUIRED,
 	    .of = destination_types },
 	END,
@@ -516,7 +596,8 @@ static const struct schema delivery_with_identity[] = {
 };
 static const struct schema circuit_breaker[] = {
 	{ "failures", SCHEMA_INT, .flags = SCHEMA_REQUIRED, .min = 1,
-	    .max = 1000000, .help = "in a row, before delivery pauses" },
+	    .max = 1000000, .help = "for good and in a row, then it is on "
+	    "hold" },
 	END,
 };
 static const struct schema push[] = {
@@ -530,6 +611,11 @@ static const struct schema push[] = {
 	    .values = "structured|binary" },
 	{ "maxInFlight", SCHEMA_INT, .min = 1, .max = 10000 },
 	{ "orderBySubject", SCHEMA_BOOL, .dflt = "false" },
+	{ "timeoutInSeconds", SCHEMA_INT, .dflt = "30", .min = 1, .max = 30,
+	    .help = "until an endpoint's answer" },
+	{ "abuseProtection", SCHEMA_ENUM, .dflt = "\"Required\"",
+	    .values = "Required|Off",
+	    .help = "is a webhook asked before the first delivery" },
 	{ "circuitBreaker", SCHEMA_OBJECT, .of = circuit_breaker },
 	END,
 };

@@ -15,6 +15,7 @@
 #include "enrich.h"
 #include "filter.h"
 #include "jq.h"
+#include "mapping.h"
 #include "quote.h"
 #include "uuid.h"
 
@@ -539,6 +540,12 @@ check_member(struct check *c, const struct schema *m, jv given, jv old)
 			given = jv_invalid();
 		}
 	}
+	/* it was not shown, so who changes the rest may not know it */
+	if (!jv_is_valid(given) && m->flags & SCHEMA_SECRET &&
+	    jv_is_valid(old)) {
+		jv_free(given);
+		given = jv_copy(old);
+	}
 	if (!jv_is_valid(given) && m->dflt != NULL) {
 		jv_free(given);
 		given = jv_parse(m->dflt);
@@ -943,23 +950,106 @@ check_ttl(struct making *m, jv properties, const char *mode)
 	return false;
 }
 
-static bool
-check_push(struct making *m, jv part)
-{
-	jv a = jq_get(part, "destination");
-	jv b = jq_get(part, "deliveryWithResourceIdentity");
-	bool ok = (jv_get_kind(a) == JV_KIND_NULL) !=
-	    (jv_get_kind(b) == JV_KIND_NULL);
+#define PUSH "deliveryConfiguration.push"
 
-	jv_free(a);
-	jv_free(b);
-	if (ok)
+/* Where a push subscription (not consumed) has its destination: NULL for
+ * nowhere, or in both places. */
+static const char *
+destination_path(jv properties)
+{
+	static const char *const paths[] = { PUSH ".destination",
+		PUSH ".deliveryWithResourceIdentity.destination" };
+	const char *found = NULL;
+
+	for (int i = 0; i < 2; i++) {
+		jv v = jq_get(properties, paths[i]);
+		bool there = jv_get_kind(v) == JV_KIND_OBJECT;
+
+		jv_free(v);
+		if (there && found != NULL)
+			return NULL;
+		if (there)
+			found = paths[i];
+	}
+	return found;
+}
+
+/* What a member of the destination has, by its path in the subscription. */
+static const char *
+destination_member(char path[128], const char *destination, const char *name)
+{
+	snprintf(path, 128, "%s.properties.%s", destination, name);
+	return path;
+}
+
+static bool
+check_mappings(struct making *m, jv properties, const char *destination)
+{
+	char path[128];
+	const char *type, *application;
+	struct fault f;
+	jv list;
+	int rc;
+
+	snprintf(path, sizeof(path), "%s.endpointType", destination);
+	type = jq_str(properties, path);
+	application = jq_str(properties, destination_member(path, destination,
+	    "azureActiveDirectoryApplicationIdOrUri"));
+	list = jq_get(properties, destination_member(path, destination,
+	    "deliveryAttributeMappings"));
+	rc = mappings_check(list, application != NULL ||
+	    strcmp(type, "WebHook") != 0, &f);
+	jv_free(list);
+	if (rc == 0)
 		return true;
-	down(&m->check, "deliveryConfiguration");
-	down(&m->check, "push");
+	down(&m->check, path);
+	bad(&m->check, "%s", f.text);
+	return false;
+}
+
+static bool
+check_batch(struct making *m, jv properties, const char *destination)
+{
+	const char *mode = jq_str(properties, PUSH ".contentMode");
+	char path[128];
+
+	destination_member(path, destination, "maxEventsPerBatch");
+	if (strcmp(mode, "binary") != 0 || number_at(properties, path) <= 1)
+		return true;
+	down(&m->check, path);
+	bad(&m->check, "contentMode is binary, which has room for one event "
+	    "only: no more than 1");
+	return false;
+}
+
+static bool
+check_push(struct making *m, jv properties)
+{
+	const char *destination = destination_path(properties);
+
+	if (destination != NULL)
+		return check_mappings(m, properties, destination) &&
+		    check_batch(m, properties, destination);
+	down(&m->check, PUSH);
 	bad(&m->check, "needs either destination or "
 	    "deliveryWithResourceIdentity");
 	return false;
+}
+
+/* What of a webhook's URL may be shown. */
+static jv
+give_base_url(jv properties)
+{
+	const char *destination = destination_path(properties), *url;
+	char path[128];
+	jv base;
+
+	if (destination == NULL || (url = jq_str(properties,
+	    destination_member(path, destination, "endpointUrl"))) == NULL)
+		return properties;
+	base = jv_string_sized(url, (int)strcspn(url, "?#"));
+	return set(properties, destination_member(path, destination,
+	    "endpointBaseUrl"), base);
 }
 
 static bool
@@ -1030,16 +1120,15 @@ subscription_rules(struct making *m, jv properties)
 		ok = false;
 	}
 	jv_free(v);
-	v = jq_get(delivery, part);
-	if (ok && push)
-		ok = check_push(m, v);
-	jv_free(v);
 	jv_free(delivery);
+	if (ok && push)
+		ok = check_push(m, properties);
 	if (!ok || !check_ttl(m, properties, part) ||
 	    !check_filters(m, properties)) {
 		jv_free(properties);
 		return jv_invalid();
 	}
+	properties = give_base_url(properties);
 	copy = jv_copy(properties);
 	v = give_dead_letter(m, properties, part);
 	if (jv_get_kind(v) != JV_KIND_NULL) {
@@ -1511,9 +1600,81 @@ parent_exists(struct making *m, const struct schema_noun *noun)
 	return false;
 }
 
+/* The secret value of a mapping of that name; invalid: there is none. */
+static jv
+secret_value(jv list, const char *name)
+{
+	jv value = jv_invalid();
+
+	jv_array_foreach(list, i, one) {
+		const char *its = jq_str(one, "name");
+		jv secret = jq_get(one, "properties.isSecret");
+
+		if (!jv_is_valid(value) && its != NULL && name != NULL &&
+		    strcasecmp(its, name) == 0 &&
+		    jv_get_kind(secret) == JV_KIND_TRUE)
+			value = jq_get(one, "properties.value");
+		jv_free(secret);
+		jv_free(one);
+	}
+	return value;
+}
+
+/* Secret values were not shown: those that are missing are what they were. */
+static jv
+keep_values(jv list, jv old)
+{
+	jv out = jv_array(), secret, value, kept;
+
+	jv_array_foreach(list, i, one) {
+		secret = jq_get(one, "properties.isSecret");
+		value = jq_get(one, "properties.value");
+		kept = jv_get_kind(secret) == JV_KIND_TRUE &&
+		    jv_get_kind(value) == JV_KIND_NULL ?
+		    secret_value(old, jq_str(one, "name")) : jv_invalid();
+		jv_free(secret);
+		jv_free(value);
+		if (jv_is_valid(kept))
+			one = set(one, "properties.value", kept);
+		else
+			jv_free(kept);
+		out = jv_array_append(out, one);
+	}
+	jv_free(list);
+	return out;
+}
+
+static jv
+keep_secrets(struct making *m, jv given)
+{
+	const char *at = destination_path(given), *was;
+	jv old = schema_hoist(jv_copy(m->old)), list, values;
+	char path[128];
+
+	was = destination_path(old);
+	if (at == NULL || was == NULL) {
+		jv_free(old);
+		return given;
+	}
+	values = jq_get(old, destination_member(path, was,
+	    "deliveryAttributeMappings"));
+	list = jq_get(given, destination_member(path, at,
+	    "deliveryAttributeMappings"));
+	if (jv_get_kind(list) == JV_KIND_ARRAY &&
+	    jv_get_kind(values) == JV_KIND_ARRAY)
+		given = set(given, path, keep_values(list, values));
+	else
+		jv_free(list);
+	jv_free(values);
+	jv_free(old);
+	return given;
+}
+
 static jv
 prepare(struct making *m, const struct schema_noun *noun, jv given)
 {
+	if (noun->kind == SCHEMA_SUBSCRIPTION && jv_is_valid(m->old))
+		given = keep_secrets(m, given);
 	if (noun->kind == SCHEMA_SUBSCRIPTION)
 		return subscription_shape(given);
 	if (noun->kind == SCHEMA_CLIENT && !jv_is_valid(m->old) &&

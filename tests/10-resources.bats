@@ -41,7 +41,7 @@ queue_of() {
 				"identity": { "type": "SystemAssigned" },
 				"destination": {
 					"endpointType": "EventHub",
-					"properties": { "resourceId": "/subscriptions/x/y" }
+					"properties": { "resourceId": "/subscriptions/x/resourceGroups/y/providers/Microsoft.EventHub/namespaces/z/eventhubs/telemetry" }
 				} } } }' -o none
 	egns-ctl namespace topic event-subscription create \
 		-g $RG --namespace-name $NS --topic-name mqtt-ingest \
@@ -339,7 +339,7 @@ queue_of() {
 	ns t01/s01
 	egns-ctl namespace topic event-subscription create -o none --topic-name t01 \
 		-n hook --delivery-configuration '{deliveryMode:Push,push:{
-		destination:{endpointType:WebHook,properties:{endpointUrl:"http://h/?c=1"}}}}'
+		destination:{endpointType:WebHook,properties:{endpointUrl:"https://h/?c=1"}}}}'
 	# names of others, all of which stand behind it in what export prints
 	egns-ctl namespace topic-space create -n space -o none --topic-templates a/#
 	egns-ctl namespace client-group create -n group -o none --group-query "attributes.a = 'b'"

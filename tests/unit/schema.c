@@ -64,6 +64,22 @@ begin(void)
 
 #define SUB "topics/t01/eventSubscriptions/s01"
 
+/* A push subscription with a destination of that type, its properties, and
+ * more members of push. */
+#define PUSH(type, properties, more) \
+	"{\"deliveryConfiguration\":{\"deliveryMode\":\"Push\",\"push\":{" \
+	"\"destination\":{\"endpointType\":\"" type "\",\"properties\":" \
+	properties "}" more "}}}"
+#define HOOK(properties, more) PUSH("WebHook", "{\"endpointUrl\":" \
+	"\"https://h/x?code=1\"" properties "}", more)
+#define HEADER(name, type, properties) ",\"deliveryAttributeMappings\":[{" \
+	"\"name\":\"" name "\",\"type\":\"" type "\",\"properties\":" \
+	properties "}]"
+#define HUB "/subscriptions/s/resourceGroups/g/providers/Microsoft.EventHub/" \
+	"namespaces/n/eventhubs/h"
+#define KAFKA(servers, more) PUSH("Kafka", "{\"bootstrapServers\":\"" servers \
+	"\",\"topic\":\"t\"" more "}", "")
+
 #define TS "{\"topicSpacesConfiguration\":"
 #define AUTH "{\"clientAuthentication\":"
 
@@ -109,6 +125,58 @@ static const struct {
 	{ SUB, "{\"deliveryConfiguration\":{\"deliveryMode\":\"Push\","
 	    "\"push\":{\"destination\":{\"endpointType\":\"WebHook\"}}}}",
 	    "destination.properties: is required" },
+	{ SUB, PUSH("StorageQueue", "{}", ""), "endpointType: 'StorageQueue' "
+	    "is none of WebHook, EventHub, Kafka" },
+	{ SUB, PUSH("WebHook", "{\"endpointUrl\":\"http://h/\"}", ""),
+	    "destination.properties.endpointUrl: must be https://" },
+	{ SUB, PUSH("WebHook", "{\"endpointUrl\":\"https://u:p@h/\"}", ""),
+	    "endpointUrl: has a user or a password" },
+	{ SUB, HOOK(",\"maxEventsPerBatch\":2",
+	    ",\"contentMode\":\"binary\""),
+	    "properties.maxEventsPerBatch: contentMode is binary" },
+	{ SUB, HOOK("", ",\"timeoutInSeconds\":31"),
+	    "push.timeoutInSeconds: 31 is not in 1..30" },
+	{ SUB, HOOK("", ",\"timeoutInSeconds\":0"),
+	    "push.timeoutInSeconds: 0 is not in 1..30" },
+	{ SUB, HOOK("", ",\"abuseProtection\":\"No\""),
+	    "push.abuseProtection: 'No' is none of Required, Off" },
+	{ SUB, HOOK(HEADER("ce-id", "Static", "{\"value\":\"v\"}"), ""),
+	    "deliveryConfiguration.push.destination.properties."
+	    "deliveryAttributeMappings: delivery attribute 'ce-id'" },
+	{ SUB, HOOK(HEADER("h", "Dynamic", "{}"), ""), "sourceField" },
+	{ SUB, HOOK(HEADER("h", "Static", "{\"isSecret\":true}"), ""),
+	    "a static one needs a value" },
+	{ SUB, HOOK(HEADER("Authorization", "Static", "{\"value\":\"v\"}")
+	    ",\"azureActiveDirectoryApplicationIdOrUri\":\"a\"", ""),
+	    "'Authorization': the delivery has a credential" },
+	{ SUB, PUSH("EventHub", "{\"resourceId\":\"" HUB "\"" HEADER(
+	    "Authorization", "Static", "{\"value\":\"v\"}") "}", ""),
+	    "'Authorization': the delivery has a credential" },
+	{ SUB, PUSH("EventHub", "{\"resourceId\":\"/subscriptions/x/y\"}",
+	    ""), "resourceId: must be the id of an event hub" },
+	{ SUB, PUSH("EventHub", "{\"resourceId\":\"" HUB "/more\"}", ""),
+	    "resourceId: must be the id of an event hub" },
+	{ SUB, PUSH("EventHub", "{\"resourceId\":\"/providers/"
+	    "Microsoft.EventHub/namespaces//eventhubs/h\"}", ""),
+	    "resourceId: must be the id of an event hub" },
+	{ SUB, KAFKA("h", ""), "bootstrapServers: must be HOST:PORT" },
+	{ SUB, KAFKA("h:0", ""), "bootstrapServers: must be HOST:PORT" },
+	{ SUB, KAFKA("h:65536", ""), "bootstrapServers: must be HOST:PORT" },
+	{ SUB, KAFKA("a:1,", ""), "bootstrapServers: must be HOST:PORT" },
+	{ SUB, KAFKA("a:1, b:2", ""), "bootstrapServers: must be HOST:PORT" },
+	{ SUB, KAFKA("::1:9092", ""), "bootstrapServers: must be HOST:PORT" },
+	{ SUB, KAFKA(":9092", ""), "bootstrapServers: must be HOST:PORT" },
+	{ SUB, KAFKA("h:9092", ",\"credential\":\"secret\""),
+	    "properties.credential: must be" },
+	{ "namespace", "{\"webhookOrigin\":\"a b\"}",
+	    "webhookOrigin: must be a DNS name" },
+	{ "namespace", "{\"webhookOrigin\":\"\"}", "must be a DNS name" },
+	{ "namespace", "{\"webhookOrigin\":\"a..b\"}", "must be a DNS name" },
+	{ "namespace", "{\"webhookOrigin\":\"a-.b\"}", "must be a DNS name" },
+	{ "namespace", "{\"webhookOrigin\":\"https://a\"}",
+	    "must be a DNS name" },
+	{ "namespace", "{\"listeners\":{\"callback\":\"h\"}}",
+	    "listeners.callback: must be HOST:PORT" },
 	{ SUB, "{\"filtersConfiguration\":{\"filters\":[{\"operatorType\":"
 	    "\"NumberIn\",\"key\":\"data.x\",\"values\":[\"a\"]}]}}",
 	    "filtersConfiguration.filters[0]" },
@@ -315,17 +383,75 @@ what_is_ours_stays(void)
 	    == -1);
 }
 
+#define DESTINATION "properties.deliveryConfiguration.push.destination."
+
+static void
+what_push_may_be(void)
+{
+	CHECK(put(SUB, PUSH("eventhub", "{\"resourceId\":\"" HUB "\"}", ""),
+	    NULL) == 0);
+	CHECK(put(SUB, KAFKA("a.b:9092,[::1]:1,10.0.0.1:65535",
+	    ",\"credential\":{\"file\":\"/f\"}"), NULL) == 0);
+	CHECK(put(SUB, HOOK("", ",\"contentMode\":\"binary\""), NULL) == 0);
+	CHECK(holds(SUB, "properties.deliveryConfiguration.push."
+	    "timeoutInSeconds", "30"));
+	CHECK(holds(SUB, "properties.deliveryConfiguration.push."
+	    "abuseProtection", "\"Required\""));
+	CHECK(holds(SUB, DESTINATION "properties.endpointBaseUrl",
+	    "\"https://h/x\""));
+	CHECK(put(SUB, PUSH("webhook", "{\"endpointUrl\":\"http://[::1]:80#f\""
+	    ",\"endpointBaseUrl\":\"https://mine/\"}", ""), NULL) == 0);
+	CHECK(holds(SUB, DESTINATION "properties.endpointBaseUrl",
+	    "\"http://[::1]:80\""));
+	CHECK(holds("namespace", "properties.webhookOrigin",
+	    "\"eventgrid.azure.net\""));
+	CHECK(holds("namespace", "properties.listeners.callback", "null"));
+	registry_delete(registry, SUB, NULL);
+}
+
+/* What is shown, changed and applied has no secrets: they are as before. */
+static void
+secrets_that_are_not_mentioned_stay(void)
+{
+	static const char values[] = DESTINATION
+	    "properties.deliveryAttributeMappings";
+	jv before;
+	bool changed;
+
+	CHECK(put(SUB, HOOK(HEADER("h", "Static",
+	    "{\"value\":\"v\",\"isSecret\":true}"), ""), NULL) == 0);
+	before = registry_get(registry, SUB);
+	jv_free(schema_make(registry, SUB, schema_hoist(schema_public(
+	    schema_noun(SUB), jv_copy(before))), "user:ann", &changed, NULL));
+	CHECK(!changed);
+	jv_free(before);
+	CHECK(put(SUB, PUSH("WebHook", "{\"maxEventsPerBatch\":5" HEADER("H",
+	    "Static", "{\"isSecret\":true}") "}", ""), NULL) == 0);
+	CHECK(holds(SUB, DESTINATION "properties.endpointUrl",
+	    "\"https://h/x?code=1\""));
+	CHECK(holds(SUB, values, "[{\"name\":\"H\",\"type\":\"Static\","
+	    "\"properties\":{\"value\":\"v\",\"isSecret\":true}}]"));
+	/* but no other name gets it, and it cannot be made public */
+	CHECK(put(SUB, HOOK(HEADER("g", "Static", "{\"isSecret\":true}"), ""),
+	    NULL) == -1);
+	CHECK(put(SUB, HOOK(HEADER("h", "Static", "{\"isSecret\":false}"), ""),
+	    NULL) == -1);
+	/* another URL is what was said */
+	CHECK(put(SUB, PUSH("WebHook", "{\"endpointUrl\":\"https://g/\"}",
+	    ""), NULL) == 0);
+	CHECK(holds(SUB, DESTINATION "properties.endpointUrl",
+	    "\"https://g/\""));
+	registry_delete(registry, SUB, NULL);
+	CHECK(put(SUB, PUSH("WebHook", "{}", ""), NULL) == -1);
+}
+
 static void
 secrets_are_not_shown(void)
 {
 	jv v;
 
-	CHECK(put(SUB, "{\"deliveryConfiguration\":{\"deliveryMode\":\"Push\","
-	    "\"push\":{\"destination\":{\"endpointType\":\"webhook\","
-	    "\"properties\":{\"endpointUrl\":\"http://h/?code=1\","
-	    "\"deliveryAttributeMappings\":[{\"name\":\"h\",\"type\":\"Static\""
-	    ",\"properties\":{\"value\":\"v\",\"isSecret\":true}}]}}}}}", NULL)
-	    == 0);
+	CHECK(put(SUB, HOOK(HEADER("h", "Static",
+	    "{\"value\":\"v\",\"isSecret\":true}"), ""), NULL) == 0);
 	v = jv_dump_string(schema_public(schema_noun(SUB),
 	    registry_get(registry, SUB)), 0);
 	CHECK(strstr(jv_string_value(v), "code=1") == NULL);
@@ -500,6 +626,8 @@ main(void)
 	RUN(silent_loss_has_to_be_asked_for);
 	RUN(a_retention_covers_the_time_to_live);
 	RUN(what_is_ours_stays);
+	RUN(what_push_may_be);
+	RUN(secrets_that_are_not_mentioned_stay);
 	RUN(secrets_are_not_shown);
 	RUN(dangling_names_are_found);
 	RUN(certificates_tell_their_times);
