@@ -427,7 +427,7 @@ http_show(const struct http *h, const struct http_request *q, struct buf *b)
 		name = strcspn(p, ":");
 		if (is_secret(q, p, name))
 			buf_printf(b, "%.*s: " HIDDEN "\n", (int)name, p);
-		else
+		else if (strcmp(p + name, ":") != 0) /* is not sent */
 			buf_printf(b, "%s\n", p);
 	}
 	show_proof(h, q, b);

@@ -1,7 +1,6 @@
 #include "target.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "endpoint.h"
 #include "jq.h"
@@ -16,14 +15,14 @@ hub_new(const struct target_use *use, struct fault *f)
 {
 	jv properties = target_properties(use->subscription), hub = jv_null();
 	const char *id = jq_str(properties, "resourceId"), *url = NULL;
+	struct endpoint_kafka kafka;
 	struct target *t;
 
 	if (id != NULL) {
 		hub = endpoint_find(use->namespace, id);
 		url = jq_str(hub, "url");
 	}
-	if (url != NULL && (strncasecmp(url, "kafka://", 8) == 0 ||
-	    strncasecmp(url, "kafkas://", 9) == 0))
+	if (url != NULL && endpoint_kafka(url, &kafka))
 		t = kafka_new(use, jv_copy(hub), f);
 	else
 		t = eventhub_new(use, f);
