@@ -23,9 +23,7 @@
 static bool
 earlier(const struct deliveries *d, uint32_t a, uint32_t b)
 {
-	const struct delivery *x = &d->slot[a], *y = &d->slot[b];
-
-	return x->due != y->due ? x->due < y->due : x->offset < y->offset;
+	return d->slot[a].due < d->slot[b].due;
 }
 
 static void
@@ -259,20 +257,26 @@ take_sorted(struct deliveries *d, uint32_t *list, uint32_t n)
 }
 
 void
-deliveries_sort(struct deliveries *d)
+deliveries_sort(struct deliveries *d, uint32_t n)
 {
-	uint32_t list = d->ready, slot, last = DELIVERY_NONE, n = 0;
+	uint32_t list = DELIVERY_NONE, before = d->ready_last, slot, k;
 
-	for (slot = list; slot != DELIVERY_NONE; slot = d->slot[slot].next)
-		n++;
-	if (n == 0)
-		return;
-	d->ready = take_sorted(d, &list, n);
-	for (slot = d->ready; slot != DELIVERY_NONE; slot = d->slot[slot].next) {
-		d->slot[slot].prev = last;
-		last = slot;
+	for (k = 0; k < n && before != DELIVERY_NONE; k++) {
+		list = before;
+		before = d->slot[list].prev;
 	}
-	d->ready_last = last;
+	if (k < 2)
+		return;
+	slot = take_sorted(d, &list, k);
+	if (before == DELIVERY_NONE)
+		d->ready = slot;
+	else
+		d->slot[before].next = slot;
+	for (; slot != DELIVERY_NONE; slot = d->slot[slot].next) {
+		d->slot[slot].prev = before;
+		before = slot;
+	}
+	d->ready_last = before;
 }
 
 void
@@ -554,7 +558,7 @@ rebuild(struct deliveries *d)
 		if (d->slot[i].state == DELIVERY_AVAILABLE)
 			ready_add(d, i);
 	}
-	deliveries_sort(d);
+	deliveries_sort(d, d->used);
 }
 
 /* Does a line's checksum hold? */

@@ -94,14 +94,13 @@ void deliveries_set(struct deliveries *, uint32_t slot, enum delivery_state,
     int64_t due);
 void deliveries_remove(struct deliveries *, uint32_t slot);
 
-/* The slot that is due first, of several the first in the log; the first one
- * available; or DELIVERY_NONE. */
+/* The slot that is due first; the first one available; or DELIVERY_NONE. */
 uint32_t deliveries_due(const struct deliveries *);
 uint32_t deliveries_ready(const struct deliveries *);
 
-/* The available ones in the order of the log, and no longer in that in which
- * they became available; so they are when a file was read, too. */
-void deliveries_sort(struct deliveries *);
+/* The n that became available last, or all, in the order of the log and no
+ * longer in that in which they became it. When a file was read all are so. */
+void deliveries_sort(struct deliveries *, uint32_t n);
 
 /* The cursor or a counter was changed. */
 void deliveries_touch(struct deliveries *);

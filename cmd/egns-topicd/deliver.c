@@ -525,7 +525,7 @@ store_reclaim(struct subscription *s, bool delayed)
 	}
 	if (n == 0)
 		return 0;
-	deliveries_sort(&s->d);
+	deliveries_sort(&s->d, s->d.used);
 	subscription_dirty(s);
 	s->topic->store->urgent = true;
 	store_wake(s->topic->store, now);
@@ -567,14 +567,19 @@ due(struct subscription *s, uint32_t slot, int64_t now)
 static int64_t
 sweep_deliveries(struct subscription *s, int64_t now)
 {
-	uint32_t slot;
+	int64_t next = INT64_MAX;
+	uint32_t slot, n = 0;
 
-	while ((slot = deliveries_due(&s->d)) != DELIVERY_NONE)
-		if (s->d.slot[slot].due > now)
-			return s->d.slot[slot].due;
-		else if (!due(s, slot, now))
-			return now;
-	return INT64_MAX;
+	while ((slot = deliveries_due(&s->d)) != DELIVERY_NONE) {
+		next = s->d.slot[slot].due;
+		if (next > now || !due(s, slot, now))
+			break;
+		n += s->d.ready_last == slot;
+		next = INT64_MAX;
+	}
+	/* what became available at the same moment is in no order yet */
+	deliveries_sort(&s->d, n);
+	return next;
 }
 
 /* Events that nobody took in time. Publish times ascend: look at the first.
