@@ -66,6 +66,12 @@ dl_reason_parse(const char *s, size_t len)
 	return find_name(reasons, DL_REASONS, s, len);
 }
 
+const char *
+dl_result_name(enum dl_result result)
+{
+	return results[result];
+}
+
 int
 dl_result_parse(const char *s, size_t len)
 {
@@ -99,7 +105,7 @@ add_properties(struct buf *b, const struct dl_record *r)
 	buf_str(b, dl_reason_name(r->reason));
 	buf_str(b, "\",\"deliveryattempts\":");
 	buf_u64(b, r->attempts);
-	add_plain(b, "deliveryresult", results[r->result]);
+	add_plain(b, "deliveryresult", dl_result_name(r->result));
 	if (r->last_attempt != 0)
 		add_time(b, "lastDeliveryAttemptTime", r->last_attempt);
 	if (r->line->time != 0)

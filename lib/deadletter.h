@@ -41,6 +41,7 @@ enum dl_result {
 	DL_RESOLUTION_ERROR,
 	DL_RESULTS,
 };
+const char *dl_result_name(enum dl_result);
 int dl_result_parse(const char *, size_t);
 
 struct dl_record {

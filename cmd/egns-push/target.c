@@ -47,6 +47,13 @@ target_new(const struct target_use *use, struct fault *f)
 	return NULL;
 }
 
+bool
+target_fits(struct target *t, const struct attempt *a, const struct item *item)
+{
+	return a->n < t->batch && a->bytes + item->len <= t->batch_bytes &&
+	    (t->calls->joins == NULL || t->calls->joins(t, a->first, item));
+}
+
 jv
 target_properties(jv subscription)
 {

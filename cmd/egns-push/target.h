@@ -42,7 +42,7 @@ struct attempt {
 	size_t bytes;       /* of their texts */
 	int64_t since;      /* clock_mono(): when it was sent */
 	struct attempt *next, *prev; /* the pusher's list */
-	struct pusher *pusher;
+	struct aim *aim;    /* the pusher's, too */
 	void *data;         /* the target's own */
 };
 
@@ -64,6 +64,7 @@ struct target {
 	unsigned batch;       /* events of an attempt, at most */
 	size_t batch_bytes;   /* and their bytes, unless it is a single one */
 	unsigned in_flight;   /* attempts at a time, unless maxInFlight says */
+	bool connects;        /* an attempt may need a connection of its own */
 	int64_t pause;        /* microseconds between attempts, at least: the
 	                       * rate that was granted; 0: none */
 };
@@ -85,6 +86,9 @@ struct target_calls {
 	void (*drop)(struct target *);
 	void (*free)(struct target *);
 };
+
+/* Is there room for an event in an attempt that has some? */
+bool target_fits(struct target *, const struct attempt *, const struct item *);
 
 /* What a target is made of. It copies what it needs of the jv's (none is
  * consumed); the rest outlives it. */

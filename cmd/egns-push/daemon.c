@@ -1,0 +1,676 @@
+/* the daemon: a pusher for each push subscription of the namespace */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sysexits.h>
+#include <tcutil.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "control.h"
+#include "daemon.h"
+#include "jq.h"
+#include "log.h"
+#include "metrics.h"
+#include "push.h"
+#include "pusher.h"
+#include "quote.h"
+#include "registry.h"
+#include "standing.h"
+
+#define TICK 1.0          /* seconds */
+#define TICK_MOVABLE 0.05 /* with a clock that may be moved */
+#define SECOND CLOCK_SECOND
+#define METRICS_PERIOD (5 * CLOCK_SECOND)
+#define STOP_TIME (5 * CLOCK_SECOND) /* for what is under way */
+
+struct push {
+	struct common common;
+	TCMAP *pushers;       /* "topics/T/eventSubscriptions/S" -> entry */
+	struct pusher **gone; /* of deleted subscriptions; not idle yet */
+	size_t ngone;
+	char *callback_key;   /* what the callback was made of */
+	struct control *control;
+	bool up;              /* topicd is there */
+	int inotify;          /* on run/: it comes back */
+	ev_io back;
+	ev_timer tick;
+	ev_prepare turn;      /* while it stops */
+	int64_t second, measured, stop_since; /* clock_mono() */
+};
+
+struct entry {
+	struct pusher *pusher;
+	char *key;  /* what it was configured with */
+	bool seen;  /* during a reload */
+};
+
+/* ---- all pushers ---- */
+
+static void
+each(struct push *p, void (*fn)(struct entry *, void *), void *arg)
+{
+	const void *path;
+	int n;
+
+	tcmapiterinit(p->pushers);
+	while ((path = tcmapiternext(p->pushers, &n)) != NULL)
+		fn(*(struct entry *const *)tcmapiterval(path, &n), arg);
+}
+
+static struct entry *
+find(struct push *p, const char *path)
+{
+	struct entry *const *e;
+	int n;
+
+	e = tcmapget(p->pushers, path, (int)strlen(path), &n);
+	return e == NULL ? NULL : *e;
+}
+
+/* ---- settings ---- */
+
+/* Attempts at 0, 10 s, 30 s, 1 min, 5 min, then every 5 min. */
+static void
+read_schedule(struct schedule *s, jv namespace)
+{
+	static const struct schedule usual = { { 10, 20, 30, 240, 300 }, 5 };
+	jv list = jq_get(namespace, "properties.deliverySchedule");
+
+	s->n = 0;
+	if (jv_get_kind(list) == JV_KIND_ARRAY)
+		jv_array_foreach(list, i, one) {
+			if (s->n < SCHEDULE_MAX)
+				s->pause[s->n++] = (int64_t)jv_number_value(one);
+			jv_free(one);
+		}
+	jv_free(list);
+	if (s->n == 0)
+		*s = usual;
+}
+
+/* What of the namespace a target is made of, as text. */
+static void
+add_key(struct buf *b, jv resource, const char *path)
+{
+	jq_print(b, jq_get(resource, path), false);
+}
+
+static char *
+key_of(jv namespace, jv subscription)
+{
+	static const char *const parts[] = { "properties.endpoints",
+		"properties.trustedCertificates", "properties.webhookOrigin",
+		"properties.profile", "properties.listeners.callback",
+		"identity", "id" };
+	struct buf b = { 0 };
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		add_key(&b, namespace, parts[i]);
+	add_key(&b, subscription, "uid");
+	add_key(&b, subscription, "properties.deliveryConfiguration");
+	buf_add(&b, "", 1);
+	if (b.bad)
+		log_fatal(EX_OSERR, "out of memory");
+	return buf_data(&b); /* nothing was taken off its front */
+}
+
+static struct entry *
+add_entry(struct push *p, const char *path)
+{
+	const char *topic = path + strlen("topics/");
+	const char *name = strrchr(path, '/') + 1;
+	struct entry *e = calloc(1, sizeof(*e));
+	char *only = strndup(topic, strcspn(topic, "/"));
+
+	if (e != NULL && only != NULL)
+		e->pusher = pusher_new(&p->common, only, name);
+	free(only);
+	if (e == NULL || e->pusher == NULL)
+		log_fatal(EX_OSERR, "out of memory");
+	tcmapput(p->pushers, path, (int)strlen(path), &e, sizeof(e));
+	if (p->up)
+		pusher_connect(e->pusher);
+	return e;
+}
+
+struct settings {
+	struct push *push;
+	jv namespace;
+};
+
+static int
+take_subscription(const char *path, jv resource, void *arg)
+{
+	struct settings *s = arg;
+	const char *mode = jq_str(resource,
+	    "properties.deliveryConfiguration.deliveryMode");
+	struct entry *e;
+	char *key;
+
+	if (mode != NULL && strcmp(mode, "Push") == 0) {
+		key = key_of(s->namespace, resource);
+		if ((e = find(s->push, path)) == NULL)
+			e = add_entry(s->push, path);
+		e->seen = true;
+		if (e->key == NULL || strcmp(e->key, key) != 0)
+			pusher_configure(e->pusher, s->namespace, resource);
+		free(e->key);
+		e->key = key;
+	}
+	jv_free(resource);
+	return 0;
+}
+
+static void
+forget_seen(struct entry *e, void *arg)
+{
+	(void)arg;
+	e->seen = false;
+}
+
+static void
+retire(struct push *p, struct pusher *pusher)
+{
+	struct pusher **room = realloc(p->gone, (p->ngone + 1) *
+	    sizeof(*p->gone));
+
+	if (room == NULL)
+		log_fatal(EX_OSERR, "out of memory");
+	p->gone = room;
+	p->gone[p->ngone++] = pusher;
+	pusher_end(pusher);
+}
+
+static void
+bury(struct push *p)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->ngone; i++)
+		if (pusher_idle(p->gone[i]))
+			pusher_free(p->gone[i]);
+		else
+			p->gone[kept++] = p->gone[i];
+	p->ngone = kept;
+}
+
+static bool
+is_known(const char *topic, const char *name, void *arg)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "topics/%s/eventSubscriptions/%s", topic,
+	    name);
+	return find(arg, path) != NULL;
+}
+
+/* Subscriptions that are not there any more. */
+static void
+remove_unseen(struct push *p)
+{
+	TCLIST *paths = tcmapkeys(p->pushers);
+	const char *path;
+	struct entry *e;
+	int n;
+
+	for (int i = 0; i < tclistnum(paths); i++) {
+		path = tclistval(paths, i, &n);
+		e = find(p, path);
+		if (e->seen)
+			continue;
+		tcmapout(p->pushers, path, n);
+		retire(p, e->pusher);
+		free(e->key);
+		free(e);
+	}
+	tclistdel(paths);
+	bury(p);
+	standing_sweep(p->common.spool->fd, is_known, p);
+}
+
+/* Where endpoints say yes later. It is as it was when it cannot be made. */
+static int
+set_callback(struct push *p, jv namespace, struct fault *f)
+{
+	jv address = jq_get(namespace, "properties.listeners.callback");
+	struct callback *callback;
+	struct buf b = { 0 };
+	bool same;
+
+	jq_print(&b, address, false);
+	buf_add(&b, "", 1);
+	if (b.bad)
+		log_fatal(EX_OSERR, "out of memory");
+	same = p->callback_key != NULL &&
+	    strcmp(p->callback_key, buf_data(&b)) == 0;
+	f->code = FAULT_NONE;
+	callback = same ? p->common.callback :
+	    callback_open(p->common.loop, p->common.spool, namespace, f);
+	if (same || (callback == NULL && f->code != FAULT_NONE)) {
+		buf_free(&b);
+		return same ? 0 : -1;
+	}
+	free(p->callback_key);
+	p->callback_key = buf_data(&b);
+	p->common.callback = callback;
+	return 0;
+}
+
+static int
+take_settings(struct push *p, struct registry *reg, struct fault *f)
+{
+	struct settings s = { p, registry_get(reg, "namespace") };
+	struct callback *before = p->common.callback;
+	int rc = -1;
+
+	if (!jv_is_valid(s.namespace))
+		fault_set(f, FAULT_NOT_FOUND, "there is no namespace");
+	else
+		rc = set_callback(p, s.namespace, f);
+	if (rc == 0) {
+		read_schedule(&p->common.schedule, s.namespace);
+		each(p, forget_seen, NULL);
+		registry_each(reg, "topics/", take_subscription, &s);
+		remove_unseen(p);
+	}
+	jv_free(s.namespace);
+	/* nobody waits there any more: its address is in all keys */
+	if (rc == 0 && before != p->common.callback)
+		callback_close(before);
+	return rc;
+}
+
+static int
+settings(struct push *p, struct fault *f)
+{
+	struct registry *reg = registry_open(p->common.spool, false, f);
+	int rc = -1;
+
+	if (reg == NULL)
+		return -1;
+	if (p->control == NULL || control_reload(p->control, reg, f) == 0)
+		rc = take_settings(p, reg, f);
+	registry_close(reg);
+	return rc;
+}
+
+/* ---- what is asked of us ---- */
+
+static bool
+get(const struct json *j, const char *name, char *out, size_t size,
+    struct fault *f)
+{
+	uint32_t t = json_member(j, 0, name, strlen(name));
+	struct buf b = { 0 };
+
+	*out = '\0';
+	if (t == 0)
+		return true;
+	if (j->tok[t].type == JSON_STRING)
+		json_string(j, t, &b);
+	if (b.len == 0 || b.len >= size || b.bad ||
+	    memchr(buf_data(&b), 0, b.len) != NULL)
+		fault_set(f, FAULT_BAD_REQUEST, "\"%s\" must be a string of 1 "
+		    "to %zu bytes", name, size - 1);
+	else {
+		memcpy(out, buf_data(&b), b.len);
+		out[b.len] = '\0';
+	}
+	buf_free(&b);
+	return *out != '\0';
+}
+
+struct asked {
+	char topic[128], subscription[128]; /* empty: all */
+	char by[64], reason[200];
+	struct buf *lines;
+	unsigned n;
+};
+
+static int
+read_asked(struct asked *a, const struct json *request, struct fault *f)
+{
+	return get(request, "topic", a->topic, sizeof(a->topic), f) &&
+	    get(request, "subscription", a->subscription,
+		sizeof(a->subscription), f) &&
+	    get(request, "by", a->by, sizeof(a->by), f) &&
+	    get(request, "reason", a->reason, sizeof(a->reason), f) ? 0 : -1;
+}
+
+static void
+add_stats(struct entry *e, void *arg)
+{
+	struct asked *a = arg;
+
+	if ((a->topic[0] != '\0' &&
+	    strcmp(a->topic, pusher_topic(e->pusher)) != 0) ||
+	    (a->subscription[0] != '\0' &&
+	    strcmp(a->subscription, pusher_name(e->pusher)) != 0))
+		return;
+	pusher_stats(e->pusher, a->lines);
+	a->n++;
+}
+
+static void
+stats(struct push *p, struct asked *a, struct buf *answer)
+{
+	struct buf lines = { 0 };
+
+	a->lines = &lines;
+	each(p, add_stats, a);
+	buf_printf(answer, "{\"ok\":true,\"count\":%u}\n", a->n);
+	buf_add(answer, buf_data(&lines), lines.len);
+	answer->bad |= lines.bad;
+	buf_free(&lines);
+}
+
+static int
+hold(struct push *p, bool on, const struct asked *a, struct fault *f)
+{
+	char path[512], by[QUOTE_MAX], reason[QUOTE_MAX];
+	struct entry *e;
+
+	snprintf(path, sizeof(path), "topics/%s/eventSubscriptions/%s",
+	    a->topic, a->subscription);
+	if ((e = find(p, path)) == NULL)
+		return fault_set(f, FAULT_NOT_FOUND,
+		    "there is no push subscription '%s/%s'", a->topic,
+		    a->subscription);
+	if (!on)
+		return pusher_unhold(e->pusher, f);
+	return pusher_hold(e->pusher, quote(by, a->by, strlen(a->by)),
+	    quote(reason, a->reason, strlen(a->reason)), f);
+}
+
+static int
+serve(const char *op, const struct json *request, struct buf *answer,
+    void *arg, struct fault *f)
+{
+	struct push *p = arg;
+	struct asked a = { .n = 0 };
+	int rc;
+
+	if (read_asked(&a, request, f) == -1)
+		return -1;
+	if (strcmp(op, "stats") == 0) {
+		stats(p, &a, answer);
+		return 0;
+	}
+	if (strcmp(op, "reload") == 0)
+		rc = settings(p, f);
+	else if (strcmp(op, "hold") == 0 || strcmp(op, "unhold") == 0)
+		rc = hold(p, op[0] == 'h', &a, f);
+	else
+		rc = fault_set(f, FAULT_BAD_REQUEST,
+		    "op: reload, stats, hold or unhold expected");
+	if (rc == 0)
+		buf_str(answer, "{\"ok\":true}\n");
+	return rc;
+}
+
+static void
+reload(void *arg)
+{
+	struct fault f;
+
+	if (settings(arg, &f) == -1)
+		log_warn("reload: %s", f.text);
+}
+
+/* ---- metrics ---- */
+
+struct samples {
+	struct metered *all;
+	size_t n;
+};
+
+static void
+add_sample(struct entry *e, void *arg)
+{
+	struct samples *s = arg;
+
+	s->all[s->n++] = (struct metered){ pusher_topic(e->pusher),
+		pusher_name(e->pusher), pusher_meter(e->pusher),
+		pusher_on_hold(e->pusher) };
+}
+
+static void
+write_metrics(struct push *p)
+{
+	struct samples s = { .n = 0 };
+	struct buf b = { 0 };
+
+	s.all = calloc(tcmaprnum(p->pushers) + 1, sizeof(*s.all));
+	if (s.all == NULL)
+		return;
+	each(p, add_sample, &s);
+	meter_write(s.all, s.n, &b);
+	metrics_family(&b, "egns_LostLockCount", "counter",
+	    "Events that were answered after their locks had run out.");
+	metrics_sample(&b, "egns_LostLockCount", (const char *[]){ NULL },
+	    (double)settler_lost(p->common.settler));
+	if (!b.bad && spool_replace(p->common.spool->fd, "metrics/push.prom",
+	    buf_data(&b), b.len, false) == -1)
+		log_debug("metrics/push.prom was not written");
+	buf_free(&b);
+	free(s.all);
+}
+
+/* ---- topicd ---- */
+
+static void
+connect_one(struct entry *e, void *arg)
+{
+	(void)arg;
+	pusher_connect(e->pusher);
+}
+
+static void
+on_up(void *arg)
+{
+	struct push *p = arg;
+
+	p->up = true;
+	each(p, connect_one, NULL);
+}
+
+static void
+on_down(const struct fault *f, void *arg)
+{
+	struct push *p = arg;
+
+	if (p->up)
+		log_warn("topicd: gone: %s", f->text);
+	p->up = false;
+}
+
+static const struct settler_hooks settler_hooks = { on_up, on_down };
+
+static void
+on_back(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct push *p = io->data;
+	char mem[4096] __attribute__((aligned(8)));
+
+	(void)loop, (void)events;
+	while (read(p->inotify, mem, sizeof(mem)) > 0)
+		continue;
+	if (!p->up)
+		settler_retry(p->common.settler);
+}
+
+/* Without it we look once a second. */
+static void
+watch_run(struct push *p)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/run",
+	    p->common.spool->fd);
+	p->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (p->inotify == -1 || inotify_add_watch(p->inotify, path,
+	    IN_ATTRIB) == -1) { /* the last step of spool_listen */
+		log_warn("run: not watched: %s", strerror(errno));
+		return;
+	}
+	ev_io_init(&p->back, on_back, p->inotify, EV_READ);
+	p->back.data = p;
+	ev_io_start(p->common.loop, &p->back);
+}
+
+/* ---- life ---- */
+
+static void
+tick_one(struct entry *e, void *arg)
+{
+	struct push *p = arg;
+
+	if (p->up)
+		pusher_connect(e->pusher);
+	pusher_tick(e->pusher);
+}
+
+static void
+on_tick(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct push *p = timer->data;
+	int64_t now = clock_mono();
+
+	(void)loop, (void)events;
+	if (now - p->second >= SECOND || now < p->second) {
+		p->second = now;
+		settler_tick(p->common.settler);
+		bury(p);
+	}
+	each(p, tick_one, p);
+	if (now - p->measured >= METRICS_PERIOD || now < p->measured) {
+		p->measured = now;
+		write_metrics(p);
+	}
+}
+
+static void
+ask_idle(struct entry *e, void *arg)
+{
+	*(bool *)arg &= pusher_idle(e->pusher);
+}
+
+static void
+on_turn(struct ev_loop *loop, ev_prepare *w, int events)
+{
+	struct push *p = w->data;
+	bool idle = !p->up || settler_owed(p->common.settler) == 0;
+
+	(void)events;
+	each(p, ask_idle, &idle);
+	if (idle || clock_mono() - p->stop_since > STOP_TIME)
+		ev_break(loop, EVBREAK_ALL);
+}
+
+static void
+stop_one(struct entry *e, void *arg)
+{
+	(void)arg;
+	pusher_stop(e->pusher);
+}
+
+static void
+stop(void *arg)
+{
+	struct push *p = arg;
+
+	p->common.stopping = true;
+	each(p, stop_one, NULL);
+	p->stop_since = clock_mono();
+	ev_prepare_start(p->common.loop, &p->turn);
+}
+
+static int
+open_control(struct push *p, struct fault *f)
+{
+	struct registry *reg = registry_open(p->common.spool, false, f);
+
+	if (reg == NULL)
+		return -1;
+	p->control = control_open(p->common.loop, p->common.spool, "push", reg,
+	    serve, p, f);
+	registry_close(reg);
+	return p->control == NULL ? -1 : 0;
+}
+
+static int
+push_open(struct push *p, struct fault *f)
+{
+	p->pushers = tcmapnew();
+	p->common.settler = settler_new(p->common.loop, p->common.spool,
+	    &settler_hooks, p);
+	if (p->common.settler == NULL)
+		return fault_set(f, FAULT_INTERNAL, "out of memory");
+	ev_timer_init(&p->tick, on_tick, 0,
+	    clock_movable() ? TICK_MOVABLE : TICK);
+	p->tick.data = p;
+	ev_prepare_init(&p->turn, on_turn);
+	p->turn.data = p;
+	if (settings(p, f) == -1)
+		return -1;
+	watch_run(p);
+	settler_retry(p->common.settler);
+	ev_timer_again(p->common.loop, &p->tick);
+	return open_control(p, f);
+}
+
+static void
+free_entry(struct entry *e, void *arg)
+{
+	(void)arg;
+	pusher_free(e->pusher);
+	free(e->key);
+	free(e);
+}
+
+static void
+push_close(struct push *p)
+{
+	write_metrics(p);
+	ev_prepare_stop(p->common.loop, &p->turn);
+	ev_timer_stop(p->common.loop, &p->tick);
+	ev_io_stop(p->common.loop, &p->back);
+	if (p->inotify != -1)
+		close(p->inotify);
+	control_close(p->control);
+	each(p, free_entry, NULL);
+	for (size_t i = 0; i < p->ngone; i++)
+		pusher_free(p->gone[i]);
+	free(p->gone);
+	tcmapdel(p->pushers);
+	callback_close(p->common.callback);
+	settler_free(p->common.settler);
+	free(p->callback_key);
+}
+
+int
+daemon_run(const struct options *opt)
+{
+	struct ev_loop *loop = ev_default_loop(EVFLAG_NOSIGMASK);
+	struct push push = { .common.loop = loop, .inotify = -1 };
+	struct daemon daemon;
+	struct spool spool;
+	struct fault fault;
+
+	if (loop == NULL)
+		log_fatal(EX_OSERR, "no event loop");
+	if (spool_open(&spool, opt->spool, &fault) == -1 ||
+	    spool_lock(&spool, "push", &fault) == -1)
+		log_fatal(fault_exit(fault.code), "%s", fault.text);
+	push.common.spool = &spool;
+	daemon_init(&daemon, loop, stop, reload, &push);
+	if (push_open(&push, &fault) == -1)
+		log_fatal(fault_exit(fault.code), "%s", fault.text);
+	daemon_ready(opt->ready);
+	ev_run(loop, 0);
+	push_close(&push);
+	spool_close(&spool);
+	return EX_OK;
+}

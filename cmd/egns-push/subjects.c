@@ -1,0 +1,111 @@
+/* one event of a subject at a time */
+#include "subjects.h"
+
+#include <stdlib.h>
+#include <tcutil.h>
+
+#include "clock.h"
+#include "hash.h"
+
+/* An event that has ended meanwhile, by its time to live, is not waited for. */
+#define GRACE (5 * CLOCK_SECOND)
+
+struct subject {
+	int64_t back;   /* 0: one is under way */
+	uint64_t event; /* which one is waited for: a hash of its text */
+};
+
+struct subjects {
+	TCMAP *map; /* of those that are not free */
+	struct hash_key key;
+	int64_t due; /* the earliest `back` */
+};
+
+struct subjects *
+subjects_new(void)
+{
+	struct subjects *s = calloc(1, sizeof(*s));
+
+	if (s == NULL || hash_key(&s->key) == -1) {
+		free(s);
+		return NULL;
+	}
+	s->map = tcmapnew(); /* which ends the process without memory */
+	s->due = INT64_MAX;
+	return s;
+}
+
+void
+subjects_free(struct subjects *s)
+{
+	if (s == NULL)
+		return;
+	tcmapdel(s->map);
+	free(s);
+}
+
+static void
+put(struct subjects *s, const struct item *item, struct subject one)
+{
+	tcmapput(s->map, &item->subject, sizeof(item->subject), &one,
+	    sizeof(one));
+}
+
+bool
+subjects_may(struct subjects *s, const struct item *item)
+{
+	const struct subject *one;
+	int n;
+
+	if (item->subject == 0)
+		return true;
+	one = tcmapget(s->map, &item->subject, sizeof(item->subject), &n);
+	if (one == NULL)
+		return true;
+	if (one->back == 0)
+		return false;
+	return clock_mono() > one->back + GRACE ||
+	    one->event == hash_bytes(&s->key, item->text, item->len);
+}
+
+void
+subjects_begin(struct subjects *s, const struct item *item)
+{
+	if (item->subject != 0)
+		put(s, item, (struct subject){ 0, 0 });
+}
+
+void
+subjects_end(struct subjects *s, const struct item *item, int64_t back)
+{
+	if (item->subject == 0)
+		return;
+	if (back == 0) {
+		tcmapout(s->map, &item->subject, sizeof(item->subject));
+		return;
+	}
+	put(s, item, (struct subject){ back, hash_bytes(&s->key, item->text,
+	    item->len) });
+	if (back < s->due)
+		s->due = back;
+}
+
+bool
+subjects_due(struct subjects *s)
+{
+	int64_t now = clock_mono(), due = s->due;
+	const uint64_t *key;
+	const struct subject *one;
+	int n;
+
+	if (now < due)
+		return false;
+	s->due = INT64_MAX;
+	tcmapiterinit(s->map);
+	while ((key = tcmapiternext(s->map, &n)) != NULL) {
+		one = tcmapiterval(key, &n);
+		if (one->back > now && one->back < s->due)
+			s->due = one->back;
+	}
+	return due != INT64_MAX;
+}
