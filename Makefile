@@ -47,7 +47,8 @@ pull = $(ground) json line client
 brokerd = $(ground) log base64 crc32c json jq changes registry role topic \
 	template tree group grants access segment deadletter maildir commit daemon \
 	metrics control mqtt mqtt_properties mqtt_write record tls chain ws identity \
-	jwt fetch credential endpoint managed uuid cert iprange expiry lifecycle
+	jwt fetch credential endpoint managed uuid cert iprange expiry lifecycle \
+	address
 route = $(ground) log base64 crc32c json jq event enrich routing \
 	routing_message routing_payload foreign record topic mqtt_properties \
 	changes registry role segment maildir intake intake_files intake_left \

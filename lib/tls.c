@@ -1,5 +1,6 @@
 #include "tls.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +12,10 @@
 #include <wolfssl/wolfcrypt/ecc.h>
 
 #include "chain.h"
+#include "spool.h"
 
 #define RECORD_MAX 16384  /* bytes of plain text in one record */
+#define PEM_MAX (256 * 1024) /* bytes of a file */
 #define SESSION_MAX 65536 /* more than what wolfSSL's session takes */
 
 /*
@@ -263,6 +266,30 @@ tls_server_new(const char *certificates, const char *key,
 		return s;
 	release(s);
 	return NULL;
+}
+
+struct tls_server *
+tls_server_open(int spool, const char *const *authorities, size_t n,
+    struct fault *f)
+{
+	struct tls_server *s = NULL;
+	size_t len;
+	char *pem = spool_read(spool, "namespace/tls/server.pem", PEM_MAX,
+	    &len);
+	char *key = spool_read(spool, "namespace/tls/server.key", PEM_MAX,
+	    &len);
+
+	if (pem == NULL || key == NULL)
+		fault_set(f, FAULT_NOT_FOUND, "namespace/tls/server.pem and "
+		    "server.key: %s; egns-ctl cert renew-server makes them",
+		    strerror(errno));
+	else
+		s = tls_server_new(pem, key, authorities, n, f);
+	if (key != NULL)
+		explicit_bzero(key, len);
+	free(key);
+	free(pem);
+	return s;
 }
 
 void

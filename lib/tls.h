@@ -24,6 +24,9 @@ struct tls_server;
  * base64). NULL and a fault that says which one is wrong. */
 struct tls_server *tls_server_new(const char *certificates, const char *key,
     const char *const *authorities, size_t n, struct fault *);
+/* The same of a spool's namespace/tls/server.pem and server.key. */
+struct tls_server *tls_server_open(int spool, const char *const *authorities,
+    size_t n, struct fault *);
 /* Its connections go on. */
 void tls_server_free(struct tls_server *);
 

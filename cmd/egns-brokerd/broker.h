@@ -8,6 +8,7 @@
 #include <ev.h>
 #include <tcutil.h>
 
+#include "address.h"
 #include "auth.h"
 #include "buf.h"
 #include "json.h"
@@ -50,7 +51,7 @@ struct listener {
 	struct broker *broker;
 	int fd;
 	bool websocket;
-	char address[64]; /* with its real port */
+	char address[ADDRESS_MAX]; /* with its real port */
 };
 
 struct broker {

@@ -1,15 +1,10 @@
 /* the addresses that clients come to */
 #include <errno.h>
-#include <netdb.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "broker.h"
 #include "client.h"
-#include "log.h"
 
 #define BACKLOG 4096
 
@@ -23,77 +18,12 @@ on_accept(struct ev_loop *loop, ev_io *w, int events)
 	client_accept(l->broker, l);
 }
 
-/* "HOST:PORT", "[::1]:PORT". */
-static int
-resolve(const char *address, struct addrinfo **list, struct fault *f)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_PASSIVE | AI_NUMERICSERV };
-	const char *colon = strrchr(address, ':');
-	size_t len = (size_t)(colon - address);
-	char host[256];
-	int rc;
-
-	if (len >= 2 && address[0] == '[' && colon[-1] == ']')
-		snprintf(host, sizeof(host), "%.*s", (int)len - 2, address + 1);
-	else
-		snprintf(host, sizeof(host), "%.*s", (int)len, address);
-	rc = getaddrinfo(host[0] == '\0' ? NULL : host, colon + 1, &hints,
-	    list);
-	if (rc != 0)
-		return fault_set(f, FAULT_BAD_REQUEST, "listen on '%s': %s",
-		    address, gai_strerror(rc));
-	return 0;
-}
-
-/* The address with the port that it has got. */
-static void
-name_address(struct listener *l)
-{
-	struct sockaddr_storage a = { .ss_family = AF_UNSPEC };
-	socklen_t len = sizeof(a);
-	char host[NI_MAXHOST], port[NI_MAXSERV];
-
-	if (getsockname(l->fd, (struct sockaddr *)&a, &len) == -1 ||
-	    getnameinfo((struct sockaddr *)&a, len, host, sizeof(host), port,
-	    sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-		return;
-	snprintf(l->address, sizeof(l->address), a.ss_family == AF_INET6 ?
-	    "[%.45s]:%.5s" : "%.45s:%.5s", host, port);
-}
-
-/* A socket that listens, or -1 and a fault; errno is 0 for a name that is
- * none. */
-static int
-open_socket(const char *address, struct fault *f)
-{
-	struct addrinfo *list;
-	int fd, yes = 1;
-
-	errno = 0;
-	if (resolve(address, &list, f) == -1)
-		return -1;
-	fd = socket(list->ai_family, list->ai_socktype | SOCK_NONBLOCK |
-	    SOCK_CLOEXEC, list->ai_protocol);
-	if (fd != -1)
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-	if (fd == -1 || bind(fd, list->ai_addr, list->ai_addrlen) == -1 ||
-	    listen(fd, BACKLOG) == -1) {
-		fault_errno(f, FAULT_UNAVAILABLE, "listen on '%s'", address);
-		if (fd != -1)
-			close(fd);
-		fd = -1;
-	}
-	freeaddrinfo(list);
-	return fd;
-}
-
 static void
 start(struct broker *b, struct listener *l, int fd)
 {
 	l->broker = b;
 	l->fd = fd;
-	name_address(l);
+	address_of(fd, l->address);
 	ev_io_init(&l->watcher, on_accept, fd, EV_READ);
 	l->watcher.data = l;
 	ev_io_start(b->loop, &l->watcher);
@@ -103,7 +33,7 @@ static int
 open_one(struct broker *b, struct listener *l, const char *address,
     bool websocket, struct fault *f)
 {
-	int fd = open_socket(address, f);
+	int fd = address_listen(address, BACKLOG, f);
 
 	if (fd == -1)
 		return -1;
@@ -169,12 +99,12 @@ change_one(struct broker *b, struct listener *l, const char *was,
 
 	if (l->broker == NULL || strcmp(was, address) == 0)
 		return 0;
-	fd = open_socket(address, f);
+	fd = address_listen(address, BACKLOG, f);
 	if (fd == -1 && errno != EADDRINUSE)
 		return -1;
 	close_one(b, l);
-	if (fd == -1 && (fd = open_socket(address, f)) == -1) {
-		if ((old = open_socket(l->address, NULL)) != -1)
+	if (fd == -1 && (fd = address_listen(address, BACKLOG, f)) == -1) {
+		if ((old = address_listen(l->address, BACKLOG, NULL)) != -1)
 			start(b, l, old);
 		return -1;
 	}

@@ -1,5 +1,4 @@
 /* what the namespace says about the broker, and its changes */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -14,7 +13,6 @@
 #include "registry.h"
 #include "schema.h"
 
-#define PEM_MAX (256 * 1024)
 #define AUTHORITIES_MAX 64 /* the registry allows fewer */
 
 static double
@@ -107,27 +105,12 @@ read_tls(struct broker *b, struct settings *s, struct registry *r,
     struct fault *f)
 {
 	struct authorities a = { .n = 0 };
-	size_t len;
-	char *pem = spool_read(b->spool->fd, "namespace/tls/server.pem",
-	    PEM_MAX, &len);
-	char *key = spool_read(b->spool->fd, "namespace/tls/server.key",
-	    PEM_MAX, &len);
 
-	if (pem == NULL || key == NULL)
-		fault_set(f, FAULT_NOT_FOUND, "namespace/tls/server.pem and "
-		    "server.key: %s; egns-ctl cert renew-server makes them",
-		    strerror(errno));
-	else {
-		registry_each(r, "caCertificates/", add_authority, &a);
-		s->tls = tls_server_new(pem, key,
-		    (const char *const *)a.pem, a.n, f);
-	}
+	registry_each(r, "caCertificates/", add_authority, &a);
+	s->tls = tls_server_open(b->spool->fd, (const char *const *)a.pem, a.n,
+	    f);
 	while (a.n > 0)
 		free(a.pem[--a.n]);
-	if (key != NULL)
-		explicit_bzero(key, len);
-	free(key);
-	free(pem);
 	return s->tls == NULL ? -1 : 0;
 }
 
