@@ -266,7 +266,8 @@ static void
 add_listeners(struct names *n, jv namespace)
 {
 	static const char *const paths[] = { "properties.listeners.mqtts",
-		"properties.listeners.wss", "properties.listeners.https" };
+		"properties.listeners.wss", "properties.listeners.https",
+		"properties.listeners.callback" };
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		const char *host = jq_str(namespace, paths[i]);
