@@ -974,7 +974,18 @@ destination_path(jv properties)
 	return found;
 }
 
-/* What a member of the destination has, by its path in the subscription. */
+jv
+schema_destination(jv subscription)
+{
+	jv properties = jq_get(subscription, "properties");
+	const char *path = destination_path(properties);
+	jv v = path == NULL ? jv_null() : jq_get(properties, path);
+
+	jv_free(properties);
+	return v;
+}
+
+/* The path of a member of the destination's properties. */
 static const char *
 destination_member(char path[128], const char *destination, const char *name)
 {

@@ -115,6 +115,10 @@ jv schema_hoist(jv resource);
 /* Without what nobody should see. */
 jv schema_public(const struct schema_noun *, jv resource);
 
+/* The destination of a push subscription (not consumed, as the registry has it),
+ * {"endpointType","properties"}; jv null: it has none. */
+jv schema_destination(jv subscription);
+
 /*
  * The whole resource at `path` from what was asked for (hoisted, consumed):
  * checked, filled in, with id, uid, systemData and keys; what is there already

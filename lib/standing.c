@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "buf.h"
 #include "clock.h"
 #include "file.h"
 #include "json.h"
@@ -142,7 +141,7 @@ read_text(struct standing *s, const char *path, const char *text, size_t len,
 	    j.tok[0].type != JSON_OBJECT) {
 		json_free(&j);
 		return fault_set(f, FAULT_INTERNAL, "%s: is not what egns-push "
-		    "has written; without it, it is as new", path);
+		    "writes; without the file it is as new", path);
 	}
 	text_of(&j, 0, "uid", uid, sizeof(uid));
 	if (strcmp(uid, s->uid) == 0) {
@@ -204,21 +203,29 @@ write_hold(struct buf *b, const struct standing *s)
 	buf_str(b, "}");
 }
 
+/* What may be shown of it, without the brace at the end. */
 static void
-write_handshake(struct buf *b, const struct standing *s)
+open_handshake(struct buf *b, const struct standing *s)
 {
 	char text[CLOCK_TEXT + 1];
 
 	clock_format(text, s->handshake.time);
-	buf_printf(b, ",\"handshake\":{\"state\":\"%s\",\"time\":\"%s\"",
+	buf_printf(b, "{\"state\":\"%s\",\"time\":\"%s\"",
 	    states[s->handshake.state], text);
-	put_text(b, "endpoint", s->handshake.endpoint);
 	put_text(b, "origin", s->handshake.origin);
 	if (s->handshake.rate == -1)
 		put_text(b, "rate", "*");
 	put_number(b, "rate", s->handshake.rate);
-	put_text(b, "key", s->handshake.key);
 	put_number(b, "status", s->handshake.status);
+}
+
+static void
+write_handshake(struct buf *b, const struct standing *s)
+{
+	buf_str(b, ",\"handshake\":");
+	open_handshake(b, s);
+	put_text(b, "endpoint", s->handshake.endpoint);
+	put_text(b, "key", s->handshake.key);
 	buf_str(b, "}");
 }
 
@@ -263,6 +270,17 @@ standing_save(const struct standing *s, int spool, const char *topic,
 		rc = no_access(path, f);
 	buf_free(&b);
 	return rc;
+}
+
+void
+standing_show(const struct standing *s, struct buf *b)
+{
+	if (s->handshake.state == HANDSHAKE_NONE) {
+		buf_str(b, "null");
+		return;
+	}
+	open_handshake(b, s);
+	buf_str(b, "}");
 }
 
 /* ---- sweeping ---- */

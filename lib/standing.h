@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "buf.h"
 #include "fault.h"
 
 /*
@@ -51,6 +52,10 @@ int standing_load(struct standing *, int spool, const char *topic,
  * and a fault: then it is as it was. */
 int standing_save(const struct standing *, int spool, const char *topic,
     const char *subscription, struct fault *);
+
+/* The handshake for people, {"state","time","origin","rate","status"}, added to a
+ * buffer; null when there was none. */
+void standing_show(const struct standing *, struct buf *);
 
 /* Remove the files for which `has` says false. */
 void standing_sweep(int spool, bool (*has)(const char *topic,

@@ -20,6 +20,7 @@
 #include "jq.h"
 #include "log.h"
 #include "num.h"
+#include "push.h"
 #include "registry.h"
 #include "schema.h"
 #include "supervise.h"
@@ -31,15 +32,16 @@
 #define DOWN_TIMEOUT 60
 
 static bool
-always(jv namespace)
+always(struct registry *r)
 {
-	jv_free(namespace);
+	(void)r;
 	return true;
 }
 
 static bool
-has_broker(jv namespace)
+has_broker(struct registry *r)
 {
+	jv namespace = registry_get(r, "namespace");
 	const char *state = jq_str(namespace,
 	    "properties.topicSpacesConfiguration.state");
 	bool needed = state != NULL && strcmp(state, "Enabled") == 0;
@@ -57,8 +59,9 @@ names_topic(jv namespace, const char *where)
 }
 
 static bool
-has_route(jv namespace)
+has_route(struct registry *r)
 {
+	jv namespace = registry_get(r, "namespace");
 	bool needed = names_topic(namespace, SCHEMA_ROUTE) ||
 	    names_topic(namespace, SCHEMA_LIFECYCLE);
 
@@ -66,13 +69,31 @@ has_route(jv namespace)
 	return needed;
 }
 
+static int
+find_push(const char *path, jv resource, void *arg)
+{
+	int found = push_is(resource);
+
+	(void)path;
+	(void)arg;
+	jv_free(resource);
+	return found;
+}
+
+static bool
+has_push(struct registry *r)
+{
+	return registry_each(r, "topics/", find_push, NULL) == 1;
+}
+
 static const struct {
 	const char *name;
-	bool (*needed)(jv namespace); /* consumes it */
+	bool (*needed)(struct registry *);
 } daemons[] = {
 	{ "topicd", always },
 	{ "brokerd", has_broker },
 	{ "route", has_route },
+	{ "push", has_push },
 };
 #define COUNT (sizeof(daemons) / sizeof(daemons[0]))
 _Static_assert(COUNT <= DAEMONS_MAX, "DAEMONS_MAX");
@@ -83,20 +104,17 @@ choose(const struct spool *spool, bool running,
     const char *names[DAEMONS_MAX], struct fault *f)
 {
 	struct registry *r = registry_open(spool, false, f);
-	jv namespace;
 	int n = 0;
 	size_t i;
 
 	if (r == NULL)
 		return -1;
-	namespace = registry_get(r, "namespace");
-	registry_close(r);
 	for (i = 0; i < COUNT; i++) {
-		if (daemons[i].needed(jv_copy(namespace)) ||
+		if (daemons[i].needed(r) ||
 		    (running && spool_holder(spool, daemons[i].name) != 0))
 			names[n++] = daemons[i].name;
 	}
-	jv_free(namespace);
+	registry_close(r);
 	return n;
 }
 

@@ -56,6 +56,18 @@ static const struct verb verbs[] = {
 	{ "namespace topic event-subscription status",
 	    "namespace topic event-subscription status --topic-name TOPIC "
 	    "[-n NAME]", verb_subscription_status, NULL },
+	{ "namespace topic event-subscription hold",
+	    "namespace topic event-subscription hold" SUB " [--reason TEXT]",
+	    verb_hold, NULL },
+	{ "namespace topic event-subscription unhold",
+	    "namespace topic event-subscription unhold" SUB, verb_unhold,
+	    NULL },
+	{ "namespace topic event-subscription get-full-url",
+	    "namespace topic event-subscription get-full-url" SUB,
+	    verb_get_full_url, NULL },
+	{ "namespace topic event-subscription get-delivery-attributes",
+	    "namespace topic event-subscription get-delivery-attributes" SUB,
+	    verb_get_attributes, NULL },
 	SIX("namespace client", NAMED, ""),
 	SIX("namespace client-group", NAMED, ""),
 	SIX("namespace topic-space", NAMED, ""),
@@ -228,7 +240,9 @@ on_resources(const struct verb *verb)
 	    verb->run == verb_list || verb->run == verb_update ||
 	    verb->run == verb_delete || verb->run == verb_wait ||
 	    verb->run == verb_list_key || verb->run == verb_regenerate_key ||
-	    verb->run == verb_subscription_status;
+	    verb->run == verb_subscription_status ||
+	    verb->run == verb_hold || verb->run == verb_unhold ||
+	    verb->run == verb_get_full_url || verb->run == verb_get_attributes;
 }
 
 /* The flag in a help text that is most like this one; "" for none. */

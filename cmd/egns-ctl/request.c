@@ -13,10 +13,11 @@
 
 enum verb_bit {
 	CREATE = 1, SHOW = 2, LIST = 4, UPDATE = 8, DELETE = 16, WAIT = 32,
-	LIST_KEY = 64, REGENERATE_KEY = 128, STATUS = 256,
+	LIST_KEY = 64, REGENERATE_KEY = 128, STATUS = 256, GET = 512,
+	HOLD = 1024, UNHOLD = 2048,
 	ONE = CREATE | SHOW | UPDATE | DELETE | WAIT | LIST_KEY |
-	    REGENERATE_KEY,
-	NAMED = ONE | STATUS,
+	    REGENERATE_KEY | GET,
+	NAMED = ONE | STATUS | HOLD | UNHOLD,
 	ANY = NAMED | LIST,
 };
 
@@ -27,7 +28,9 @@ static const struct {
 	{ "create", CREATE }, { "show", SHOW }, { "list", LIST },
 	{ "update", UPDATE }, { "delete", DELETE }, { "wait", WAIT },
 	{ "list-key", LIST_KEY }, { "regenerate-key", REGENERATE_KEY },
-	{ "status", STATUS },
+	{ "status", STATUS }, { "get-full-url", GET },
+	{ "get-delivery-attributes", GET }, { "hold", HOLD },
+	{ "unhold", UNHOLD },
 };
 
 enum flag_type { TEXT, NUMBER, SWITCH, IDS, CHANGE, IGNORED };
@@ -68,6 +71,7 @@ static const struct flag {
 	    .help = "untyped values stay strings" },
 	{ "key-name", 0, REGENERATE_KEY, TEXT, AT(key_name),
 	    .help = "key1 or key2" },
+	{ "reason", 0, HOLD, TEXT, AT(reason), .help = "TEXT for others" },
 	{ "created", 0, WAIT, SWITCH, AT(created),
 	    .help = "until it is there" },
 	{ "updated", 0, WAIT, SWITCH, AT(updated),

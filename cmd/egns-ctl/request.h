@@ -27,7 +27,7 @@ struct request {
 	const struct verb *verb;
 	const struct schema_noun *noun;
 	const char *name, *topic, *namespace;
-	const char *filter, *key_name, *custom;
+	const char *filter, *key_name, *custom, *reason;
 	char **ids; /* NULL, or what --ids lists */
 	int nids;
 	int64_t top, interval, timeout;

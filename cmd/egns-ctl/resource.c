@@ -402,20 +402,6 @@ show(struct request *r, struct session *s, const char *path, jv *out)
 	return status;
 }
 
-int
-verb_show(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
-{
-	struct session s = { 0 };
-	struct request r;
-	int rc = begin(&r, &s, false, ctl, verb, argc, argv);
-
-	if (rc == 0) {
-		rc = each_target(&r, &s, show);
-		session_close(&s);
-	}
-	return rc;
-}
-
 static int
 update(struct request *r, struct session *s, const char *path, jv *out)
 {
@@ -458,18 +444,99 @@ list_key(struct request *r, struct session *s, const char *path, jv *out)
 	return status;
 }
 
-int
-verb_list_key(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
+/* A fault of a subscription that has no such thing. */
+static int
+has_none(const char *path, const char *what)
+{
+	struct fault f;
+
+	fault_set(&f, FAULT_BAD_REQUEST, "%s: %s", path, what);
+	return ctl_fault(&f);
+}
+
+static int
+full_url(struct request *r, struct session *s, const char *path, jv *out)
+{
+	int status = 0;
+	jv v = get(s, path, &status), destination, url;
+
+	(void)r;
+	if (!jv_is_valid(v))
+		return status;
+	destination = schema_destination(v);
+	url = jq_get(destination, "properties.endpointUrl");
+	if (jv_get_kind(url) == JV_KIND_STRING)
+		*out = JV_OBJECT(jv_string("endpointUrl"), jv_copy(url));
+	else
+		status = has_none(path, "its destination is no webhook");
+	jv_free(url);
+	jv_free(destination);
+	jv_free(v);
+	return status;
+}
+
+static int
+attributes(struct request *r, struct session *s, const char *path, jv *out)
+{
+	int status = 0;
+	jv v = get(s, path, &status), destination, list;
+
+	(void)r;
+	if (!jv_is_valid(v))
+		return status;
+	destination = schema_destination(v);
+	list = jq_get(destination, "properties.deliveryAttributeMappings");
+	if (jv_get_kind(destination) == JV_KIND_NULL)
+		status = has_none(path, "its deliveryMode is not Push");
+	else
+		*out = JV_OBJECT(jv_string("value"), jv_get_kind(list) ==
+		    JV_KIND_ARRAY ? jv_copy(list) : jv_array());
+	jv_free(list);
+	jv_free(destination);
+	jv_free(v);
+	return status;
+}
+
+/* A verb that changes nothing, for one or for each. */
+static int
+look_at(struct ctl *ctl, const struct verb *verb, int argc, char *argv[],
+    int (*one)(struct request *, struct session *, const char *path, jv *out))
 {
 	struct session s = { 0 };
 	struct request r;
 	int rc = begin(&r, &s, false, ctl, verb, argc, argv);
 
 	if (rc == 0) {
-		rc = each_target(&r, &s, list_key);
+		rc = each_target(&r, &s, one);
 		session_close(&s);
 	}
 	return rc;
+}
+
+int
+verb_show(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
+{
+	return look_at(ctl, verb, argc, argv, show);
+}
+
+int
+verb_list_key(struct ctl *ctl, const struct verb *verb, int argc, char *argv[])
+{
+	return look_at(ctl, verb, argc, argv, list_key);
+}
+
+int
+verb_get_full_url(struct ctl *ctl, const struct verb *verb, int argc,
+    char *argv[])
+{
+	return look_at(ctl, verb, argc, argv, full_url);
+}
+
+int
+verb_get_attributes(struct ctl *ctl, const struct verb *verb, int argc,
+    char *argv[])
+{
+	return look_at(ctl, verb, argc, argv, attributes);
 }
 
 static int
@@ -538,7 +605,8 @@ delete_namespace(struct session *s)
 {
 	static const char *const parts[] = {
 		"namespace", "topics", "route", "lifecycle", "deadletter",
-		"dropped", "sessions", "containers", "replay", "metrics", "run",
+		"dropped", "sessions", "containers", "replay", "metrics",
+		"push", "run",
 	};
 	const char *daemon;
 	struct fault f;

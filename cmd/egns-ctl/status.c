@@ -15,10 +15,12 @@
 #include "file.h"
 #include "jq.h"
 #include "maildir.h"
+#include "push.h"
 #include "schema.h"
 #include "stats.h"
 
 #define ROUTE_BYTES 1073741824.0 /* routingSpool.maximumBytes by default */
+#define HOLDS_NAMED 5 /* of push subscriptions on hold, one by one */
 #define LATE (5 * 60 * CLOCK_SECOND) /* what waits for so long is a problem */
 
 struct status {
@@ -377,6 +379,72 @@ route_counts(struct status *s, jv row)
 	return row;
 }
 
+struct pushing {
+	struct status *status;
+	uint64_t subscriptions, holds, in_flight, held;
+	uint64_t attempts, delivered, failed;
+};
+
+static void
+hold_problem(struct pushing *p, jv line)
+{
+	const char *topic = jq_str(line, "topic");
+	const char *name = jq_str(line, "subscription");
+	char path[SCHEMA_PATH];
+	jv why, words;
+
+	if (++p->holds > HOLDS_NAMED || topic == NULL || name == NULL)
+		return;
+	snprintf(path, sizeof(path), "topics/%s/eventSubscriptions/%s", topic,
+	    name);
+	why = push_words(line);
+	words = jv_string_fmt("on hold: %s", jv_string_value(why));
+	problem(p->status, jv_string_value(words), path, 0);
+	jv_free(words);
+	jv_free(why);
+}
+
+static void
+add_pushing(jv line, void *arg)
+{
+	struct pushing *p = arg;
+	const char *state = jq_str(line, "state");
+
+	p->subscriptions++;
+	p->in_flight += stats_number(line, "inFlight");
+	p->held += stats_number(line, "held");
+	p->attempts += stats_number(line, "attempts");
+	p->delivered += stats_number(line, "delivered");
+	p->failed += stats_sum(line, "failures");
+	if (state != NULL && (strcmp(state, "onHold") == 0 ||
+	    strcmp(state, "waiting") == 0))
+		hold_problem(p, line);
+	jv_free(line);
+}
+
+static jv
+push_counts(struct status *s, jv row)
+{
+	struct pushing p = { .status = s };
+	struct fault f;
+
+	if (stats_each(&s->spool, "push", NULL, NULL, add_pushing, &p, &f)
+	    == -1) {
+		problem(s, f.text, "run/push.sock", 0);
+		return row;
+	}
+	if (p.holds > HOLDS_NAMED)
+		problem(s, "more push subscriptions on hold", "topics",
+		    p.holds - HOLDS_NAMED);
+	row = jq_set_number(row, "subscriptions", p.subscriptions);
+	row = jq_set_number(row, "onHold", p.holds);
+	row = jq_set_number(row, "inFlight", p.in_flight);
+	row = jq_set_number(row, "held", p.held);
+	row = jq_set_number(row, "attempts", p.attempts);
+	row = jq_set_number(row, "delivered", p.delivered);
+	return jq_set_number(row, "failures", p.failed);
+}
+
 /* A daemon writes its pid into its lock when it starts. */
 static jv
 since(const struct status *s, const char *name)
@@ -470,6 +538,8 @@ look_at(struct status *s, const char *name)
 		row = brokerd_counts(s, row);
 	} else if (strcmp(name, "route") == 0) {
 		row = route_counts(s, row);
+	} else if (strcmp(name, "push") == 0) {
+		row = push_counts(s, row);
 	}
 	s->daemons = jv_array_append(s->daemons, s->rows ? narrow(row) : row);
 }

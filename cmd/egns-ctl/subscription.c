@@ -1,4 +1,5 @@
-/* event-subscription status: what topicd counts of each */
+/* event-subscription status: what topicd counts of each, and how egns-push comes
+ * on with it */
 #include <string.h>
 
 #include "books.h"
@@ -8,10 +9,13 @@
 #include "request.h"
 #include "session.h"
 #include "stats.h"
+#include "push.h"
 
 /* The subscriptions that are asked for: name -> row. */
 struct rows {
+	const struct spool *spool;
 	bool table; /* to be printed as one */
+	bool pushes; /* one of them is of mode Push */
 	jv all;
 };
 
@@ -39,6 +43,10 @@ add_row(const char *path, jv resource, void *arg)
 		row = jv_object_set(row, jv_string(counts[i]), jv_null());
 	row = jv_object_set(row, jv_string("expirationTimeUtc"),
 	    jq_get(resource, "properties.expirationTimeUtc"));
+	if (push_is(resource)) {
+		r->pushes = true;
+		row = push_row(row, r->spool, resource);
+	}
 	r->all = jv_object_set(r->all, jv_string(name), row);
 	jv_free(resource);
 	return 0;
@@ -117,6 +125,59 @@ find(const struct request *r, struct session *s, struct rows *rows)
 	return registry_each(s->registry, path, add_row, rows);
 }
 
+/* What egns-push tells of one of them. */
+static void
+take_push(jv line, void *arg)
+{
+	struct rows *r = arg;
+	const char *name = jq_str(line, "subscription");
+	const char *topic = jq_str(line, "topic");
+	jv row;
+
+	if (name == NULL || topic == NULL ||
+	    !jv_object_has(jv_copy(r->all), jv_string(name))) {
+		jv_free(line);
+		return;
+	}
+	row = jv_object_get(jv_copy(r->all), jv_string(name));
+	if (strcmp(jq_str(row, "topic"), topic) == 0 && push_is_row(row))
+		row = push_add(row, jv_copy(line));
+	r->all = jv_object_set(r->all, jv_string(name), row);
+	jv_free(line);
+}
+
+static void
+finish_push(struct rows *r, const char *state, const char *words)
+{
+	jv all = jv_object();
+
+	jv_object_foreach(r->all, name, row) {
+		if (push_is_row(row))
+			row = push_end(row, state, words);
+		if (r->table)
+			row = push_cells(row);
+		all = jv_object_set(all, name, row);
+	}
+	jv_free(r->all);
+	r->all = all;
+}
+
+static void
+ask_push(const struct request *r, struct session *s, struct rows *rows)
+{
+	struct fault f;
+
+	if (!rows->pushes)
+		return;
+	if (stats_each(&s->spool, "push", r->topic, r->name, take_push, rows,
+	    &f) == 0)
+		finish_push(rows, "Unknown", "egns-push has not taken it up");
+	else if (spool_holder(&s->spool, "push") == 0)
+		finish_push(rows, "NotRunning", "egns-push does not run");
+	else
+		finish_push(rows, "Unknown", f.text);
+}
+
 static int
 print(const struct request *r, struct rows *rows)
 {
@@ -133,7 +194,8 @@ print(const struct request *r, struct rows *rows)
 static int
 status(const struct request *r, struct session *s)
 {
-	struct rows rows = { ctl_as_rows(r->ctl), jv_object() };
+	struct rows rows = { .spool = &s->spool, .all = jv_object(),
+		.table = ctl_as_rows(r->ctl) };
 	struct fault f;
 	int rc = find(r, s, &rows);
 
@@ -144,8 +206,10 @@ status(const struct request *r, struct session *s)
 	if (rc == 0 && stats_each(&s->spool, "topicd", r->topic, r->name, take,
 	    &rows, &f) == -1 && f.code != FAULT_NOT_FOUND)
 		rc = ctl_fault(&f);
-	if (rc == 0)
+	if (rc == 0) {
+		ask_push(r, s, &rows);
 		rc = print(r, &rows);
+	}
 	jv_free(rows.all);
 	return rc;
 }

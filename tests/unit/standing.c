@@ -137,6 +137,23 @@ what_is_saved_is_read(void)
 }
 
 static void
+no_secrets_are_shown(void)
+{
+	struct standing s = whole(), none = { .uid = "u-1" };
+	struct buf b = { 0 };
+
+	standing_show(&s, &b);
+	buf_str(&b, " ");
+	standing_show(&none, &b);
+	buf_add(&b, "", 1);
+	CHECK(strcmp(buf_data(&b), "{\"state\":\"pending\",\"time\":"
+	    "\"2026-01-31T12:00:00.000000Z\",\"origin\":"
+	    "\"eventgrid.azure.net\",\"rate\":120,\"status\":405} null")
+	    == 0);
+	buf_free(&b);
+}
+
+static void
 of_another_uid_it_is_empty(void)
 {
 	struct standing s = whole(), none = { .uid = "u-2" }, got;
@@ -270,6 +287,7 @@ main(void)
 	begin();
 	RUN(without_a_file_it_is_empty);
 	RUN(what_is_saved_is_read);
+	RUN(no_secrets_are_shown);
 	RUN(of_another_uid_it_is_empty);
 	RUN(nothing_to_say_is_no_file);
 	RUN(a_broken_file_is_a_fault);
