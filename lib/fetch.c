@@ -1,31 +1,55 @@
 #include "fetch.h"
 
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "buf.h"
 #include "quote.h"
 
+#define IDLE_TIME 60     /* seconds until what is kept is given back */
+#define BUFFER_KEPT 4096 /* bytes of a buffer that wait for the next request */
+#define SILENCE_MAX 30000 /* ms: data that nobody takes end a connection */
+
 struct fetcher {
 	struct ev_loop *loop;
-	CURLM *multi;
-	ev_timer timer;
+	CURLM *multi; /* NULL: none is needed now */
+	unsigned connections;
+	long tls;           /* CURL_SSLVERSION */
+	ev_prepare soon;    /* curl wants to be called at once, */
+	bool acting_soon;
+	ev_timer timer;     /* or later */
+	ev_timer idle;
+	bool used;          /* since `idle` was started */
 	char *authorities;
 	struct fetch *fetches; /* under way */
+	struct fetch *spare;   /* to be used again */
 };
 
+/*
+ * To make a curl handle and to tell it everything costs more than to send a
+ * request, so that it is kept, and told what differs from the last one.
+ */
 struct fetch {
 	struct fetcher *fetcher;
-	struct fetch *next, **link; /* link: what points here */
+	struct fetch *next, **link; /* link: what points here; NULL: spare */
 	CURL *easy;
-	struct curl_slist *headers;
-	char *host;
-	struct buf body;
+	CURLU *url;
+	char *url_text, *method;    /* NULL: none yet */
+	bool direct;
+	struct buf headers;         /* their text, each with a NUL */
+	struct curl_slist *list;    /* nodes that point into it */
+	size_t list_cap;
+	struct buf sent;            /* the body, unless it was lent */
+	struct buf body;            /* of the answer */
 	size_t max, headers_len;
 	bool too_long;
+	bool again;     /* it was sent a second time */
 	ev_timer limit; /* of the body */
 	double limit_s; /* 0: there is none */
 	char error[CURL_ERROR_SIZE];
@@ -62,9 +86,10 @@ on_header(char *line, size_t one, size_t n, void *arg)
 	if (f->too_long)
 		return 0;
 	f->headers_len += n;
+	if (f->limit_s <= 0 || strchr("\r\n", line[0]) == NULL)
+		return n;
 	curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (strchr("\r\n", line[0]) != NULL && status >= 200 &&
-	    f->limit_s > 0 && !ev_is_active(&f->limit)) {
+	if (status >= 200 && !ev_is_active(&f->limit)) {
 		ev_timer_set(&f->limit, f->limit_s, 0);
 		ev_timer_start(f->fetcher->loop, &f->limit);
 	}
@@ -74,19 +99,38 @@ on_header(char *line, size_t one, size_t n, void *arg)
 static void
 fetch_free(struct fetch *f)
 {
-	ev_timer_stop(f->fetcher->loop, &f->limit);
+	curl_easy_cleanup(f->easy);
+	curl_url_cleanup(f->url);
+	free(f->url_text);
+	free(f->method);
+	free(f->list);
+	buf_free(&f->headers);
+	buf_free(&f->sent);
+	buf_free(&f->body);
+	free(f);
+}
+
+/* It is over: keep what the next one can use. */
+static void
+fetch_end(struct fetch *f)
+{
+	struct fetcher *r = f->fetcher;
+
+	ev_timer_stop(r->loop, &f->limit);
 	if (f->link != NULL) {
-		curl_multi_remove_handle(f->fetcher->multi, f->easy);
+		curl_multi_remove_handle(r->multi, f->easy);
 		*f->link = f->next;
 		if (f->next != NULL)
 			f->next->link = f->link;
+		f->link = NULL;
 	}
-	if (f->easy != NULL)
-		curl_easy_cleanup(f->easy);
-	curl_slist_free_all(f->headers);
-	curl_free(f->host);
-	buf_free(&f->body);
-	free(f);
+	buf_reset(&f->headers, BUFFER_KEPT);
+	buf_reset(&f->sent, BUFFER_KEPT);
+	buf_reset(&f->body, BUFFER_KEPT);
+	f->next = r->spare;
+	r->spare = f;
+	if (!ev_is_active(&r->idle))
+		ev_timer_again(r->loop, &r->idle);
 }
 
 /* Words that say which host it was about, and nothing else of the URL. */
@@ -94,7 +138,7 @@ static void
 explain(const struct fetch *f, CURLcode result, char *text, size_t len)
 {
 	const char *why = f->error;
-	char limit[64], host[QUOTE_MAX], q[QUOTE_MAX];
+	char limit[64], name[QUOTE_MAX], q[QUOTE_MAX], *host = NULL;
 
 	if (f->too_long) {
 		snprintf(limit, sizeof(limit), "the answer has more than %zu "
@@ -106,11 +150,13 @@ explain(const struct fetch *f, CURLcode result, char *text, size_t len)
 	else if (*why == '\0')
 		why = curl_easy_strerror(result);
 	quote(q, why, strlen(why));
-	if (strstr(why, f->host) != NULL)
+	curl_url_get(f->url, CURLUPART_HOST, &host, 0);
+	if (host == NULL || strstr(why, host) != NULL)
 		snprintf(text, len, "%s", q);
 	else
 		snprintf(text, len, "%s: %s",
-		    quote(host, f->host, strlen(f->host)), q);
+		    quote(name, host, strlen(host)), q);
+	curl_free(host);
 }
 
 static enum fetch_failure
@@ -141,12 +187,15 @@ read_status(struct fetch *f, struct fetch_answer *a)
 {
 	curl_off_t seconds = 0;
 	char *type = NULL;
+	long sent = 0;
 
 	curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &a->status);
 	if (a->status < 200)
 		a->status = 0; /* there was more to come */
 	curl_easy_getinfo(f->easy, CURLINFO_CONTENT_TYPE, &type);
 	a->content_type = type;
+	curl_easy_getinfo(f->easy, CURLINFO_REQUEST_SIZE, &sent);
+	a->sent = sent > 0;
 	/* a date is told from the time as it is: the other side does not know
 	 * of EGNS_CLOCK */
 	curl_easy_getinfo(f->easy, CURLINFO_RETRY_AFTER, &seconds);
@@ -172,7 +221,7 @@ complete(struct fetch *f, CURLcode result)
 	if (f->body.len > 0)
 		answer.body = buf_data(&f->body);
 	f->done(&answer, f->arg);
-	fetch_free(f);
+	fetch_end(f);
 }
 
 /* The body takes too long. */
@@ -218,15 +267,37 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	act(timer->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* Before the loop waits: requests that were started go out together. */
+static void
+on_soon(struct ev_loop *loop, ev_prepare *soon, int events)
+{
+	struct fetcher *r = soon->data;
+
+	(void)events;
+	ev_prepare_stop(loop, soon);
+	r->acting_soon = true;
+	act(r, CURL_SOCKET_TIMEOUT, 0);
+	r->acting_soon = false;
+}
+
 static int
 on_timeout(CURLM *multi, long ms, void *arg)
 {
 	struct fetcher *r = arg;
+	double s = (double)ms / 1000;
 
 	(void)multi;
-	ev_timer_stop(r->loop, &r->timer);
-	if (ms >= 0) {
-		ev_timer_set(&r->timer, (double)ms / 1000, 0);
+	ev_prepare_stop(r->loop, &r->soon);
+	if (ms < 0)
+		ev_timer_stop(r->loop, &r->timer);
+	else if (ms == 0 && !r->acting_soon)
+		ev_prepare_start(r->loop, &r->soon);
+	else if (!ev_is_active(&r->timer) ||
+	    ev_timer_remaining(r->loop, &r->timer) > s) {
+		/* curl puts it off with each answer; a timer that comes too
+		 * early is told when to come again */
+		ev_timer_stop(r->loop, &r->timer);
+		ev_timer_set(&r->timer, s, 0);
 		ev_timer_start(r->loop, &r->timer);
 	}
 	return 0;
@@ -259,6 +330,53 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *watcher)
 	return 0;
 }
 
+/* Connections and handles that nobody uses. */
+static void
+give_back(struct fetcher *r)
+{
+	struct fetch *f;
+
+	while ((f = r->spare) != NULL) {
+		r->spare = f->next;
+		fetch_free(f);
+	}
+	if (r->multi != NULL)
+		curl_multi_cleanup(r->multi);
+	r->multi = NULL;
+}
+
+static void
+on_idle(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct fetcher *r = timer->data;
+
+	(void)events;
+	if (!r->used && r->fetches == NULL) {
+		ev_timer_stop(loop, timer);
+		give_back(r);
+	}
+	r->used = false;
+}
+
+static int
+make_multi(struct fetcher *r)
+{
+	CURLM *m = curl_multi_init();
+
+	if (m == NULL)
+		return -1;
+	curl_multi_setopt(m, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+	    (long)r->connections);
+	/* if not told, it closes them when there are few requests */
+	curl_multi_setopt(m, CURLMOPT_MAXCONNECTS, (long)r->connections);
+	curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(m, CURLMOPT_SOCKETDATA, r);
+	curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, on_timeout);
+	curl_multi_setopt(m, CURLMOPT_TIMERDATA, r);
+	r->multi = m;
+	return 0;
+}
+
 struct fetcher *
 fetcher_new(struct ev_loop *loop, const char *authorities, struct fault *f)
 {
@@ -267,25 +385,43 @@ fetcher_new(struct ev_loop *loop, const char *authorities, struct fault *f)
 	if (r == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		goto fail;
 	r->loop = loop;
+	r->connections = FETCH_CONNECTIONS;
+	r->tls = CURL_SSLVERSION_TLSv1_2;
+	ev_prepare_init(&r->soon, on_soon);
 	ev_init(&r->timer, on_timer);
-	r->timer.data = r;
-	r->multi = curl_multi_init();
-	if (authorities != NULL)
-		r->authorities = strdup(authorities);
-	if (r->multi == NULL || (authorities != NULL && r->authorities == NULL))
-		goto fail;
-	curl_multi_setopt(r->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
-	    (long)FETCH_CONNECTIONS);
-	curl_multi_setopt(r->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	curl_multi_setopt(r->multi, CURLMOPT_SOCKETDATA, r);
-	curl_multi_setopt(r->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
-	curl_multi_setopt(r->multi, CURLMOPT_TIMERDATA, r);
-	return r;
+	ev_init(&r->idle, on_idle);
+	r->idle.repeat = IDLE_TIME;
+	r->soon.data = r->timer.data = r->idle.data = r;
+	if (authorities == NULL ||
+	    (r->authorities = strdup(authorities)) != NULL)
+		return r;
+	curl_global_cleanup();
 fail:
 	fault_set(f, FAULT_INTERNAL, "out of memory");
-	if (r != NULL)
-		fetcher_free(r);
+	free(r);
 	return NULL;
+}
+
+void
+fetcher_connections(struct fetcher *r, unsigned n)
+{
+	r->connections = n;
+}
+
+int
+fetcher_minimum_tls(struct fetcher *r, const char *version)
+{
+	static const char *const known[] = { "1.0", "1.1", "1.2", "1.3" };
+	size_t i = 0;
+
+	if (version == NULL)
+		version = "1.2";
+	while (i < 4 && strcmp(version, known[i]) != 0)
+		i++;
+	if (i == 4)
+		return -1;
+	r->tls = i == 3 ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2;
+	return 0;
 }
 
 void
@@ -294,47 +430,71 @@ fetcher_free(struct fetcher *r)
 	if (r == NULL)
 		return;
 	while (r->fetches != NULL)
-		fetch_free(r->fetches);
-	if (r->multi != NULL)
-		curl_multi_cleanup(r->multi);
-	if (r->loop != NULL)
-		ev_timer_stop(r->loop, &r->timer);
+		fetch_end(r->fetches);
+	give_back(r);
+	ev_prepare_stop(r->loop, &r->soon);
+	ev_timer_stop(r->loop, &r->timer);
+	ev_timer_stop(r->loop, &r->idle);
 	free(r->authorities);
 	curl_global_cleanup();
 	free(r);
 }
 
-/* http or https, and whose host it is. */
+/* ---- a request ---- */
+
 static int
-check_url(struct fetch *f, const char *url, struct fault *fault)
+out_of_memory(struct fault *fault)
 {
-	CURLU *u = curl_url();
-	CURLUcode code = CURLUE_OUT_OF_MEMORY;
+	return fault_set(fault, FAULT_INTERNAL, "out of memory");
+}
+
+/* http or https; curl then uses what was parsed here. */
+static int
+set_url(struct fetch *f, const char *url, struct fault *fault)
+{
+	CURLUcode code;
 	char *scheme = NULL;
 	int rc = 0;
 
-	if (u != NULL)
-		code = curl_url_set(u, CURLUPART_URL, url, 0);
+	free(f->url_text);
+	f->url_text = NULL;
+	/* a URL is relative to the one before */
+	curl_url_set(f->url, CURLUPART_URL, NULL, 0);
+	code = curl_url_set(f->url, CURLUPART_URL, url, 0);
 	if (code == CURLUE_OK)
-		code = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
-	if (code == CURLUE_OK && strcmp(scheme, "http") != 0 &&
-	    strcmp(scheme, "https") != 0)
+		code = curl_url_get(f->url, CURLUPART_SCHEME, &scheme, 0);
+	if (code != CURLUE_OK)
+		return fault_set(fault, FAULT_BAD_REQUEST, "not a URL: %s",
+		    curl_url_strerror(code));
+	if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
 		rc = fault_set(fault, FAULT_BAD_REQUEST, "a URL with %s is "
 		    "neither https nor http", scheme);
-	else if (code == CURLUE_OK)
-		code = curl_url_get(u, CURLUPART_HOST, &f->host, 0);
-	if (code != CURLUE_OK)
-		rc = fault_set(fault, FAULT_BAD_REQUEST, "not a URL: %s",
-		    curl_url_strerror(code));
+	else if ((f->url_text = strdup(url)) == NULL)
+		rc = out_of_memory(fault);
+	/* who speaks HTTP/2 needs one connection, not one for each request
+	 * that is there before it is known */
+	curl_easy_setopt(f->easy, CURLOPT_PIPEWAIT,
+	    (long)(strcmp(scheme, "https") == 0));
+	curl_easy_setopt(f->easy, CURLOPT_URL, NULL); /* it remembers */
+	curl_easy_setopt(f->easy, CURLOPT_CURLU, f->url);
 	curl_free(scheme);
-	curl_url_cleanup(u);
 	return rc;
 }
 
 static int
-add_header(struct fetch *f, const char *header, struct fault *fault)
+set_method(struct fetch *f, const char *method)
 {
-	struct curl_slist *list;
+	free(f->method);
+	f->method = strdup(method);
+	if (f->method == NULL || curl_easy_setopt(f->easy,
+	    CURLOPT_CUSTOMREQUEST, method) != CURLE_OK)
+		return -1;
+	return 0;
+}
+
+static int
+check_header(const char *header, struct fault *fault)
+{
 	size_t name = strcspn(header, ":");
 	char q[QUOTE_MAX];
 
@@ -343,11 +503,89 @@ add_header(struct fetch *f, const char *header, struct fault *fault)
 		return fault_set(fault, FAULT_BAD_REQUEST,
 		    "header '%s' has a line end in it",
 		    quote(q, header, name));
-	if ((list = curl_slist_append(f->headers, header)) == NULL)
-		return fault_set(fault, FAULT_INTERNAL, "out of memory");
-	f->headers = list;
 	return 0;
 }
+
+/* curl's list, in one piece. */
+static int
+set_headers(struct fetch *f, const char *const *headers, struct fault *fault)
+{
+	/* do not wait for "100 Continue" before a long body */
+	static const char expect[] = "Expect:";
+	size_t n = 0;
+	char *text;
+
+	buf_add(&f->headers, expect, sizeof(expect));
+	for (; headers != NULL && headers[n] != NULL; n++) {
+		if (check_header(headers[n], fault) != 0)
+			return -1;
+		buf_add(&f->headers, headers[n], strlen(headers[n]) + 1);
+	}
+	n++;
+	if (f->headers.bad)
+		return out_of_memory(fault);
+	if (n > f->list_cap) {
+		free(f->list);
+		f->list_cap = 0;
+		if ((f->list = calloc(n, sizeof(*f->list))) == NULL)
+			return out_of_memory(fault);
+		f->list_cap = n;
+	}
+	text = buf_data(&f->headers);
+	for (size_t i = 0; i < n; i++) {
+		f->list[i].data = text;
+		f->list[i].next = i + 1 < n ? &f->list[i + 1] : NULL;
+		text += strlen(text) + 1;
+	}
+	curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, f->list);
+	return 0;
+}
+
+static int
+set_body(struct fetch *f, const struct fetch_request *q)
+{
+	const void *body = q->body;
+
+	curl_easy_setopt(f->easy, CURLOPT_HTTPGET, 1L); /* as if new */
+	if (strcmp(q->method, "HEAD") == 0)
+		curl_easy_setopt(f->easy, CURLOPT_NOBODY, 1L);
+	if (body == NULL)
+		return 0;
+	if (!q->lent) {
+		buf_add(&f->sent, body, q->body_len);
+		body = q->body_len > 0 ? buf_data(&f->sent) : "";
+	}
+	curl_easy_setopt(f->easy, CURLOPT_POSTFIELDS, body);
+	curl_easy_setopt(f->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+	    (curl_off_t)q->body_len);
+	return f->sent.bad ? -1 : 0;
+}
+
+static int
+set_up(struct fetch *f, const struct fetch_request *q, struct fault *fault)
+{
+	if ((f->url_text == NULL || strcmp(f->url_text, q->url) != 0) &&
+	    set_url(f, q->url, fault) != 0)
+		return -1;
+	if (set_headers(f, q->headers, fault) != 0)
+		return -1;
+	if ((f->method == NULL || strcmp(f->method, q->method) != 0) &&
+	    set_method(f, q->method) != 0)
+		return out_of_memory(fault);
+	if (set_body(f, q) != 0)
+		return out_of_memory(fault);
+	if (f->direct != q->direct)
+		curl_easy_setopt(f->easy, CURLOPT_PROXY, q->direct ? "" : NULL);
+	f->direct = q->direct;
+	curl_easy_setopt(f->easy, CURLOPT_TIMEOUT_MS, q->timeout_ms);
+	f->max = q->answer_max;
+	f->headers_len = 0;
+	f->too_long = f->again = false;
+	f->limit_s = (double)q->body_ms / 1000;
+	return 0;
+}
+
+/* ---- what all requests of a fetcher have in common ---- */
 
 static CURLcode
 set_authorities(CURL *e, char *authorities)
@@ -369,39 +607,60 @@ set_authorities(CURL *e, char *authorities)
 	    curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &blob);
 }
 
+/*
+ * The other side may be gone without a word. A request that times out closes
+ * its connection in HTTP/1, but not in HTTP/2, where others use it, too.
+ */
 static int
-set_up(struct fetch *f, const struct fetch_request *q, struct fault *fault)
+on_connection(void *arg, curl_socket_t fd, curlsocktype type)
+{
+	unsigned ms = SILENCE_MAX;
+
+	(void)arg;
+	(void)type;
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+	return CURL_SOCKOPT_OK;
+}
+
+static int
+set_constants(struct fetch *f)
 {
 	CURL *e = f->easy;
-	CURLcode rc;
 
-	rc = curl_easy_setopt(e, CURLOPT_URL, q->url);
-	if (q->body != NULL && rc == CURLE_OK) {
-		curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE,
-		    (curl_off_t)q->body_len);
-		rc = curl_easy_setopt(e, CURLOPT_COPYPOSTFIELDS, q->body);
-	}
-	if (rc == CURLE_OK)
-		rc = curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, q->method);
-	if (strcmp(q->method, "HEAD") == 0)
-		curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
-	if (rc == CURLE_OK)
-		rc = set_authorities(e, f->fetcher->authorities);
-	if (q->direct)
-		curl_easy_setopt(e, CURLOPT_PROXY, "");
-	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, q->timeout_ms);
-	curl_easy_setopt(e, CURLOPT_HTTPHEADER, f->headers);
+	/* do not wait for threads that ask a name server that is silent */
+	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
+	curl_easy_setopt(e, CURLOPT_SSLVERSION, f->fetcher->tls);
+	curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, on_connection);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, f);
 	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(e, CURLOPT_HEADERDATA, f);
 	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, f->error);
 	curl_easy_setopt(e, CURLOPT_PRIVATE, f);
-	if (rc == CURLE_OK)
-		return 0;
-	return fault_set(fault, FAULT_INTERNAL, "%s", curl_easy_strerror(rc));
+	if (curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") !=
+	    CURLE_OK ||
+	    set_authorities(e, f->fetcher->authorities) != CURLE_OK)
+		return -1;
+	return 0;
+}
+
+static struct fetch *
+fetch_new(struct fetcher *r)
+{
+	struct fetch *f = calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		return NULL;
+	f->fetcher = r;
+	ev_init(&f->limit, on_limit);
+	f->limit.data = f;
+	f->easy = curl_easy_init();
+	f->url = curl_url();
+	if (f->easy != NULL && f->url != NULL && set_constants(f) == 0)
+		return f;
+	fetch_free(f);
+	return NULL;
 }
 
 const char *
@@ -420,33 +679,29 @@ fetch_start(struct fetcher *r, const struct fetch_request *q,
     void (*done)(const struct fetch_answer *, void *arg), void *arg,
     struct fault *fault)
 {
-	struct fetch *f = calloc(1, sizeof(*f));
-	CURLMcode rc = CURLM_OK;
-	int bad;
+	struct fetch *f = r->spare;
+	CURLMcode rc;
 
-	if (f == NULL || (f->easy = curl_easy_init()) == NULL) {
-		free(f);
-		fault_set(fault, FAULT_INTERNAL, "out of memory");
+	if (r->multi == NULL && make_multi(r) != 0)
+		f = NULL;
+	else if (f != NULL)
+		r->spare = f->next;
+	else
+		f = fetch_new(r);
+	if (f == NULL) {
+		out_of_memory(fault);
 		return NULL;
 	}
-	f->fetcher = r;
-	f->max = q->answer_max;
-	f->limit_s = (double)q->body_ms / 1000;
-	ev_init(&f->limit, on_limit);
-	f->limit.data = f;
+	r->used = true;
 	f->done = done;
 	f->arg = arg;
-	/* do not wait for "100 Continue" before a long body */
-	bad = check_url(f, q->url, fault) || add_header(f, "Expect:", fault);
-	for (size_t i = 0; !bad && q->headers != NULL && q->headers[i]; i++)
-		bad = add_header(f, q->headers[i], fault);
-	bad = bad || set_up(f, q, fault);
-	if (!bad && (rc = curl_multi_add_handle(r->multi, f->easy)) !=
-	    CURLM_OK)
-		bad = fault_set(fault, FAULT_INTERNAL, "%s",
-		    curl_multi_strerror(rc));
-	if (bad) {
-		fetch_free(f);
+	if (set_up(f, q, fault) != 0) {
+		fetch_end(f);
+		return NULL;
+	}
+	if ((rc = curl_multi_add_handle(r->multi, f->easy)) != CURLM_OK) {
+		fault_set(fault, FAULT_INTERNAL, "%s", curl_multi_strerror(rc));
+		fetch_end(f);
 		return NULL;
 	}
 	f->next = r->fetches;
@@ -461,5 +716,5 @@ void
 fetch_drop(struct fetch *f)
 {
 	if (f != NULL)
-		fetch_free(f);
+		fetch_end(f);
 }

@@ -20,14 +20,21 @@ struct fetcher;
 /* `authorities` is PEM or NULL; copied. NULL and a fault. */
 struct fetcher *fetcher_new(struct ev_loop *, const char *authorities,
     struct fault *);
+/* Before the first request: other than FETCH_CONNECTIONS. */
+void fetcher_connections(struct fetcher *, unsigned n);
+/* Likewise: the lowest TLS version, "1.0" to "1.3"; NULL is "1.2", and so are
+ * those below. -1 when it is none. */
+int fetcher_minimum_tls(struct fetcher *, const char *version);
 /* Requests under way end without their callback. */
 void fetcher_free(struct fetcher *);
 
 struct fetch_request {
 	const char *method, *url;
 	const char *const *headers; /* "Name: value", NULL-terminated */
-	const void *body;           /* copied; NULL: none */
+	const void *body;           /* NULL: none */
 	size_t body_len;
+	bool lent;           /* the body is there until the answer is: it is
+	                      * not copied */
 	long timeout_ms;     /* for all of it */
 	long body_ms;        /* for the answer's body, if that is less; or 0 */
 	size_t answer_max;   /* bytes of body kept; more ends the connection */
@@ -50,6 +57,7 @@ enum fetch_failure {
 struct fetch_answer {
 	long status; /* 0: none came */
 	enum fetch_failure failure;
+	bool sent;   /* who is asked may have seen some of the request */
 	const char *error; /* of it, for people; has the host, no more of the
 	                    * URL; NULL with FETCH_WHOLE */
 	const char *body;  /* what came of it */

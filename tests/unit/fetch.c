@@ -353,7 +353,7 @@ many_go_on_at_a_time(void)
 	/* with one under way */
 	q = request("GET", HERE("/silent"));
 	CHECK(fetch_start(r, &q, on_done, &silent, NULL) != NULL);
-	ev_run(loop, EVRUN_ONCE);
+	ev_run(loop, EVRUN_NOWAIT);
 	fetcher_free(r);
 	CHECK(silent.calls == 0);
 	CHECK(!ev_run(loop, EVRUN_NOWAIT)); /* no watcher is left */
