@@ -243,17 +243,18 @@ feed_open(struct feed *f)
 		wire_open(&f->wire, NULL);
 }
 
-void
-feed_ask(struct feed *f, unsigned n)
+bool
+feed_ask(struct feed *f, unsigned n, bool wait)
 {
 	char members[64];
 
 	if (f->wire.state != WIRE_UP || f->asked != IDLE || f->owed > 0)
-		return;
+		return false;
 	snprintf(members, sizeof(members), ",\"maxEvents\":%u,"
-	    "\"maxWaitTime\":%d", n > ASK_MAX ? ASK_MAX : n, WAIT);
+	    "\"maxWaitTime\":%d", n > ASK_MAX ? ASK_MAX : n, wait ? WAIT : 0);
 	f->asked = RECEIVING;
 	request(f, "receive", members);
+	return true;
 }
 
 bool

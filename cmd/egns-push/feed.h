@@ -41,9 +41,9 @@ void feed_restart(struct feed *);
 /* topicd is there: connect, if it is not connected. */
 void feed_open(struct feed *);
 
-/* Ask for up to n events (1 to 1000). Nothing happens when it is not connected,
- * or has asked already. */
-void feed_ask(struct feed *, unsigned n);
+/* Ask for up to n events (1 to 1000), and wait for them, or not. Nothing happens,
+ * and false, when it is not connected, or has asked already. */
+bool feed_ask(struct feed *, unsigned n, bool wait);
 bool feed_asked(const struct feed *);
 
 #endif

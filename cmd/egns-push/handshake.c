@@ -155,12 +155,12 @@ refuse(struct handshake *h, const struct fetch_answer *a, const char *origin,
 		snprintf(found, sizeof(found), "WebHook-Allowed-Origin: '%s'",
 		    quote(q, origin, strlen(origin)));
 	if (pending) {
-		outcome_later(o, DL_FORBIDDEN, "the handshake was answered "
+		outcome_unmade(o, "the handshake was answered "
 		    "without permission (status %ld, %s): it may still be "
 		    "given by the callback that the endpoint was sent",
 		    a->status, found);
 	} else {
-		outcome_later(o, DL_FORBIDDEN, "the handshake was answered "
+		outcome_unmade(o, "the handshake was answered "
 		    "without permission (status %ld, %s): the endpoint has to "
 		    "answer OPTIONS with WebHook-Allowed-Origin: %.64s; or set "
 		    "push.abuseProtection to Off", a->status, found,
@@ -173,11 +173,22 @@ refuse(struct handshake *h, const struct fetch_answer *a, const char *origin,
 	    origin, 0);
 }
 
+/* Who is in trouble has not said no. */
+static bool
+is_trouble(long status)
+{
+	return status == 0 || status == 408 || status == 429 || status >= 500;
+}
+
 static void
 weigh(struct handshake *h, const struct fetch_answer *a, struct outcome *o)
 {
 	const char *origin = fetch_header(a, "WebHook-Allowed-Origin");
 
+	if (origin == NULL && is_trouble(a->status)) {
+		outcome_http(o, a);
+		return;
+	}
 	if (origin == NULL || (strcmp(origin, "*") != 0 &&
 	    strcasecmp(origin, h->settings.origin) != 0)) {
 		refuse(h, a, origin, o);
@@ -190,6 +201,15 @@ weigh(struct handshake *h, const struct fetch_answer *a, struct outcome *o)
 }
 
 static void
+explain(struct outcome *o)
+{
+	char words[sizeof(o->words)];
+
+	snprintf(words, sizeof(words), "the handshake: %.480s", o->words);
+	memcpy(o->words, words, sizeof(words));
+}
+
+static void
 on_answer(const struct outcome *why, const struct fetch_answer *a, void *arg)
 {
 	struct handshake *h = arg;
@@ -198,11 +218,12 @@ on_answer(const struct outcome *why, const struct fetch_answer *a, void *arg)
 	h->exchange = NULL;
 	if (is_granted(h)) /* by the callback, meanwhile */
 		o = (struct outcome){ .verdict = VERDICT_DELIVERED };
-	else if (a != NULL && a->status != 0)
+	else if (a != NULL)
 		weigh(h, a, &o);
 	else
-		outcome_unmade(&o, "the handshake got no answer: %.400s",
-		    why->words);
+		o = *why;
+	if (o.verdict == VERDICT_LATER)
+		explain(&o);
 	h->settings.prepared(&o, h->settings.arg);
 }
 

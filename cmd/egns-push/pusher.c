@@ -63,7 +63,7 @@ struct pusher {
 	int64_t succeeded; /* clock_mono(): when one did last; 0 */
 	int64_t next_send; /* clock_mono(): by the rate */
 	/* trouble */
-	bool prepared, preparing;
+	bool prepared, preparing, looked;
 	int64_t hold_until, hold_since; /* clock_mono(); clock_now(); 0: no */
 	const char *hold_by;
 	char why[512];
@@ -553,14 +553,25 @@ ask(struct pusher *p)
 	    (p->common->bytes > PUSHER_BYTES && n > 0) ||
 	    settler_owed(p->common->settler) > OWED_MAX)
 		return;
-	feed_ask(p->feed, goal - n);
+	feed_ask(p->feed, goal - n, true);
 }
 
+/*
+ * To find out whether we may deliver is a part of the first attempt: when the
+ * destination cannot be reached, that counts for the event that waits for it. So
+ * when it has failed before, look whether there is one.
+ */
 static void
 prepare(struct pusher *p)
 {
 	if (p->preparing)
 		return;
+	if (p->setbacks > 0 && p->ready.n == 0 && !p->looked &&
+	    feed_ask(p->feed, 1, false)) {
+		p->looked = true;
+		return;
+	}
+	p->looked = false;
 	p->preparing = true;
 	p->aim->target->calls->prepare(p->aim->target);
 }
@@ -622,6 +633,16 @@ on_idle(void *arg)
 static const struct feed_hooks feed_hooks = { on_item, on_idle };
 
 static void
+count_against(struct pusher *p, const struct outcome *o)
+{
+	snprintf(p->error, sizeof(p->error), "%s", o->words);
+	if (p->ready.first == NULL)
+		return;
+	meter_count(&p->meter, o, 1, 0);
+	release(p, take(p, &p->ready.first), o);
+}
+
+static void
 on_prepared(const struct outcome *o, void *arg)
 {
 	struct aim *aim = arg;
@@ -631,10 +652,13 @@ on_prepared(const struct outcome *o, void *arg)
 		return;
 	p->preparing = false;
 	p->prepared = o->verdict == VERDICT_DELIVERED;
-	if (p->prepared)
+	if (p->prepared) {
 		come_back(p);
-	else
+	} else {
+		if (o->verdict == VERDICT_LATER)
+			count_against(p, o);
 		set_back(p, "handshake", o);
+	}
 	pump(p);
 }
 

@@ -48,8 +48,8 @@ struct attempt {
 
 struct target_hooks {
 	/* The answer to prepare. VERDICT_DELIVERED: attempts may be made.
-	 * Others say why not, and since when it may be asked again
-	 * (retry_after). */
+	 * VERDICT_LATER: the destination cannot be reached, as it could not be
+	 * for an attempt. VERDICT_UNMADE: we may not. */
 	void (*prepared)(const struct outcome *, void *arg);
 	/* The attempt is the pusher's again. */
 	void (*answered)(struct attempt *, const struct outcome *, void *arg);
