@@ -15,13 +15,14 @@
 #include "standing.h"
 
 #define DAEMON "push"
+#define REASON_MAX 199 /* bytes that egns-push takes */
 #define TIMEOUT 30 /* seconds that egns-push may take to start, or to answer */
 
 /* What is wanted, of which subscription. */
 struct wish {
 	bool hold;
 	const char *topic, *name, *by;
-	const char *reason; /* "": none was said */
+	const char *reason; /* NULL: none was said */
 	char uid[64];
 };
 
@@ -37,6 +38,8 @@ write_request(struct buf *b, const struct wish *w)
 
 	buf_printf(b, "{\"op\":\"%s\"", w->hold ? "hold" : "unhold");
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		if (members[i].value == NULL)
+			continue;
 		buf_printf(b, ",\"%s\":", members[i].name);
 		buf_json(b, members[i].value, strlen(members[i].value));
 	}
@@ -75,20 +78,18 @@ change(const struct spool *spool, const struct wish *w, struct fault *f)
 
 	if (standing_load(&s, spool->fd, w->topic, w->name, w->uid, f) == -1)
 		return -1;
-	if (w->hold == (s.hold.since != 0))
-		return 0;
 	memset(&s.hold, 0, sizeof(s.hold));
 	if (w->hold) {
 		s.hold.since = clock_now();
 		snprintf(s.hold.by, sizeof(s.hold.by), "%s", w->by);
 		snprintf(s.hold.reason, sizeof(s.hold.reason), "%s",
-		    w->reason);
+		    w->reason == NULL ? "" : w->reason);
 	}
 	return standing_save(&s, spool->fd, w->topic, w->name, f);
 }
 
-/* Tell egns-push, or do it in its place: who has the lock writes the file. One
- * that has the lock and does not listen is starting, or stopping. */
+/* Tell egns-push, or do it in its place: who has the lock writes the file. When
+ * somebody has it and does not answer, that one is starting, or stopping. */
 static int
 carry_out(const struct spool *spool, const struct wish *w, struct fault *f)
 {
@@ -141,23 +142,23 @@ find(const struct request *r, struct session *s, struct wish *w,
 	return -1;
 }
 
-/* One line that fits; what people read should be what was said. */
+/* One line that egns-push takes; what people read should be what was said. */
 static bool
 good_reason(const char *s)
 {
-	static const struct standing any;
+	size_t len = strlen(s);
 
-	for (const char *p = s; *p != '\0'; p++)
-		if (iscntrl((unsigned char)*p))
+	for (size_t i = 0; i < len; i++)
+		if (iscntrl((unsigned char)s[i]))
 			return false;
-	return strlen(s) < sizeof(any.hold.reason);
+	return len > 0 && len <= REASON_MAX;
 }
 
 static int
 run(const struct request *r, bool hold)
 {
 	struct wish w = { .hold = hold, .topic = r->topic, .name = r->name,
-		.reason = r->reason == NULL ? "" : r->reason };
+		.reason = r->reason };
 	struct session s = { 0 };
 	struct fault f;
 	int rc;
@@ -191,8 +192,8 @@ parse_and_run(struct ctl *ctl, const struct verb *verb, int argc, char *argv[],
 	if (r.name == NULL)
 		return ctl_bad_usage(verb, "--name is missing");
 	if (r.reason != NULL && !good_reason(r.reason))
-		return ctl_bad_usage(verb, "--reason is one line of up to 255 "
-		    "bytes");
+		return ctl_bad_usage(verb, "--reason is one line of 1 to %d "
+		    "bytes", REASON_MAX);
 	return run(&r, hold);
 }
 
