@@ -202,6 +202,7 @@ start(struct http_exchange *x, const char *token)
 		.headers = headers,
 		.body = buf_data(&x->request.body),
 		.body_len = x->request.body.len,
+		.lent = true,
 		.timeout_ms = h->timeout_ms,
 		.body_ms = HTTP_BODY_TIME,
 		.answer_max = HTTP_ANSWER,
@@ -282,6 +283,10 @@ set_up(struct http *h, const struct target_use *use,
 	    "properties.trustedCertificates"), f);
 	if (h->fetcher == NULL)
 		return -1;
+	/* and one that asks for tokens */
+	fetcher_connections(h->fetcher, s->connections + 1);
+	if (fetcher_minimum_tls(h->fetcher, s->minimum_tls) == -1)
+		return fault_set(f, FAULT_BAD_REQUEST, "no version of TLS");
 	if (jv_get_kind(s->credential) == JV_KIND_NULL)
 		return 0;
 	if (s->audience != NULL && (h->audience = strdup(s->audience)) == NULL)
