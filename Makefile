@@ -107,7 +107,7 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZ_MAIN:-%=) $(B)/lib.a
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(FUZZ_MAIN) $(B)/lib.a \
 	    $(ALL_LIBS) $(LDLIBS)
 
-# Parts of a daemon that stand alone, too.
+# Parts of a daemon that stand alone, too; of egns-push, what a test needs.
 parts = $(call objects,$(patsubst %,cmd/egns-brokerd/%.c,subs retain message))
 $(B)/tests/unit/broker-%: $(B)/tests/unit/broker-%.o $(parts) $(B)/lib.a
 	@echo ld $@
@@ -117,6 +117,14 @@ $(B)/tests/unit/route-%: $(B)/tests/unit/route-%.o $(B)/cmd/egns-route/%.o \
     $(B)/lib.a
 	@echo ld $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(LDLIBS)
+
+$(B)/push.a: $(call objects,$(filter-out %/main.c,$(wildcard cmd/egns-push/*.c)))
+	@echo ar $@
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/tests/unit/push-%: $(B)/tests/unit/push-%.o $(B)/push.a $(B)/lib.a
+	@echo ld $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) -lrdkafka $(LDLIBS)
 
 $(B)/tests/%: $(B)/tests/%.o $(B)/lib.a
 	@echo ld $@
