@@ -190,9 +190,11 @@ attempt_at() {
 	again
 	[ "$(peeked)" = '1:available:1 2:delayed:1 3:available:1 4:available:0 5:available:1 6:available:0' ]
 	[ "$(settle acknowledge '' "${t[0]}" "${t[4]}")" = TokenLost ]
-	[ "$(ids)" = '1 3 4 5 6' ]
-	[ "$(reclaim '"delayed":false')" = 5 ]
+	mapfile -t t < <(tokens)
+	[ "$(unmade "${t[4]}" "${t[1]}")" = ok ]
+	[ "$(reclaim '"delayed":false')" = 3 ]
 	[ "$(reclaim '"delayed":false')" = 0 ]
+	[ "$(ids)" = '1 3 4 5 6' ]
 	egns-ctl audit
 }
 

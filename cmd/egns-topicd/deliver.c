@@ -527,7 +527,6 @@ store_reclaim(struct subscription *s, bool delayed)
 		return 0;
 	deliveries_sort(&s->d, s->d.used);
 	subscription_dirty(s);
-	s->topic->store->urgent = true;
 	store_wake(s->topic->store, now);
 	return n;
 }
