@@ -250,7 +250,8 @@ set_callback(struct push *p, jv namespace, struct fault *f)
 	    callback_open(p->common.loop, p->common.spool, namespace, f);
 	if (same || (callback == NULL && f->code != FAULT_NONE)) {
 		buf_free(&b);
-		return same ? 0 : -1;
+		return !same ? -1 : callback == NULL ? 0 :
+		    callback_reload(callback, p->common.spool, f);
 	}
 	free(p->callback_key);
 	p->callback_key = buf_data(&b);
