@@ -21,6 +21,7 @@ struct fetcher {
 	CURLM *multi; /* NULL: none is needed now */
 	unsigned connections;
 	long tls;           /* CURL_SSLVERSION */
+	bool direct;        /* the environment has no proxy */
 	ev_prepare soon;    /* curl wants to be called at once, */
 	bool acting_soon;
 	ev_timer timer;     /* or later */
@@ -28,6 +29,7 @@ struct fetcher {
 	bool used;          /* since `idle` was started */
 	char *authorities;
 	struct fetch *fetches; /* under way */
+	int under_way;         /* how many */
 	struct fetch *spare;   /* to be used again */
 };
 
@@ -49,6 +51,7 @@ struct fetch {
 	struct buf body;            /* of the answer */
 	size_t max, headers_len;
 	bool too_long;
+	long timeout_ms;
 	bool again;     /* it was sent a second time */
 	ev_timer limit; /* of the body */
 	double limit_s; /* 0: there is none */
@@ -119,6 +122,7 @@ fetch_end(struct fetch *f)
 	ev_timer_stop(r->loop, &f->limit);
 	if (f->link != NULL) {
 		curl_multi_remove_handle(r->multi, f->easy);
+		r->under_way--;
 		*f->link = f->next;
 		if (f->next != NULL)
 			f->next->link = f->link;
@@ -224,6 +228,35 @@ complete(struct fetch *f, CURLcode result)
 	fetch_end(f);
 }
 
+/*
+ * A connection that was kept may have been closed when the request came. curl
+ * sends it by another one, but not if it was busy with the body, nor always in
+ * HTTP/2.
+ */
+static bool
+send_again(struct fetch *f, CURLcode result)
+{
+	CURLM *m = f->fetcher->multi;
+	curl_off_t us = 0;
+	long connects = 0, status = 0, ms;
+
+	if (f->again || (result != CURLE_SEND_ERROR &&
+	    result != CURLE_RECV_ERROR && result != CURLE_HTTP2 &&
+	    result != CURLE_HTTP2_STREAM))
+		return false;
+	curl_easy_getinfo(f->easy, CURLINFO_NUM_CONNECTS, &connects);
+	curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(f->easy, CURLINFO_TOTAL_TIME_T, &us);
+	ms = f->timeout_ms - (long)(us / 1000);
+	if (connects > 0 || status != 0 || ms <= 0)
+		return false;
+	f->again = true;
+	curl_multi_remove_handle(m, f->easy);
+	curl_easy_setopt(f->easy, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(f->easy, CURLOPT_TIMEOUT_MS, ms);
+	return curl_multi_add_handle(m, f->easy) == CURLM_OK;
+}
+
 /* The body takes too long. */
 static void
 on_limit(struct ev_loop *loop, ev_timer *timer, int events)
@@ -237,6 +270,7 @@ static void
 act(struct fetcher *r, curl_socket_t fd, int events)
 {
 	struct fetch *f;
+	CURLcode result;
 	CURLMsg *m;
 	int n;
 
@@ -244,8 +278,10 @@ act(struct fetcher *r, curl_socket_t fd, int events)
 	while ((m = curl_multi_info_read(r->multi, &n)) != NULL) {
 		if (m->msg != CURLMSG_DONE)
 			continue;
+		result = m->data.result; /* it goes with the handle */
 		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &f);
-		complete(f, m->data.result);
+		if (!send_again(f, result))
+			complete(f, result);
 	}
 }
 
@@ -267,24 +303,44 @@ on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	act(timer->data, CURL_SOCKET_TIMEOUT, 0);
 }
 
-/* Before the loop waits: requests that were started go out together. */
+/* curl puts it off with each answer; a timer that comes too early is told when
+ * to come again. */
+static void
+start_timer(struct fetcher *r, double s)
+{
+	if (ev_is_active(&r->timer)) {
+		if (ev_timer_remaining(r->loop, &r->timer) <= s)
+			return;
+		ev_timer_stop(r->loop, &r->timer);
+	}
+	ev_timer_set(&r->timer, s, 0);
+	ev_timer_start(r->loop, &r->timer);
+}
+
+/*
+ * Before the loop waits: requests that were started go out together. What has
+ * ended already is told by the timer, as callbacks may start such watchers, too,
+ * for which it is too late here.
+ */
 static void
 on_soon(struct ev_loop *loop, ev_prepare *soon, int events)
 {
 	struct fetcher *r = soon->data;
+	int n;
 
 	(void)events;
 	ev_prepare_stop(loop, soon);
 	r->acting_soon = true;
-	act(r, CURL_SOCKET_TIMEOUT, 0);
+	curl_multi_socket_action(r->multi, CURL_SOCKET_TIMEOUT, 0, &n);
 	r->acting_soon = false;
+	if (n < r->under_way)
+		start_timer(r, 0);
 }
 
 static int
 on_timeout(CURLM *multi, long ms, void *arg)
 {
 	struct fetcher *r = arg;
-	double s = (double)ms / 1000;
 
 	(void)multi;
 	ev_prepare_stop(r->loop, &r->soon);
@@ -292,14 +348,8 @@ on_timeout(CURLM *multi, long ms, void *arg)
 		ev_timer_stop(r->loop, &r->timer);
 	else if (ms == 0 && !r->acting_soon)
 		ev_prepare_start(r->loop, &r->soon);
-	else if (!ev_is_active(&r->timer) ||
-	    ev_timer_remaining(r->loop, &r->timer) > s) {
-		/* curl puts it off with each answer; a timer that comes too
-		 * early is told when to come again */
-		ev_timer_stop(r->loop, &r->timer);
-		ev_timer_set(&r->timer, s, 0);
-		ev_timer_start(r->loop, &r->timer);
-	}
+	else
+		start_timer(r, (double)ms / 1000);
 	return 0;
 }
 
@@ -358,6 +408,19 @@ on_idle(struct ev_loop *loop, ev_timer *timer, int events)
 	r->used = false;
 }
 
+/* To look for it each time takes as long as all that is done here. */
+static bool
+has_proxy(void)
+{
+	static const char *const names[] = { "http_proxy", "https_proxy",
+		"HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (getenv(names[i]) != NULL)
+			return true;
+	return false;
+}
+
 static int
 make_multi(struct fetcher *r)
 {
@@ -374,6 +437,7 @@ make_multi(struct fetcher *r)
 	curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, on_timeout);
 	curl_multi_setopt(m, CURLMOPT_TIMERDATA, r);
 	r->multi = m;
+	r->direct = !has_proxy();
 	return 0;
 }
 
@@ -564,6 +628,8 @@ set_body(struct fetch *f, const struct fetch_request *q)
 static int
 set_up(struct fetch *f, const struct fetch_request *q, struct fault *fault)
 {
+	bool direct = q->direct || f->fetcher->direct;
+
 	if ((f->url_text == NULL || strcmp(f->url_text, q->url) != 0) &&
 	    set_url(f, q->url, fault) != 0)
 		return -1;
@@ -574,10 +640,15 @@ set_up(struct fetch *f, const struct fetch_request *q, struct fault *fault)
 		return out_of_memory(fault);
 	if (set_body(f, q) != 0)
 		return out_of_memory(fault);
-	if (f->direct != q->direct)
-		curl_easy_setopt(f->easy, CURLOPT_PROXY, q->direct ? "" : NULL);
-	f->direct = q->direct;
+	if (f->direct != direct) {
+		curl_easy_setopt(f->easy, CURLOPT_PROXY, direct ? "" : NULL);
+		curl_easy_setopt(f->easy, CURLOPT_NOPROXY, direct ? "" : NULL);
+		f->direct = direct;
+	}
+	if (f->again)
+		curl_easy_setopt(f->easy, CURLOPT_FRESH_CONNECT, 0L);
 	curl_easy_setopt(f->easy, CURLOPT_TIMEOUT_MS, q->timeout_ms);
+	f->timeout_ms = q->timeout_ms;
 	f->max = q->answer_max;
 	f->headers_len = 0;
 	f->too_long = f->again = false;
@@ -709,6 +780,7 @@ fetch_start(struct fetcher *r, const struct fetch_request *q,
 	if (f->next != NULL)
 		f->next->link = &f->next;
 	r->fetches = f;
+	r->under_way++;
 	return f;
 }
 

@@ -1,7 +1,8 @@
 #include "fetch.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
@@ -28,7 +29,7 @@ struct server {
 
 struct connection {
 	struct server *server;
-	int fd, number;
+	int fd, number, requests;
 	WOLFSSL *tls;
 };
 
@@ -39,13 +40,12 @@ get(struct connection *c, char *data, size_t n)
 	    wolfSSL_read(c->tls, data, (int)n);
 }
 
-static void
+static bool
 put(struct connection *c, const struct buf *b)
 {
 	if (c->tls != NULL)
-		wolfSSL_write(c->tls, buf_data(b), (int)b->len);
-	else if (send(c->fd, buf_data(b), b->len, MSG_NOSIGNAL) == -1)
-		printf("# send: %s\n", strerror(errno));
+		return wolfSSL_write(c->tls, buf_data(b), (int)b->len) > 0;
+	return send(c->fd, buf_data(b), b->len, MSG_NOSIGNAL) != -1;
 }
 
 #define TLS_HANDSHAKE 22 /* the first byte of TLS */
@@ -71,11 +71,15 @@ get_request(struct connection *c, struct buf *in)
 			buf_free(&no);
 			return false;
 		}
+		/* it has been idle for too long, as it were */
+		if (c->requests > 0 && strstr(buf_data(in), " /once") != NULL)
+			return false;
 		end = strstr(buf_data(in), "\r\n\r\n");
 		length = strstr(buf_data(in), "Content-Length: ");
 		if (length != NULL)
 			body = strtoul(length + 16, NULL, 10);
 	}
+	c->requests++;
 	return true;
 }
 
@@ -102,6 +106,7 @@ answer(struct connection *c, const struct buf *in)
 	struct buf body = { 0 }, out = { 0 }, head = { 0 };
 	const char *status = "200 OK", *path;
 	size_t missing = 0; /* of the body */
+	bool whole = strncmp(buf_data(in), "HEAD", 4) != 0;
 
 	path = strchr(buf_data(in), ' ') + 1;
 	if (strncmp(path, "/number", 7) == 0)
@@ -116,6 +121,8 @@ answer(struct connection *c, const struct buf *in)
 		status = again(path + 7);
 	else if (strncmp(path, "/half", 5) == 0)
 		missing = 100;
+	else if (strncmp(path, "/endless", 8) == 0)
+		missing = (size_t)1 << 30;
 	else if (strncmp(path, "/headers", 8) == 0)
 		for (int i = 0; i < 2000; i++)
 			buf_printf(&out, "X-%d: %040d\r\n", i, i);
@@ -127,9 +134,12 @@ answer(struct connection *c, const struct buf *in)
 	buf_reset(&out, 0);
 	buf_add(&out, buf_data(&head), head.len);
 	buf_free(&head);
-	if (strncmp(buf_data(in), "HEAD", 4) != 0)
+	if (whole)
 		buf_add(&out, buf_data(&body), body.len);
 	put(c, &out);
+	if (strncmp(path, "/endless", 8) == 0)
+		while (put(c, &out)) /* more than was said */
+			;
 	buf_free(&body);
 	buf_free(&out);
 }
@@ -138,6 +148,7 @@ static void *
 serve_connection(void *arg)
 {
 	struct connection *c = arg;
+	struct linger reset = { .l_onoff = 1 };
 	struct buf in = { 0 };
 
 	if (c->server->tls != NULL) {
@@ -151,6 +162,13 @@ serve_connection(void *arg)
 			break;
 		if (strstr(buf_data(&in), " /silent") == NULL)
 			answer(c, &in);
+		if (strstr(buf_data(&in), " /half/end") != NULL)
+			break;
+		if (strstr(buf_data(&in), " /half/reset") != NULL) {
+			setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset,
+			    sizeof(reset));
+			break;
+		}
 	}
 out:
 	wolfSSL_free(c->tls);
@@ -196,7 +214,7 @@ listen_anywhere(unsigned *port)
 	return fd;
 }
 
-static struct server plain, secure;
+static struct server plain, secure, tls12;
 
 static void
 start(struct server *s)
@@ -211,6 +229,7 @@ start(struct server *s)
 /* The answer to one request, copied. */
 struct got {
 	long status;
+	bool sent;
 	char error[512], body[4096], type[64];
 	size_t body_len;
 	enum fetch_failure failure;
@@ -225,6 +244,7 @@ on_done(const struct fetch_answer *a, void *arg)
 
 	g->calls++;
 	g->status = a->status;
+	g->sent = a->sent;
 	g->body_len = a->body_len;
 	g->failure = a->failure;
 	g->retry_after = a->retry_after;
@@ -281,6 +301,7 @@ answers_arrive(void)
 	struct got g = fetch(r, &q);
 
 	CHECK(g.status == 200 && g.calls == 1 && g.error[0] == '\0');
+	CHECK(g.sent);
 	CHECK(strcmp(g.type, "text/plain") == 0);
 	CHECK(g.body_len == strlen(g.body) && atoi(g.body) > 0);
 	q = request("HEAD", HERE("/number"));
@@ -359,6 +380,150 @@ many_go_on_at_a_time(void)
 	CHECK(!ev_run(loop, EVRUN_NOWAIT)); /* no watcher is left */
 }
 
+/* Each comes when the server has just closed the connection of the last one:
+ * before it has all of the request, so that there may be a reset. */
+static void
+closed_connections_do_not_count(void)
+{
+	static const size_t sizes[] = { 0, 300, 100000, 1000000 };
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct buf body = { 0 };
+	struct fetch_request q;
+	struct got g;
+
+	memset(buf_room(&body, 1000000), 'x', 1000000);
+	buf_grew(&body, 1000000);
+	for (int i = 0; i < 80; i++) {
+		q = request("POST", HERE("/once"));
+		q.body = buf_data(&body);
+		q.body_len = sizes[i % 4];
+		q.lent = i % 8 < 4;
+		g = fetch(r, &q);
+		if (g.status != 200)
+			printf("# %zu: %s\n", q.body_len, g.error);
+		CHECK(g.status == 200 && g.failure == FETCH_WHOLE);
+	}
+	buf_free(&body);
+	fetcher_free(r);
+}
+
+static void
+requests_leave_nothing_behind(void)
+{
+	static const char *const headers[] = { "X-A: b", "X-C: d", NULL };
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q = request("HEAD", HERE("/echo"));
+	struct got g;
+
+	CHECK(fetch(r, &q).status == 200);
+	q = request("PUT", HERE("/echo?first"));
+	q.headers = headers;
+	q.body = "one";
+	q.body_len = 3;
+	g = fetch(r, &q);
+	CHECK(strstr(g.body, "PUT /echo?first ") != NULL);
+	CHECK(strstr(g.body, "\r\nX-C: d\r\n") != NULL);
+	CHECK(strcmp(g.body + g.body_len - 7, "\r\n\r\none") == 0);
+	q = request("GET", HERE("/echo?second"));
+	g = fetch(r, &q);
+	CHECK(strncmp(g.body, "GET /echo?second HTTP/1.1\r\n", 27) == 0);
+	CHECK(strstr(g.body, "X-A") == NULL && strstr(g.body, "Content-") ==
+	    NULL);
+	CHECK(strcmp(g.body + g.body_len - 4, "\r\n\r\n") == 0);
+	q.url = url("http://localhost", plain.port, "/echo");
+	g = fetch(r, &q);
+	CHECK(strstr(g.body, "\r\nHost: localhost:") != NULL);
+	q.url = "/echo";
+	CHECK(fetch_start(r, &q, on_done, &g, NULL) == NULL);
+	fetcher_free(r);
+}
+
+static void
+connections_are_bounded(void)
+{
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q = request("GET", HERE("/number"));
+	int before = plain.connections, done = 0;
+	struct got g[20] = { 0 };
+
+	fetcher_connections(r, 3);
+	for (int i = 0; i < 20; i++)
+		CHECK(fetch_start(r, &q, on_done, &g[i], NULL) != NULL);
+	while (done < 20) {
+		ev_run(loop, EVRUN_ONCE);
+		done = 0;
+		for (int i = 0; i < 20; i++)
+			done += g[i].calls;
+	}
+	for (int i = 0; i < 20; i++)
+		CHECK(g[i].status == 200 && g[i].calls == 1);
+	CHECK(plain.connections - before <= 3);
+	fetcher_free(r);
+}
+
+/* ---- a name server that is silent ---- */
+
+static pthread_mutex_t names = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t named = PTHREAD_COND_INITIALIZER;
+static bool silent;
+static int asking; /* how many wait for it */
+
+/* libcurl calls this one. */
+int
+getaddrinfo(const char *name, const char *service,
+    const struct addrinfo *hints, struct addrinfo **result)
+{
+	int (*real)(const char *, const char *, const struct addrinfo *,
+	    struct addrinfo **);
+
+	if (name != NULL && strcmp(name, "silent.example") == 0) {
+		pthread_mutex_lock(&names);
+		asking++;
+		while (silent)
+			pthread_cond_wait(&named, &names);
+		asking--;
+		pthread_cond_signal(&named);
+		pthread_mutex_unlock(&names);
+		return EAI_AGAIN;
+	}
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	return real(name, service, hints, result);
+}
+
+static void
+silent_name_servers_hold_up_nobody(void)
+{
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q = request("GET", "http://silent.example/");
+	struct got g, dropped = { 0 };
+	struct fetch *f;
+
+	silent = true;
+	q.timeout_ms = 50;
+	g = fetch(r, &q);
+	CHECK(g.failure == FETCH_TIMEOUT && !g.sent);
+	q.timeout_ms = 10000;
+	f = fetch_start(r, &q, on_done, &dropped, NULL);
+	CHECK(f != NULL);
+	ev_run(loop, EVRUN_NOWAIT);
+	fetch_drop(f);
+	CHECK(fetch_start(r, &q, on_done, &dropped, NULL) != NULL);
+	ev_run(loop, EVRUN_NOWAIT);
+	q = request("GET", HERE("/number"));
+	CHECK(fetch(r, &q).status == 200);
+	fetcher_free(r);
+	CHECK(dropped.calls == 0);
+	pthread_mutex_lock(&names);
+	CHECK(asking > 0);
+	silent = false;
+	pthread_cond_broadcast(&named);
+	while (asking > 0)
+		pthread_cond_wait(&named, &names);
+	pthread_mutex_unlock(&names);
+}
+
+/* ---- */
+
 static void
 a_proxy_is_not_for_all(void)
 {
@@ -375,7 +540,7 @@ a_proxy_is_not_for_all(void)
 
 static void
 fails(const char *where, long timeout_ms, enum fetch_failure failure,
-    const char *words)
+    bool sent, const char *words)
 {
 	struct fetcher *r = fetcher_new(loop, NULL, NULL);
 	struct fetch_request q = request("GET", where);
@@ -386,7 +551,7 @@ fails(const char *where, long timeout_ms, enum fetch_failure failure,
 	if (g.status != 0 || g.failure != failure ||
 	    strstr(g.error, words) == NULL)
 		printf("# %ld %d %s\n", g.status, g.failure, g.error);
-	CHECK(g.failure == failure);
+	CHECK(g.failure == failure && g.sent == sent);
 	CHECK(g.status == 0 && strstr(g.error, words) != NULL);
 	CHECK(strstr(g.error, "secret") == NULL);
 	CHECK(g.body_len == 0);
@@ -400,18 +565,18 @@ failures_have_words(void)
 	int fd = listen_anywhere(&unused);
 
 	close(fd);
-	fails("https://nobody.invalid/?secret", 10000, FETCH_RESOLVE,
+	fails("https://nobody.invalid/?secret", 10000, FETCH_RESOLVE, false,
 	    "Could not resolve host: nobody.invalid");
 	fails(url(HTTP, unused, "/?secret"), 10000, FETCH_CONNECT,
-	    "Failed to connect to 127.0.0.1 port ");
-	fails(HERE("/silent?secret"), 100, FETCH_TIMEOUT,
+	    false, "Failed to connect to 127.0.0.1 port ");
+	fails(HERE("/silent?secret"), 100, FETCH_TIMEOUT, true,
 	    "127.0.0.1: Operation timed out");
-	fails(HERE("/gone?secret"), 10000, FETCH_BROKEN,
+	fails(HERE("/gone?secret"), 10000, FETCH_BROKEN, true,
 	    "127.0.0.1: Empty reply from server");
 	fails(url("https://127.0.0.1", plain.port, "/?secret"), 10000,
-	    FETCH_TLS, "wrong version number");
+	    FETCH_TLS, false, "wrong version number");
 	fails(url("https://localhost", secure.port, "/?secret"), 10000,
-	    FETCH_TLS, "localhost: SSL certificate problem");
+	    FETCH_TLS, false, "localhost: SSL certificate problem");
 }
 
 /* A status of which the body does not come whole. */
@@ -444,6 +609,71 @@ a_status_is_one_without_its_body(void)
 	cut(HERE("/half?secret"), 100, 0, FETCH_TIMEOUT, 4, "timed out");
 	cut(HERE("/half?secret"), 10000000, 10, FETCH_TIMEOUT, 4,
 	    "127.0.0.1: Timeout was reached");
+	cut(HERE("/half/end?secret"), 10000, 0, FETCH_BROKEN, 4,
+	    "127.0.0.1: transfer closed");
+	cut(HERE("/half/reset?secret"), 10000, 0, FETCH_BROKEN, 4,
+	    "127.0.0.1: Recv failure");
+	cut(HERE("/endless?secret"), 10000, 0, FETCH_TOO_LONG, 4000,
+	    "127.0.0.1: the answer has more than 4000 bytes");
+}
+
+static void
+too_long_an_answer_closes_but_its_connection(void)
+{
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q = request("GET", HERE("/number"));
+	struct got number = fetch(r, &q), g[2] = { 0 };
+
+	q = request("GET", HERE("/silent"));
+	q.timeout_ms = 10000;
+	CHECK(fetch_start(r, &q, on_done, &g[0], NULL) != NULL);
+	q = request("GET", HERE("/endless"));
+	CHECK(fetch_start(r, &q, on_done, &g[1], NULL) != NULL);
+	while (g[1].calls == 0)
+		ev_run(loop, EVRUN_ONCE);
+	CHECK(g[1].status == 200 && g[1].failure == FETCH_TOO_LONG);
+	CHECK(g[0].calls == 0);
+	q = request("GET", HERE("/number"));
+	g[1] = fetch(r, &q);
+	CHECK(g[1].status == 200 && strcmp(g[1].body, number.body) != 0);
+	fetcher_free(r);
+}
+
+static struct got
+by_tls(unsigned port, const char *authorities, const char *minimum)
+{
+	struct fetcher *r = fetcher_new(loop, authorities, NULL);
+	struct fetch_request q = request("GET", url("https://localhost", port,
+	    "/number"));
+	struct got g;
+
+	CHECK(fetcher_minimum_tls(r, minimum) == 0);
+	g = fetch(r, &q);
+	fetcher_free(r);
+	return g;
+}
+
+static void
+tls_is_new_enough(void)
+{
+	static const char *const low[] = { NULL, "1.0", "1.1", "1.2" };
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	char pem[4096] = "";
+	FILE *f = fopen("tests/certs/localhost.pem", "r");
+	struct got g;
+
+	CHECK(f != NULL && fread(pem, 1, sizeof(pem) - 1, f) > 0);
+	fclose(f);
+	for (int i = 0; i < 4; i++) {
+		CHECK(by_tls(secure.port, pem, low[i]).status == 200);
+		CHECK(by_tls(tls12.port, pem, low[i]).status == 200);
+	}
+	CHECK(by_tls(secure.port, pem, "1.3").status == 200);
+	g = by_tls(tls12.port, pem, "1.3");
+	CHECK(g.failure == FETCH_TLS && !g.sent);
+	CHECK(fetcher_minimum_tls(r, "1.4") == -1);
+	CHECK(fetcher_minimum_tls(r, "") == -1);
+	fetcher_free(r);
 }
 
 static void
@@ -546,26 +776,41 @@ some_requests_cannot_be_made(void)
 	refused(HERE("/"), "X-B: secret\n", "'X-B' has a line end");
 }
 
+static WOLFSSL_CTX *
+server_tls(WOLFSSL_METHOD *method)
+{
+	WOLFSSL_CTX *c = wolfSSL_CTX_new(method);
+
+	if (wolfSSL_CTX_use_certificate_file(c, "tests/certs/localhost.pem",
+	    WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS ||
+	    wolfSSL_CTX_use_PrivateKey_file(c, "tests/certs/localhost.key",
+	    WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS)
+		abort();
+	return c;
+}
+
 int
 main(void)
 {
 	loop = ev_default_loop(0);
 	wolfSSL_Init();
-	secure.tls = wolfSSL_CTX_new(wolfTLS_server_method());
-	if (wolfSSL_CTX_use_certificate_file(secure.tls,
-	    "tests/certs/localhost.pem", WOLFSSL_FILETYPE_PEM) !=
-	    WOLFSSL_SUCCESS || wolfSSL_CTX_use_PrivateKey_file(secure.tls,
-	    "tests/certs/localhost.key", WOLFSSL_FILETYPE_PEM) !=
-	    WOLFSSL_SUCCESS)
-		abort();
+	secure.tls = server_tls(wolfTLS_server_method());
+	tls12.tls = server_tls(wolfTLSv1_2_server_method());
 	start(&plain);
 	start(&secure);
+	start(&tls12);
 	RUN(answers_arrive);
 	RUN(requests_are_sent_as_given);
 	RUN(connections_are_kept);
 	RUN(many_go_on_at_a_time);
+	RUN(closed_connections_do_not_count);
+	RUN(requests_leave_nothing_behind);
+	RUN(connections_are_bounded);
+	RUN(silent_name_servers_hold_up_nobody);
 	RUN(failures_have_words);
 	RUN(a_status_is_one_without_its_body);
+	RUN(too_long_an_answer_closes_but_its_connection);
+	RUN(tls_is_new_enough);
 	RUN(a_limit_of_the_body_leaves_the_quick_alone);
 	RUN(answers_say_when_to_try_again);
 	RUN(a_proxy_is_not_for_all);
