@@ -126,6 +126,8 @@ $(B)/tests/unit/push-%: $(B)/tests/unit/push-%.o $(B)/push.a $(B)/lib.a
 	@echo ld $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) -lrdkafka $(LDLIBS)
 
+$(B)/tests/kafka/%: LDLIBS += -lrdkafka
+
 $(B)/tests/%: $(B)/tests/%.o $(B)/lib.a
 	@echo ld $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_bench-$(*F)) $(ALL_LIBS) \
@@ -146,7 +148,9 @@ $(B)/npm/%:
 	    --prefix $(@D) $(subst -,@,$*)
 	@touch $@
 
-testing: all $(UNITS) $(FUZZERS) $(B)/tests/soak/load \
+KAFKA = $(patsubst %.c,$(B)/%,$(wildcard tests/kafka/*.c))
+
+testing: all $(UNITS) $(FUZZERS) $(KAFKA) $(B)/tests/soak/load \
 	$(B)/tests/crash/shim.so $(MODULES)
 
 test: test-deps

@@ -33,7 +33,8 @@ struct producer {
 	ev_io readable; /* an eventfd */
 	bool polling;   /* events of its are in our hands */
 	bool over;      /* nobody wants it any more */
-	bool lost_topic; /* it will not ask soon whether that exists now */
+	bool stale;     /* it has given the topic up, and will not ask soon
+	                 * whether that is well again */
 };
 
 /* An attempt under way. */
@@ -338,6 +339,8 @@ answer_all(struct kafka *k, struct flight *ring, const struct outcome *o)
 
 /* ---- sending ---- */
 
+static void want_producer(struct kafka *);
+
 static int
 add_header(const char *name, const char *value, size_t len, bool secret,
     void *arg)
@@ -378,21 +381,39 @@ produce(struct kafka *k, struct flight *fl)
 	return error;
 }
 
+/* Is it about the topic, so that librdkafka gives that up for a while? */
 static bool
-is_unknown(rd_kafka_resp_err_t error)
+is_of_topic(rd_kafka_resp_err_t error)
 {
 	return error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
-	    error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+	    error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+	    error == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION ||
+	    error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
 }
 
 static void
 refuse(struct kafka *k, struct flight *fl, rd_kafka_resp_err_t error)
 {
-	if (is_unknown(error))
-		k->producer->lost_topic = true;
+	leave(fl);
 	fl->error = error;
 	join(&k->refused, fl);
 	ev_timer_start(k->loop, &k->soon);
+}
+
+/* The idempotent producer cannot go on. What it had may have been stored. */
+static void
+end_fatally(struct kafka *k)
+{
+	char words[256], q[QUOTE_MAX];
+	rd_kafka_resp_err_t error = rd_kafka_fatal_error(k->producer->rk,
+	    words, sizeof(words));
+
+	log_debug("kafka: %s", quote(q, words, strlen(words)));
+	while (!ring_empty(&k->sent))
+		refuse(k, k->sent.next, error);
+	retire(k);
+	if (!ring_empty(&k->waiting))
+		want_producer(k);
 }
 
 /* As much of what waits as there is room for. */
@@ -406,12 +427,19 @@ pump(struct kafka *k)
 		error = produce(k, fl);
 		if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL &&
 		    !ring_empty(&k->sent))
-			break;
-		leave(fl);
-		if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
-			join(&k->sent, fl);
-		else
+			return;
+		if (error == RD_KAFKA_RESP_ERR__FATAL) {
+			end_fatally(k);
+			return;
+		}
+		if (is_of_topic(error))
+			k->producer->stale = true;
+		if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
 			refuse(k, fl, error);
+			continue;
+		}
+		leave(fl);
+		join(&k->sent, fl);
 	}
 }
 
@@ -434,6 +462,8 @@ set_token(struct producer *p, const char *token, struct fault *f)
 	return 0;
 }
 
+/* It is told of what comes while there is nothing yet; so look whether there
+ * has been something before. */
 static void
 listen_to(struct kafka *k, struct producer *p, int fd)
 {
@@ -446,6 +476,7 @@ listen_to(struct kafka *k, struct producer *p, int fd)
 	p->readable.data = p;
 	rd_kafka_queue_io_event_enable(p->queue, fd, &one, sizeof(one));
 	ev_io_start(k->loop, &p->readable);
+	(void)!write(fd, &one, sizeof(one));
 }
 
 static void
@@ -528,7 +559,7 @@ want_producer(struct kafka *k)
 	const char *secret = NULL;
 	struct fault f = { 0 };
 
-	if (k->producer != NULL && k->producer->lost_topic &&
+	if (k->producer != NULL && k->producer->stale &&
 	    ring_empty(&k->sent))
 		retire(k);
 	if (k->asking)
@@ -595,30 +626,6 @@ on_denied(struct kafka *k)
 	answer_all(k, &k->waiting, &o);
 }
 
-/* The idempotent producer cannot go on. What it had may have been stored. */
-static void
-on_fatal(struct kafka *k)
-{
-	char words[256], q[QUOTE_MAX];
-	rd_kafka_resp_err_t error;
-	struct outcome o;
-	enum dl_reason reason;
-	enum dl_result result;
-
-	error = rd_kafka_fatal_error(k->producer->rk, words, sizeof(words));
-	quote(q, words, strlen(words));
-	if (is_final(error, &reason, &result))
-		outcome_final(&o, reason, result, "topic '%s': %s",
-		    k->conf.topic, q);
-	else
-		outcome_later(&o, result_of(error), "topic '%s': %s",
-		    k->conf.topic, q);
-	retire(k);
-	answer_all(k, &k->sent, &o);
-	if (!ring_empty(&k->waiting))
-		want_producer(k);
-}
-
 /* librdkafka says so, too, of a connection that was lost on the way. */
 static bool
 is_denial(rd_kafka_resp_err_t error, const char *words)
@@ -637,7 +644,7 @@ on_error(struct kafka *k, rd_kafka_event_t *event)
 	const char *words = rd_kafka_event_error_string(event);
 
 	if (error == RD_KAFKA_RESP_ERR__FATAL) {
-		on_fatal(k);
+		end_fatally(k);
 		return;
 	}
 	if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
@@ -663,8 +670,8 @@ on_reports(struct kafka *k, struct producer *p, rd_kafka_event_t *event)
 			answer_flight(k, m->_private, &delivered);
 			continue;
 		}
-		if (is_unknown(m->err))
-			p->lost_topic = true;
+		if (is_of_topic(m->err))
+			p->stale = true;
 		outcome_of(k, m->err, &o);
 		answer_flight(k, m->_private, &o);
 	}
@@ -811,7 +818,7 @@ kafka_send(struct target *t, struct attempt *a)
 	}
 	*fl = (struct flight){ .attempt = a };
 	join(&k->waiting, fl);
-	if (k->producer == NULL || k->producer->lost_topic)
+	if (k->producer == NULL || k->producer->stale)
 		want_producer(k);
 	pump(k);
 }

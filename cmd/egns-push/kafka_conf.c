@@ -327,7 +327,7 @@ take_timeout(struct kafka_conf *c, jv subscription)
 {
 	int64_t ms = 1000 * jq_int(jq_get(subscription,
 	    "properties.deliveryConfiguration.push.timeoutInSeconds"), TIMEOUT);
-	int64_t unknown = ms / 2 < PROPAGATION ? ms / 2 : PROPAGATION;
+	int64_t unknown = ms / 3 < PROPAGATION ? ms / 3 : PROPAGATION;
 
 	snprintf(c->timeout, sizeof(c->timeout), "%lld", (long long)ms);
 	snprintf(c->propagation, sizeof(c->propagation), "%lld",
