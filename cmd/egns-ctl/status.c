@@ -416,8 +416,7 @@ add_pushing(jv line, void *arg)
 	p->attempts += stats_number(line, "attempts");
 	p->delivered += stats_number(line, "delivered");
 	p->failed += stats_sum(line, "failures");
-	if (state != NULL && (strcmp(state, "onHold") == 0 ||
-	    strcmp(state, "waiting") == 0))
+	if (state != NULL && strcmp(state, "onHold") == 0)
 		hold_problem(p, line);
 	jv_free(line);
 }
