@@ -31,9 +31,12 @@
 #define BATCH_EVENTS 256
 #define HEAD_MAX 8192 /* bytes of properties that may be headers */
 #define KEY_MAX 128   /* characters of a partition key */
+/* Bytes of escapes that are no reason for base64. */
+#define SHORT 32
 /* Bytes of an element of a batch, beside its body and what is measured: names,
- * quotes and commas; a key of 4 bytes for each character; the content type. */
-#define ELEMENT (192 + 4 * KEY_MAX)
+ * quotes and commas; the content type; escapes; a key of 4 bytes for each
+ * character. */
+#define ELEMENT (192 + SHORT + 4 * KEY_MAX)
 /* In binary mode attributes become longer, by a prefix and quotes. */
 #define PREFIX "cloudEvents_"
 #define ATTRIBUTES (EVENT_ATTRIBUTES * (sizeof(PREFIX) + 2))
@@ -283,7 +286,7 @@ make_single(struct eventhub *h, const struct item *item,
 
 /* ---- several ---- */
 
-/* Text is a string, unless base64 of it is shorter; then it is at most a third
+/* Text is a string, unless base64 of it is much shorter: so it is at most a third
  * longer than the text, whatever is in it. */
 static void
 add_body(struct buf *b, const char *p, size_t n)
@@ -296,7 +299,7 @@ add_body(struct buf *b, const char *p, size_t n)
 		else
 			escaped += p[i] == '"' || p[i] == '\\';
 	buf_str(b, "{\"Body\":");
-	if (escaped <= BASE64_LEN(n) && utf8_text(p, n)) {
+	if (escaped <= BASE64_LEN(n) + SHORT && utf8_text(p, n)) {
 		buf_json(b, p, n);
 		return;
 	}
