@@ -12,7 +12,7 @@ FUZZ_SECONDS = 10
 # Debian packages, in the one place where they are named.
 BUILD_DEPS = gcc make libc6-dev libjq-dev libtokyocabinet-dev libev-dev \
 	libwolfssl-dev libwslay-dev libhttp-parser-dev libcurl4-openssl-dev \
-	libmosquitto-dev
+	libmosquitto-dev librdkafka-dev
 DEMO_DEPS = jq
 TEST_DEPS = bats jq python3 procps iproute2 socat parallel openssl mosquitto \
 	mosquitto-clients python3-paho-mqtt nginx $(NPM_DEPS)
@@ -55,12 +55,19 @@ route = $(ground) log base64 crc32c json jq event enrich routing \
 	lifecycle uuid line client deadletter commit daemon metrics control \
 	credential endpoint managed fetch mosq
 
-PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd egns-route
+push = $(ground) log base64 crc32c json jq event filter binding mapping \
+	changes registry role standing line client deadletter daemon metrics \
+	control credential endpoint managed fetch sas uuid tls chain cert address \
+	segment
+
+PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd egns-route egns-push
 LIBS_egns-ctl = -ljq -ltokyocabinet -lwolfssl -lmosquitto -lev -lm
 LIBS_egns-topicd = -ljq -ltokyocabinet -lev -lpthread
 LIBS_egns-brokerd = -ljq -ltokyocabinet -lwolfssl -lwslay -lhttp_parser -lcurl \
 	-lev -lpthread
 LIBS_egns-route = -ljq -ltokyocabinet -lev -lcurl -lmosquitto -lpthread -lm
+LIBS_egns-push = -ljq -ltokyocabinet -lwolfssl -lhttp_parser -lcurl -lrdkafka \
+	-lev -lpthread
 
 all: $(PROGRAMS:%=$(B)/%)
 
@@ -77,6 +84,7 @@ $(eval $(call program,egns-topicd,$(topicd)))
 $(eval $(call program,egns-pull,$(pull)))
 $(eval $(call program,egns-brokerd,$(brokerd)))
 $(eval $(call program,egns-route,$(route)))
+$(eval $(call program,egns-push,$(push)))
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
