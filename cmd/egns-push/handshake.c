@@ -121,8 +121,7 @@ offer_callback(struct handshake *h)
 static void
 end_callback(struct handshake *h)
 {
-	if (h->wait != NULL)
-		callback_forget(h->wait);
+	callback_forget(h->wait);
 	h->wait = NULL;
 }
 
@@ -173,11 +172,12 @@ refuse(struct handshake *h, const struct fetch_answer *a, const char *origin,
 	    origin, 0);
 }
 
-/* Who is in trouble has not said no. */
+/* Who is in trouble has not said no. Who does not know OPTIONS has. */
 static bool
 is_trouble(long status)
 {
-	return status == 0 || status == 408 || status == 429 || status >= 500;
+	return status == 0 || status == 408 || status == 429 ||
+	    (status >= 500 && status != 501);
 }
 
 static void
