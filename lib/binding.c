@@ -5,23 +5,27 @@
 
 #include "base64.h"
 
-/* The bytes of a token: a string's, unescaped, or the text of another value.
- * `scratch` is where they are when they do not stand in the text as such. */
 struct text {
-	const char *p;
+	const char *p; /* never NULL */
 	size_t n;
 };
 
+/* The bytes of a token: a string's, unescaped, or the text of another value.
+ * `scratch` is where they are when they do not stand in the text as such; it
+ * stays bad once there was no memory. */
 static struct text
 text(const struct json *js, uint32_t t, struct buf *scratch)
 {
 	const struct json_token *tok = &js->tok[t];
 	unsigned quote = tok->type == JSON_STRING;
+	const char *p;
 
 	if (tok->escaped) {
-		buf_take(scratch, scratch->len); /* and it stays bad */
+		buf_take(scratch, scratch->len);
 		json_string(js, t, scratch);
-		return (struct text){ buf_data(scratch), scratch->len };
+		p = buf_data(scratch);
+		return (struct text){ p == NULL ? "" : p,
+			p == NULL ? 0 : scratch->len };
 	}
 	return (struct text){ js->text + tok->start + quote,
 		tok->end - tok->start - 2 * quote };
@@ -45,12 +49,8 @@ is_json(struct text type)
 static bool
 data_is_json(const struct event *ev, struct buf *scratch)
 {
-	struct text type;
-
-	if (ev->datacontenttype == 0)
-		return true;
-	type = text(&ev->json, ev->datacontenttype, scratch);
-	return type.p == NULL || is_json(type);
+	return ev->datacontenttype == 0 ||
+	    is_json(text(&ev->json, ev->datacontenttype, scratch));
 }
 
 void
