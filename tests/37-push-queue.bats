@@ -360,3 +360,18 @@ attempt_at() {
 		[[ ${lines[1]} == *'"Forbidden"'*'EventGrid Contributor'* ]]
 	done
 }
+
+@test "a subscription that is pushed no more ends what is too old for it" {
+	begin eventTimeToLive:PT10M
+	publish 1 2 3
+	mapfile -t t < <(tokens 2)
+	[ "$(unmade "${t[@]}")" = ok ]
+	advance 700
+	[ "$(peeked)" = '1:available:0 2:available:0 3:available:0' ]
+	egns-ctl namespace topic event-subscription update -o none \
+		--topic-name t01 -n s01 --delivery-configuration \
+		'{deliveryMode:Queue,queue:{eventTimeToLive:PT10M}}'
+	wait_for has_dead 3
+	[ "$(dead .deadletterProperties.deliveryattempts | xargs)" = '0 0 0' ]
+	egns-ctl audit
+}

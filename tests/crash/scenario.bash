@@ -9,19 +9,25 @@ declare -ga sent published refused
 # (there was another answer, or none), and of what came after the restart.
 declare -gA acknowledged rejected unsure delivered
 # Of the last receive.
-declare -ga ids tokens
+declare -ga ids tokens counts
+# By id: the deliveryCount that an event of hooked has on disk, at least and at
+# most.
+declare -gA low high
 # Of producer q: its last batch that was answered ok; not empty while answers may
 # have been lost.
 declare -g chained unheard
 
-# template - a namespace with a topic and two subscriptions: kept keeps
-# dead letters, gone drops; each copy of it is a run.
+# template - a namespace with a topic and three subscriptions: kept keeps
+# dead letters, gone drops, hooked is for push; each copy of it is a run.
 template() {
 	ns orders
 	subscription orders kept "maxDeliveryCount:2,receiveLockDurationInSeconds:60,\
 eventTimeToLive:PT1H"
 	subscription orders gone "maxDeliveryCount:2,receiveLockDurationInSeconds:60" \
 		--no-dead-letter
+	egns-ctl namespace topic event-subscription create -o none \
+		--topic-name orders -n hooked --delivery-configuration \
+		'{deliveryMode:Push,push:{destination:{endpointType:WebHook,properties:{endpointUrl:"http://127.0.0.1:1/"}}}}'
 	mv spool template
 }
 
@@ -32,6 +38,7 @@ fresh() {
 	sent=() published=() refused=()
 	chained=0 unheard=
 	acknowledged=() rejected=() unsure=() delivered=()
+	low=([1]=0 [2]=0 [3]=0 [4]=0) high=([1]=0 [2]=0 [3]=0 [4]=0)
 }
 
 # Speak through socat; a peer that is gone ends the conversation, not the test.
@@ -115,14 +122,15 @@ chain() {
 # receive SUBSCRIPTION MAX
 receive() {
 	local i line
-	ids=() tokens=()
+	ids=() tokens=() counts=()
 	talk "{\"op\":\"receive\",\"topic\":\"orders\",\"subscription\":\"$1\",\
 \"maxEvents\":$2,\"maxWaitTime\":0}" || return
 	[[ $answer =~ \"count\":([0-9]+) ]] || return 2
 	for ((i = BASH_REMATCH[1]; i > 0; i--)); do
 		heard line || return 2
-		[[ $line =~ \"lockToken\":\"([^\"]+)\" ]]
+		[[ $line =~ \"lockToken\":\"([^\"]+)\",\"deliveryCount\":([0-9]+) ]]
 		tokens+=("${BASH_REMATCH[1]}")
+		counts+=("${BASH_REMATCH[2]}")
 		[[ $line =~ \"id\":\"([^\"]+)\" ]]
 		ids+=("${BASH_REMATCH[1]}")
 	done
@@ -152,6 +160,71 @@ settle() {
 	done
 	ids=("${ids[@]:n}") tokens=("${tokens[@]:n}")
 	return "$rc"
+}
+
+# counted ID COUNT - the delivery count of an event of hooked can be that.
+counted() {
+	[ "$2" -ge "${low[$1]}" ] && [ "$2" -le "${high[$1]}" ] ||
+		{ echo "$1 of hooked: deliveryCount $2"; failures=1; }
+}
+
+# take - events 1 to 4 as far as they are stored, in their order, from hooked.
+take() {
+	local i before=0 id
+	for id in "${!high[@]}"; do
+		high[$id]=$((high[$id] + 1))
+	done
+	receive hooked 4 || return
+	for i in "${!ids[@]}"; do
+		id=${ids[i]}
+		counted "$id" "${counts[i]}"
+		low[$id]=$((counts[i] - 1)) high[$id]=${counts[i]}
+		[ "$id" -gt "$before" ] ||
+			{ echo "hooked hands out ${ids[*]}"; failures=1; }
+		before=$id
+	done
+}
+
+# give_back N - release the first N of what came as undelivered.
+give_back() {
+	local id
+	[ "${#tokens[@]}" -ge "$1" ] || return 0
+	ask_settle release hooked "$1" ',"undelivered":true' || return
+	for id in "${ids[@]:0:$1}"; do
+		low[$id]=$((high[$id] - 1)) high[$id]=$((high[$id] - 1))
+	done
+	ids=("${ids[@]:$1}") tokens=("${tokens[@]:$1}")
+}
+
+# postpone N - release the first N of what came with a delay.
+postpone() {
+	[ "${#tokens[@]}" -lt "$1" ] ||
+		ask_settle release hooked "$1" ',"releaseDelayInSeconds":10,"result":"Busy"'
+}
+
+# reclaim [EXTRA] - what came from hooked and was not given back.
+reclaim() {
+	local id
+	talk "{\"op\":\"reclaim\",\"topic\":\"orders\",\"subscription\":\"hooked\"${1:-}}" ||
+		return
+	for id in "${ids[@]}"; do
+		low[$id]=${high[$id]}
+	done
+	ids=() tokens=()
+}
+
+# What hooked has on disk of the events that it handed out.
+check_counts() {
+	local i line
+	talk '{"op":"peek","topic":"orders","subscription":"hooked","maxEvents":100}' ||
+		return
+	[[ $answer =~ \"count\":([0-9]+) ]] || return 2
+	for ((i = BASH_REMATCH[1]; i > 0; i--)); do
+		heard line || return 2
+		[[ $line =~ \"deliveryCount\":([0-9]+).*\"id\":\"([^\"]+)\" ]]
+		[ -z "${high[${BASH_REMATCH[2]}]:-}" ] ||
+			counted "${BASH_REMATCH[2]}" "${BASH_REMATCH[1]}"
+	done
 }
 
 later() {
@@ -201,6 +274,15 @@ scenario() {
 		'settle reject gone 1'
 		'settle renewLock gone 2'
 		'settle release gone 1 ",\"releaseDelayInSeconds\":10"'
+		'take'
+		'give_back 2'
+		'reclaim'
+		'take'
+		'reclaim'
+		'take'
+		'postpone 2'
+		'reclaim ",\"delayed\":true"'
+		'take'
 		'later 100'
 		'until_no receive_some gone 2' # a lock ran out, a delay too
 		'later 100'
@@ -251,8 +333,10 @@ verify() {
 	egns-ctl audit >books || { cat books; return 1; }
 	dial
 	chain 7 || failures=1
+	check_counts || failures=1
 	drain kept || failures=1
 	drain gone || failures=1
+	drain hooked || failures=1
 	hang_up
 	# Ids in the log; "SUBSCRIPTION ID" of the events whose end has a record.
 	local -A stored=() ended=()
@@ -283,7 +367,7 @@ verify() {
 	done
 	for id in "${published[@]}"; do
 		[ -n "${stored[$id]:-}" ] || { echo "event $id is lost"; failures=1; }
-		for sub in kept gone; do
+		for sub in kept gone hooked; do
 			accounted "$sub $id" || failures=1
 		done
 	done
