@@ -150,6 +150,22 @@ http_listen(void *arg)
 	return arg;
 }
 
+/* Somebody who takes connections, and says nothing; its port. */
+static inline unsigned
+http_silence(void)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(in);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (fd == -1 || bind(fd, (struct sockaddr *)&in, len) == -1 ||
+	    listen(fd, 16) == -1 ||
+	    getsockname(fd, (struct sockaddr *)&in, &len) == -1)
+		abort();
+	return ntohs(in.sin_port);
+}
+
 static void
 http_start(void)
 {

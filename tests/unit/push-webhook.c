@@ -24,6 +24,7 @@ static struct standing standing;
 static struct target_use use;
 static struct target *target;
 static char url[128];
+static unsigned port; /* of it */
 
 static struct {
 	unsigned prepared, answered, granted;
@@ -126,7 +127,7 @@ make(const char *push, const char *properties, const char *namespace,
 	struct buf b = { 0 };
 
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u/hook?code=s3cret",
-	    http.port);
+	    port);
 	buf_printf(&b, "{\"properties\":{\"deliveryConfiguration\":{\"push\":{"
 	    "\"destination\":{\"endpointType\":\"WebHook\",\"properties\":{"
 	    "%s%s%s%s}}%s}}}}", *properties == '"' ? "" : "\"endpointUrl\":\"",
@@ -613,6 +614,7 @@ dropped(void)
 	struct attempt a, b;
 
 	memset(&standing.handshake, 0, sizeof(standing.handshake));
+	port = http_silence();
 	begin(",\"contentMode\":\"binary\"", "", "");
 	attempt_make(&a, E1, NULL);
 	attempt_make(&b, "{}", NULL);
@@ -622,15 +624,14 @@ dropped(void)
 	target->calls->drop(target);
 	ev_run(use.loop, EVRUN_NOWAIT);
 	CHECK(got.prepared == 0 && got.answered == 0);
-	http_say("200 OK\r\nWebHook-Allowed-Origin: *", "");
-	prepare();
 	/* freed under way */
 	target->calls->prepare(target);
 	target->calls->send(target, &a);
 	target->calls->send(target, &b);
 	target->calls->free(target);
 	ev_run(use.loop, EVRUN_NOWAIT);
-	CHECK(got.prepared == 1 && got.answered == 0);
+	CHECK(got.prepared == 0 && got.answered == 0);
+	port = http.port;
 	begin("," OFF, "", "");
 	target->calls->prepare(target);
 	target->calls->drop(target);
@@ -776,6 +777,7 @@ main(void)
 		return 1;
 	strcpy(standing.uid, "u");
 	http_start();
+	port = http.port;
 	RUN(structured);
 	RUN(batches);
 	RUN(binary);
