@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
+#include <time.h>
 
 #include "../../cmd/egns-push/target.h"
 #include "check.h"
@@ -555,6 +556,15 @@ copy_header(unsigned n, char *out, size_t len)
 	    (int)strcspn(p + 2, "\r"), p == NULL ? "" : p + 2);
 }
 
+static int64_t
+ahead(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return clock_now() / CLOCK_SECOND - t.tv_sec;
+}
+
 static void
 clock_ahead(const char *seconds)
 {
@@ -562,7 +572,8 @@ clock_ahead(const char *seconds)
 
 	CHECK(file_pwrite(fd, seconds, strlen(seconds), 0) == 0);
 	CHECK(close(fd) == 0);
-	usleep(2 * CLOCK_CHECK_MS * 1000);
+	while (llabs(ahead() - atoll(seconds)) > 1)
+		usleep(1000);
 }
 
 static void
