@@ -202,7 +202,7 @@ has_signature(const struct eventhub *h, const char *string)
 static int
 sign(struct eventhub *h, const char *string, struct fault *f)
 {
-	struct sas_connection c;
+	struct sas_connection c = { .host = NULL };
 	int rc = sas_parse(&c, string, f);
 
 	wipe(&h->signature);
