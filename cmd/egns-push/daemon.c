@@ -5,6 +5,7 @@
 #include <sys/inotify.h>
 #include <sysexits.h>
 #include <tcutil.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -651,6 +652,23 @@ push_close(struct push *p)
 	free(p->callback_key);
 }
 
+/* While we do not run, egns-ctl has our lock for a moment when it puts a
+ * subscription on hold. */
+static int
+lock(const struct spool *spool, struct fault *f)
+{
+	struct timespec pause = { .tv_nsec = 50 * 1000 * 1000 };
+
+	for (int i = 0; i < 20; i++) {
+		if (spool_lock(spool, "push", f) != -1)
+			return 0;
+		if (f->code != FAULT_CONFLICT)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return -1;
+}
+
 int
 daemon_run(const struct options *opt)
 {
@@ -663,7 +681,7 @@ daemon_run(const struct options *opt)
 	if (loop == NULL)
 		log_fatal(EX_OSERR, "no event loop");
 	if (spool_open(&spool, opt->spool, &fault) == -1 ||
-	    spool_lock(&spool, "push", &fault) == -1)
+	    lock(&spool, &fault) == -1)
 		log_fatal(fault_exit(fault.code), "%s", fault.text);
 	push.common.spool = &spool;
 	daemon_init(&daemon, loop, stop, reload, &push);

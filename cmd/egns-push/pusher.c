@@ -1030,30 +1030,6 @@ add_hold(const struct pusher *p, struct buf *b)
 		    p->hold_until - clock_mono() : 0));
 }
 
-static void
-add_handshake(const struct standing *s, struct buf *b)
-{
-	static const char *const states[] = {
-		[HANDSHAKE_NONE] = "none",
-		[HANDSHAKE_GRANTED] = "granted",
-		[HANDSHAKE_PENDING] = "pending",
-		[HANDSHAKE_REFUSED] = "refused",
-	};
-
-	if (s->handshake.state == HANDSHAKE_NONE)
-		return;
-	buf_printf(b, ",\"handshake\":{\"state\":\"%s\",\"status\":%ld",
-	    states[s->handshake.state], s->handshake.status);
-	add_time(b, "time", s->handshake.time);
-	if (s->handshake.origin[0] != '\0')
-		add_text(b, "origin", s->handshake.origin);
-	if (s->handshake.rate < 0)
-		add_text(b, "rate", "*");
-	else if (s->handshake.rate > 0)
-		buf_printf(b, ",\"rate\":%ld", s->handshake.rate);
-	buf_str(b, "}");
-}
-
 void
 pusher_stats(const struct pusher *p, struct buf *b)
 {
@@ -1063,7 +1039,10 @@ pusher_stats(const struct pusher *p, struct buf *b)
 	    p->prepared ? "active" : "starting");
 	if (pusher_on_hold(p))
 		add_hold(p, b);
-	add_handshake(&p->standing, b);
+	if (p->standing.handshake.state != HANDSHAKE_NONE) {
+		buf_str(b, ",\"handshake\":");
+		standing_show(&p->standing, b);
+	}
 	buf_printf(b, ",\"inFlight\":%u,\"held\":%u,\"window\":%u,"
 	    "\"attempts\":%" PRIu64 ",\"delivered\":%" PRIu64
 	    ",\"failures\":", p->in_flight, p->ready.n,
