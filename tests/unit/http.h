@@ -150,9 +150,9 @@ http_listen(void *arg)
 	return arg;
 }
 
-/* Somebody who takes connections, and says nothing; its port. */
+/* Somebody who takes connections, and says nothing by itself; its port. */
 static inline unsigned
-http_silence(void)
+http_silence(int *listening)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -163,6 +163,7 @@ http_silence(void)
 	    listen(fd, 16) == -1 ||
 	    getsockname(fd, (struct sockaddr *)&in, &len) == -1)
 		abort();
+	*listening = fd;
 	return ntohs(in.sin_port);
 }
 

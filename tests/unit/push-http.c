@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 #include "../../cmd/egns-push/http.h"
@@ -331,6 +332,58 @@ a_refused_token_is_replaced_once(void)
 	http_free(h);
 }
 
+/* The next request to a socket; the connection. */
+static int
+next_request(int listening, char *text, size_t size)
+{
+	struct pollfd p = { .fd = listening, .events = POLLIN };
+	ssize_t n;
+	int fd;
+
+	while (poll(&p, 1, 10) == 0)
+		ev_run(use.loop, EVRUN_NOWAIT);
+	p.fd = fd = accept(listening, NULL, NULL);
+	while (poll(&p, 1, 10) == 0)
+		ev_run(use.loop, EVRUN_NOWAIT);
+	n = read(fd, text, size - 1);
+	text[n > 0 ? n : 0] = '\0';
+	return fd;
+}
+
+static void
+a_late_refusal_is_of_the_old_token(void)
+{
+	static const char no[] = "HTTP/1.1 401 No\r\nContent-Length: 0\r\n"
+	    "Connection: close\r\n\r\n";
+	char text[1024], old[sizeof(url)];
+	struct http_request q = { .method = "POST", .url = old };
+	int listening, fd;
+
+	put("runs", "");
+	begin(COUNT);
+	http_say("200 OK", "");
+	http_say("401 Unauthorized", "");
+	http_say("200 OK", "");
+	deliver("");
+	snprintf(old, sizeof(old), "%s", url);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/",
+	    http_silence(&listening));
+	post("");
+	fd = next_request(listening, text, sizeof(text));
+	CHECK(strstr(text, "Bearer 1\r\n") != NULL);
+	/* another is refused meanwhile, and gets the second token */
+	http_send(h, &q, on_done, NULL);
+	wait_for(2);
+	CHECK(got.outcome.verdict == VERDICT_DELIVERED);
+	CHECK(write(fd, no, sizeof(no) - 1) == sizeof(no) - 1);
+	close(fd);
+	fd = next_request(listening, text, sizeof(text));
+	CHECK(strstr(text, "Bearer 2\r\n") != NULL);
+	close(fd);
+	close(listening);
+	http_free(h);
+}
+
 static void
 without_a_token_nothing_is_sent(void)
 {
@@ -379,7 +432,8 @@ dropped_is_not_told(void)
 	static const char *const credentials[] = { NULL,
 		"{\"command\":\"sleep 60\"}", "{\"file\":\"none\"}" };
 	struct http_request q = { .method = "POST", .url = url };
-	unsigned silence = http_silence();
+	int fd;
+	unsigned silence = http_silence(&fd);
 
 	for (size_t i = 0; i < 3; i++) {
 		begin(credentials[i]);
@@ -396,6 +450,8 @@ dropped_is_not_told(void)
 		http_free(h);
 	}
 	http_drop(NULL);
+
+	close(fd);
 
 	/* who is told may drop all others, those that failed with it, too */
 	begin("{\"file\":\"none\"}");
@@ -521,6 +577,7 @@ main(void)
 	RUN(what_cannot_be_sent);
 	RUN(many_wait_for_one_token);
 	RUN(a_refused_token_is_replaced_once);
+	RUN(a_late_refusal_is_of_the_old_token);
 	RUN(without_a_token_nothing_is_sent);
 	RUN(dropped_is_not_told);
 	RUN(proofs_may_be_made);

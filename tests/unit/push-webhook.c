@@ -612,9 +612,10 @@ static void
 dropped(void)
 {
 	struct attempt a, b;
+	int fd;
 
 	memset(&standing.handshake, 0, sizeof(standing.handshake));
-	port = http_silence();
+	port = http_silence(&fd);
 	begin(",\"contentMode\":\"binary\"", "", "");
 	attempt_make(&a, E1, NULL);
 	attempt_make(&b, "{}", NULL);
@@ -632,11 +633,18 @@ dropped(void)
 	ev_run(use.loop, EVRUN_NOWAIT);
 	CHECK(got.prepared == 0 && got.answered == 0);
 	port = http.port;
-	begin("," OFF, "", "");
+	close(fd);
+	begin("," OFF ",\"contentMode\":\"binary\"", "", "");
 	target->calls->prepare(target);
+	target->calls->send(target, &b);
 	target->calls->drop(target);
 	ev_run(use.loop, EVRUN_NOWAIT);
-	CHECK(got.prepared == 0);
+	CHECK(got.prepared == 0 && got.answered == 0);
+	target->calls->send(target, &b);
+	while (got.answered == 0)
+		ev_run(use.loop, EVRUN_ONCE);
+	ev_run(use.loop, EVRUN_NOWAIT);
+	CHECK(got.prepared == 0 && got.answered == 1);
 	end();
 	attempt_free(&a);
 	attempt_free(&b);
