@@ -48,6 +48,11 @@ arrived_now() {
 		"$(printf '%s\n' "${@:2}" | sort)" ]
 }
 
+# unsaid SECRET - no log has it.
+unsaid() {
+	run ! grep -E "$1" egns-push.log
+}
+
 @test "an event is a record, and its text is the value" {
 	kafka_ns
 	kafka out
@@ -118,7 +123,7 @@ arrived_now() {
 	[ "$(stored out '.headers.PartitionKey' | sort -u)" = null ]
 	[ "$(stored plain .key | sort | uniq -c | awk '{ print $1, $2 }' |
 		paste -sd,)" = '1 k,6 null' ]
-	! grep -q s3cret ./*.log
+	unsaid s3cret
 }
 
 @test "what a broker refuses for good ends, with its reason" {
@@ -261,7 +266,7 @@ all_there() {
 	status weak '.reason | contains("always all")'
 	status secret '.reason | contains("use credential")'
 	status plugin '.reason | contains("cannot be set here")'
-	! grep -q s3cret egns-push.log
+	unsaid s3cret
 }
 
 @test "a dry run shows the record" {
@@ -278,4 +283,110 @@ all_there() {
 	[[ $output == *$'\nkey: k\n'*$'\nce_id: 1\n'*$'\nx-key: ***'* ]]
 	[[ $output == *$'\n\n{"a":1}'* ]]
 	[[ $output != *s3cret* ]]
+}
+
+# guarded_ns WHOM - a namespace that trusts a broker which takes only WHOM.
+guarded_ns() {
+	export EGNS_SPOOL=$PWD/spool
+	PATH=$top/tests/kafka:$PATH
+	egns-ctl namespace create -C spool -n testns -o none \
+		--delivery-schedule '[0]' && topic orders
+	certificate broker localhost
+	echo "$1" >broker.accepts
+	start broker broker.pem broker.key
+	read -r port <broker.port
+	servers=localhost:$port
+	[ -n "${2:-}" ] || egns-ctl namespace update -o none \
+		--trusted-certificates @broker.pem
+}
+
+# records_are N - wait until the broker has stored so many.
+records_are() {
+	wait_for records_are_now "$1" || { cat broker.*; return 1; }
+}
+
+records_are_now() {
+	[ "$(awk '{ n += $2 } END { print n }' broker.stored 2>/dev/null)" = "$1" ]
+}
+
+user='"properties":{"sasl.username":"me"}'
+
+@test "a password is of a credential, and a new one is looked for when it is refused" {
+	guarded_ns me:first
+	echo first >spool/secret
+	kafka out '' "$user,\"credential\":{\"file\":\"secret\"}"
+	push_up
+	publish 1
+	records_are 1
+	[ "$(sort -u broker.logins)" = 'PLAIN me:first' ]
+	# another one is in force when connections have ended
+	stop broker
+	echo me:second >broker.accepts
+	echo second >spool/secret
+	restart broker
+	publish 2
+	records_are 2
+	settled out
+	[ "$(tail -n 1 broker.logins)" = 'PLAIN me:second' ]
+	status out '.failures == {}'
+	[ -z "$(dead)" ]
+	unsaid 'first|second'
+}
+
+@test "who is not let in is Unauthorized" {
+	guarded_ns me:right
+	echo wr0ng >spool/secret
+	kafka out '' "$user,\"credential\":{\"file\":\"secret\"}"
+	push_up
+	publish 1
+	ended '1 Unauthorized Unauthorized 1'
+	[ "$(sort broker.logins | uniq -c | awk '{ print $1 }')" -ge 2 ]
+	echo right >spool/secret
+	publish 2
+	records_are 1
+	unsaid wr0ng
+}
+
+@test "a token is for OAUTHBEARER" {
+	guarded_ns t0ken
+	kafka out '' '"credential":{"command":"echo t0ken","type":"bearer"}'
+	kafka none '' '"credential":{"file":"missing","type":"bearer"}'
+	push_up
+	publish 1
+	records_are 1
+	[ "$(sort -u broker.logins)" = 'OAUTHBEARER t0ken' ]
+	# nothing was sent, so it was no attempt
+	status none '.attempts == 0 and (.reason | contains("missing"))'
+	unsaid t0ken
+}
+
+@test "an event hub takes the whole connection string" {
+	line='Endpoint=sb://localhost/;SharedAccessKeyName=r;SharedAccessKey=s3cret='
+	guarded_ns "\$ConnectionString:$line"
+	echo "$line" >spool/secret
+	id=/subscriptions/s/resourceGroups/g/providers/Microsoft.EventHub
+	id+=/namespaces/n/eventhubs/h
+	egns-ctl namespace update -o none --endpoints "[{\"resourceId\":\"$id\",
+		\"url\":\"kafkas://$servers/hub\",\"credential\":{
+		\"file\":\"secret\",\"type\":\"connectionString\"}}]"
+	destination out '' "{\"endpointType\":\"EventHub\",
+		\"properties\":{\"resourceId\":\"$id\"}}"
+	push_up
+	publish 1 2
+	records_are 2
+	[ "$(sort -u broker.logins)" = "PLAIN \$ConnectionString:$line" ]
+	[ "$(cut -d' ' -f1 broker.stored | sort -u)" = hub ]
+	unsaid s3cret
+}
+
+@test "a broker that nobody vouches for gets nothing" {
+	guarded_ns me:secret untrusted
+	echo secret >spool/secret
+	kafka out '"timeoutInSeconds":2' \
+		"$user,\"credential\":{\"file\":\"secret\"}"
+	push_up
+	publish 1
+	status out '.failures.SocketError >= 1 and
+		(.lastError | contains("certificate"))'
+	[ ! -e broker.logins ]
 }
