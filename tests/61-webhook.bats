@@ -546,14 +546,24 @@ moved_on() {
 	posted_just 3
 	advance 60
 	delivered 1 2
-	egns-ctl namespace update -o none --set 'deliverySchedule=[100]'
-	then_do '{"status":429,"headers":{"Retry-After":"5"}}'
+	# an endpoint that is not busy has spoken of the one event
+	then_do '{"status":500,"headers":{"Retry-After":"600"}}'
 	publish 3
 	status one '.attempts == 5'
+	publish 4
+	delivered 1 2 4
+	advance 590
+	posted_just 6
+	advance 70
+	delivered 1 2 3 4
+	egns-ctl namespace update -o none --set 'deliverySchedule=[100]'
+	then_do '{"status":429,"headers":{"Retry-After":"5"}}'
+	publish 5
+	status one '.attempts == 8'
 	advance 80
-	posted_just 5
+	posted_just 8
 	advance 50
-	delivered 1 2 3
+	delivered 1 2 3 4 5
 	settled one
 }
 
@@ -854,8 +864,11 @@ properties.endpointUrl=$(url new)"
 	# but for an id that is new each time
 	diff <(grep -v output-event-id request) <(grep -v output-event-id again)
 	[ ! -e server.requests ]
+	sub hold one -o none
+	cp spool/push/orders/one.json held
 	egns-push --once -t orders -s one event
 	delivered 1
+	cmp spool/push/orders/one.json held
 	always '{"status":503}'
 	run egns-push --once -t orders -s one "$(event 2)"
 	[ "$status" -eq 75 ]

@@ -214,6 +214,8 @@ receiver_up() {
 	diff got <(jq -Sc . events | sort)
 	received batch
 	diff got <(jq -Sc . events | sort)
+	jq -es 'any(.mode == "batch" and (.events | length) == 4)' \
+		receiver.mjs.requests
 	received binary
 	# attributes are strings there, and JSON has got its name
 	diff got <(jq -Sc 'with_entries(if .key | IN("n", "flag")

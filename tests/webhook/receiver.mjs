@@ -30,9 +30,12 @@ function read(headers, body) {
 	const type = headers['content-type'] ?? '';
 	const is = mode(type);
 	const text = is !== 'binary' || /^(text\/|.*json)/.test(type);
-	const events = [HTTP.toEvent({ headers,
-		body: text ? body.toString() : body })].flat();
-	// What comes of a batch is not looked at by itself.
+	const made = HTTP.toEvent({ headers,
+		body: text ? body.toString() : body });
+	// What comes of a batch it does not look at by itself.
+	if (Array.isArray(made) !== (is === 'batch'))
+		throw new Error('an array is a batch, and a batch an array');
+	const events = [made].flat();
 	events.forEach(event => event.validate());
 	return { mode: is, events };
 }
