@@ -133,8 +133,10 @@ fetch_end(struct fetch *f)
 	buf_reset(&f->body, BUFFER_KEPT);
 	f->next = r->spare;
 	r->spare = f;
-	if (!ev_is_active(&r->idle))
+	if (!ev_is_active(&r->idle)) {
 		ev_timer_again(r->loop, &r->idle);
+		ev_unref(r->loop); /* no loop runs on for it */
+	}
 }
 
 /* Words that say which host it was about, and nothing else of the URL. */
@@ -396,13 +398,23 @@ give_back(struct fetcher *r)
 }
 
 static void
+stop_idle(struct fetcher *r)
+{
+	if (ev_is_active(&r->idle)) {
+		ev_ref(r->loop);
+		ev_timer_stop(r->loop, &r->idle);
+	}
+}
+
+static void
 on_idle(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct fetcher *r = timer->data;
 
+	(void)loop;
 	(void)events;
 	if (!r->used && r->fetches == NULL) {
-		ev_timer_stop(loop, timer);
+		stop_idle(r);
 		give_back(r);
 	}
 	r->used = false;
@@ -498,7 +510,7 @@ fetcher_free(struct fetcher *r)
 	give_back(r);
 	ev_prepare_stop(r->loop, &r->soon);
 	ev_timer_stop(r->loop, &r->timer);
-	ev_timer_stop(r->loop, &r->idle);
+	stop_idle(r);
 	free(r->authorities);
 	curl_global_cleanup();
 	free(r);
