@@ -84,8 +84,9 @@ keep(struct handshake *h, enum handshake_state state, long status,
 	if (state == HANDSHAKE_PENDING)
 		snprintf(s->handshake.key, sizeof(s->handshake.key), "%s",
 		    h->key);
-	if (standing_save(s, h->use.spool->fd, h->use.topic, h->use.name,
-	    &f) == -1)
+	/* an attempt by hand knows of no hold, and is not to end one on disk */
+	if (s->uid[0] != '\0' && standing_save(s, h->use.spool->fd,
+	    h->use.topic, h->use.name, &f) == -1)
 		log_warn("subscription %s/%s: the answer to the handshake is "
 		    "not kept: %s", h->use.topic, h->use.name, f.text);
 }
