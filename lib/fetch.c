@@ -321,7 +321,7 @@ start_timer(struct fetcher *r, double s)
 
 /*
  * Before the loop waits: requests that were started go out together. What has
- * ended already is told by the timer, as callbacks may start such watchers, too,
+ * ended already is told by the timer: callbacks may start such watchers, too,
  * for which it is too late here.
  */
 static void
