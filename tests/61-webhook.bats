@@ -135,8 +135,14 @@ requests_in_order() {
 	[ "$(posts '.events[0]' | jq -S .)" = "$(jq -S . event)" ]
 	[ "$(posts '.headers | .["content-length"]')" -eq "$(wc -c <event)" ]
 	[ "$(posts '.headers | [.["aeg-subscription-name"],
-		.["aeg-delivery-count"],.["aeg-event-type"]]')" = \
-		'["one","1","Notification"]' ]
+		.["aeg-delivery-count"],.["aeg-event-type"],
+		.["aeg-metadata-version"]]')" = \
+		'["one","1","Notification","1.0"]' ]
+	# these are the deliveries' own
+	publish 2
+	delivered 1 2
+	[ "$(posts '.headers["aeg-output-event-id"]' | sort -u |
+		grep -cEx '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')" -eq 2 ]
 }
 
 @test "batches: as many as are there, up to the two limits" {
@@ -256,12 +262,20 @@ codes() {
 	[ "$(posts 'select(.events[0].id == "2") | .headers |
 		[has("x-system"),has("x-evil"),.["x-team"]]')" = \
 		'[false,false,"ops & co"]' ]
+	# who has no token may have a header of this name
+	hook two '' '"deliveryAttributeMappings":[{"name":"Authorization",
+		"type":"Static","properties":{"value":"Basic s3cret-2"}}]'
+	publish 0
+	wait_for posted_just 4
+	[ "$(posts '[.path,.headers.authorization]' | sort -u |
+		paste -sd' ')" = '["/one",null] ["/two","Basic s3cret-2"]' ]
+	sub delete two --yes
 	# secrets are told to the endpoint alone
 	always '{"status":403}'
 	publish 3
 	ended "3 Unauthorized Forbidden 1"
 	stop egns-push
-	run ! grep -rF s3cret-1 egns-push.log spool/deadletter spool/dropped \
+	run ! grep -rF s3cret- egns-push.log spool/deadletter spool/dropped \
 		spool/metrics
 	run -0 sub show one
 	[[ $output != *s3cret-1* ]]
@@ -355,6 +369,23 @@ moved_on() {
 	[ ! -e elsewhere.requests ]
 	said 'elsewhere'
 	said 'expired'
+}
+
+@test "HTTPS: an older version of TLS than the subscription wants is none" {
+	local url
+	push_ns
+	certificate old localhost
+	egns-ctl namespace update -o none --trusted-certificates @old.pem
+	TLS_MAXIMUM=1.2 another old old.pem old.key
+	url="\"endpointUrl\":\"https://localhost:$(<old.port)/x\""
+	hook new "$off,$once" "$url,\"minimumTlsVersionAllowed\":\"1.3\""
+	hook old "$off,$once" "$url,\"minimumTlsVersionAllowed\":\"1.2\""
+	push_up
+	publish 1
+	posted 1 old
+	settled old
+	ended "1 MaxDeliveryCountExceeded SocketError 1"
+	[ "$(dead .subscription)" = new ]
 }
 
 @test "what an endpoint says for good ends the event, with the reason on record" {
@@ -880,6 +911,50 @@ properties.endpointUrl=$(url new)"
 	# topicd has nothing to do with it
 	settled one
 	[ -z "$(dead)" ]
+}
+
+@test "at its expiration time a subscription is delivered no more" {
+	push_ns
+	hook one '' '' --expiration-time-utc "$(date -u -d '+1 hour' +%FT%TZ)"
+	hook two
+	push_up
+	sub hold one -o none
+	publish 1
+	delivered 1
+	advance 3700
+	expired_one() { status_now one '.state == "Expired"'; }
+	wait_for expired_one
+	sub unhold one -o none || :
+	publish 2
+	delivered 1 2
+	[ "$(posts .path | sort -u)" = /two ]
+	[ "$(jq -c '[.subscription,.reason,.count]' spool/dropped/*)" = \
+		'["one","SubscriptionExpired",1]' ]
+	egns-ctl audit
+}
+
+@test "what was done is counted" {
+	push_ns
+	hook one '"maxInFlight":1'
+	push_up
+	then_do '{"status":503}' '{"status":500}' '{"status":400}'
+	publish 1 2 3 4
+	settled one
+	stop egns-push
+	grep -v '^#' spool/metrics/push.prom | tee counts
+	grep -E '^egns_DeliveryAttemptCount' counts | grep -q ' 6$'
+	grep -E '^egns_DeliverySuccessCount' counts | grep -q ' 3$'
+	grep 'egns_DeliveryAttemptFailCount' counts | sed 's/.*Outcome=//' |
+		sort >got
+	diff got - <<-'END'
+	"Aborted"} 1
+	"BadRequest"} 1
+	"Busy"} 1
+	END
+	grep -E '^egns_DestinationProcessingDurationMs_count' counts |
+		grep -q ' 6$'
+	# the books balance, too
+	egns-ctl audit
 }
 
 @test "destinations that cannot be are refused when they are made" {
