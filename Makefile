@@ -25,7 +25,7 @@ LINT_DEPS = clang-tidy cppcheck shellcheck mandoc
 FMT_DEPS = clang-format git
 FUZZ_DEPS = clang libclang-rt-14-dev
 BENCH_DEPS = redis-server nats-server libhiredis-dev libnats-dev mosquitto \
-	libssl-dev openssl jq
+	libssl-dev openssl jq nginx wrk python3
 
 WARN = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wformat=2 -Wvla -Wwrite-strings -Wundef
@@ -177,7 +177,7 @@ soak: test-deps
 	@B=$(B) tests/soak/route
 
 bench: bench-deps
-	@$(MAKE) -j2 --no-print-directory all $(LOADS)
+	@$(MAKE) -j2 --no-print-directory all $(LOADS) $(KAFKA)
 	@B=$(B) tests/bench/bench $(BENCH)
 
 demo: demo-deps
