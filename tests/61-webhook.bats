@@ -678,6 +678,29 @@ moved_on() {
 	asked_just 1
 }
 
+@test "hold takes nothing back that is under way, and begins nothing new" {
+	push_ns
+	hook one '"maxInFlight":1'
+	push_up
+	publish 0
+	delivered 0
+	then_do '{"until":"go","status":503}'
+	publish 1 2 3 4
+	posted 2
+	status one '.held > 0'
+	sub hold one -o none
+	status one '.held == 0'
+	touch go
+	status one '.attempts == 2 and .failures.Busy == 1'
+	restart egns-push
+	status one '.state == "OnHold" and .pending + .inFlight == 4'
+	posted_just 2
+	sub unhold one -o none
+	delivered 0 1 2 3 4
+	[ "$(posts '.events[0].id + .headers["aeg-delivery-count"]' | sort |
+		paste -sd' ')" = '01 11 12 21 31 41' ]
+}
+
 @test "the circuit breaker keeps a topic out of the dead letters" {
 	local n
 	push_ns
