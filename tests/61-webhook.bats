@@ -64,12 +64,19 @@ requests_in_order() {
 	posted_just 0
 	always
 	advance 700
-	wait_for posted_just 2
+	wait_for both_posted
 	settled none
 	settled other
-	[ "$(posts '[.path,.status,.headers["aeg-delivery-count"]]' | sort |
-		paste -sd' ')" = '["/none",200,"1"] ["/other",200,"1"]' ]
+	# the daemons see the clock jump one after the other, so that an event may
+	# come twice; but nothing was counted before
+	jq -es 'map(select(.method == "POST")) | group_by(.path) |
+		all(.[0] | .status == 200 and
+			.headers["aeg-delivery-count"] == "1")' server.requests
 	[ -z "$(dead)" ]
+}
+
+both_posted() {
+	[ "$(posts .path | sort -u | xargs)" = '/none /other' ]
 }
 
 @test "a subscription that says so asks nobody" {
@@ -327,18 +334,14 @@ codes() {
 	status one '.state == "OnHold" and (.reason | test("token"))'
 	posted_just 0
 	PATH=$PWD:$PATH start tokens
-	wait_for moved_on delivered_now 1 2
+	advance 40
+	delivered 1 2
 	settled one
 	[ "$(posts '.headers | [.["aeg-delivery-count"],.authorization]' |
 		uniq)" = '["1","Bearer s3cret-1"]' ]
 	[ "$(jq -r .path tokens.tokens | uniq)" = \
 		"/token?api-version=2019-08-01&resource=api%3A%2F%2Fx%20y" ]
 	[ -z "$(dead)" ]
-}
-
-# moved_on CMD... - true, or the clock goes on for a while.
-moved_on() {
-	"$@" || { advance 30 && false; }
 }
 
 @test "HTTPS: what the endpoint shows must be a certificate for it that we trust" {
@@ -839,7 +842,8 @@ of() {
 	sub update one -o none --set "deliveryConfiguration.push.destination.\
 properties.endpointUrl=$(url new)"
 	publish 4
-	wait_for moved_on settled_now one
+	delivered 4
+	advance 70
 	delivered 1 2 3 4
 	[ "$(posts 'select(.status == 200) | .path' | uniq)" = /new ]
 }
@@ -880,6 +884,11 @@ properties.endpointUrl=$(url new)"
 	posted_just 8
 	[ -z "$(dead)" ]
 	touch go
+}
+
+# moved_on CMD... - true, or the clock goes on for a while.
+moved_on() {
+	"$@" || { advance 30 && false; }
 }
 
 @test "topicd may end and come back while deliveries go on" {
