@@ -9,16 +9,22 @@
 void
 uuid_new(char uuid[UUID_SIZE])
 {
+	static const char digits[] = "0123456789abcdef";
 	unsigned char b[16];
+	char *p = uuid;
 
 	if (getrandom(b, sizeof(b), 0) != sizeof(b))
 		abort(); /* up to 256 bytes it never fails */
 	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
 	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	snprintf(uuid, UUID_SIZE, "%02x%02x%02x%02x-%02x%02x-%02x%02x-"
-	    "%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4],
-	    b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
-	    b[15]);
+	/* not by printf: deliveries have one each */
+	for (int i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*p++ = '-';
+		*p++ = digits[b[i] >> 4];
+		*p++ = digits[b[i] & 0x0f];
+	}
+	*p = '\0';
 }
 
 void
