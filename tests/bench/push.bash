@@ -119,13 +119,30 @@ push_cpu() {
 	cpu "$1" | awk -v n="$2" '{ printf "%.2f", $1 * 1e6 / n }'
 }
 
+# wrk makes the requests that egns-push would.
+push_script() {
+	local event
+	event=$(printf '{"specversion":"1.0","id":"1","source":"/bench","type":"t",'
+		printf '"data":{"n":1,"note":"%0210d"}}' 0)
+	"$B/egns-push" -C broker --once --dry-run -t bench -s one "$event" \
+		2>/dev/null | awk -v event="$event" '
+		NR == 1 { print "wrk.method = \"POST\"" }
+		/^$/ { print "wrk.body = [[" event "]]"; exit }
+		NR > 1 {
+			colon = index($0, ": ")
+			printf "wrk.headers[\"%s\"] = \"%s\"\n",
+			    substr($0, 1, colon - 1), substr($0, colon + 2)
+		}' >wrk.lua
+}
+
 # requests/s of wrk; events/s, us of CPU an event of egns-push and of egns-topicd
 push_single() {
 	local rate
 	push_fresh
 	push_hook one "$endpoint/"
 	push_backlog "$PUSHED" one "$PUSHED"
-	echo "$(wrk -t 1 -c 64 -d "$LENGTH" "$endpoint/" |
+	push_script
+	echo "$(wrk -t 1 -c 64 -d "$LENGTH" -s wrk.lua "$endpoint/" |
 		awk '/^Requests\/sec/ { printf "%.0f", $2 }') $rate" \
 		"$(push_cpu push "$PUSHED") $(push_cpu topicd "$PUSHED")"
 	stop_daemons
