@@ -63,10 +63,8 @@ struct kafka {
 	struct outcome why;            /* of these */
 	bool preparing, answering;     /* prepare is to be answered: by `why` */
 	ev_timer soon;
-	/* whether anybody is there */
-	bool down;
-	rd_kafka_resp_err_t trouble;   /* the last that was heard of */
-	char words[256];
+	rd_kafka_resp_err_t trouble;   /* with brokers, since the last success */
+	char words[256];               /* of it */
 };
 
 static const struct outcome delivered = { .verdict = VERDICT_DELIVERED };
@@ -281,11 +279,12 @@ result_of(rd_kafka_resp_err_t error)
 	}
 }
 
-/* Nobody could be asked all the time, and that is why. */
+/* Was there nobody who could be asked, and is that why? */
 static bool
 is_trouble(const struct kafka *k, rd_kafka_resp_err_t error)
 {
-	return k->down && k->trouble != RD_KAFKA_RESP_ERR_NO_ERROR &&
+	return k->trouble != RD_KAFKA_RESP_ERR_NO_ERROR &&
+	    k->trouble != RD_KAFKA_RESP_ERR__TIMED_OUT &&
 	    error == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT;
 }
 
@@ -643,14 +642,12 @@ on_error(struct kafka *k, rd_kafka_event_t *event)
 	rd_kafka_resp_err_t error = rd_kafka_event_error(event);
 	const char *words = rd_kafka_event_error_string(event);
 
-	if (error == RD_KAFKA_RESP_ERR__FATAL) {
+	if (rd_kafka_event_error_is_fatal(event)) {
 		end_fatally(k);
 		return;
 	}
-	if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-		k->down = true;
-		return;
-	}
+	if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+		return; /* each of them has been heard of */
 	k->trouble = error;
 	quote(k->words, words, strlen(words));
 	log_debug("kafka: %s", k->words);
@@ -666,7 +663,8 @@ on_reports(struct kafka *k, struct producer *p, rd_kafka_event_t *event)
 
 	while (!p->over && (m = rd_kafka_event_message_next(event)) != NULL) {
 		if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-			k->down = k->renewed = false;
+			k->trouble = RD_KAFKA_RESP_ERR_NO_ERROR;
+			k->renewed = false;
 			answer_flight(k, m->_private, &delivered);
 			continue;
 		}

@@ -1,5 +1,8 @@
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
@@ -282,15 +285,34 @@ a_topic_may_be_missing(void)
 	end();
 }
 
+/* A port that is somebody's who does not listen. */
+static int
+take_port(char server[32])
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	CHECK(bind(fd, (struct sockaddr *)&at, len) == 0);
+	CHECK(getsockname(fd, (struct sockaddr *)&at, &len) == 0);
+	snprintf(server, 32, "127.0.0.1:%u", ntohs(at.sin_port));
+	return fd;
+}
+
 static void
 nobody_may_be_there(void)
 {
-	begin_at("127.0.0.1:1", "t", "", ",\"timeoutInSeconds\":1");
+	char server[32];
+	int fd = take_port(server);
+
+	begin_at(server, "t", "", ",\"timeoutInSeconds\":1");
 	send_text(EVENT "}");
 	await(1);
 	CHECK(ended(VERDICT_LATER, DL_SOCKET_ERROR));
 	CHECK(strstr(got.outcome.words, "refused") != NULL);
 	end();
+	close(fd);
 	begin_at("no-such-host.invalid:9092", "t", "",
 	    ",\"timeoutInSeconds\":1");
 	send_text(EVENT "}");
