@@ -33,7 +33,7 @@ struct push {
 	size_t ngone;
 	char *callback_key;   /* what the callback was made of */
 	struct control *control;
-	bool up;              /* topicd is there */
+	bool up, told;        /* topicd is there; we said that it is not */
 	int inotify;          /* on run/: it comes back */
 	ev_io back;
 	ev_timer tick;
@@ -483,9 +483,10 @@ on_down(const struct fault *f, void *arg)
 {
 	struct push *p = arg;
 
-	if (p->up)
-		log_warn("topicd: gone: %s", f->text);
+	if (p->up || !p->told)
+		log_warn("waiting for egns-topicd: %s", f->text);
 	p->up = false;
+	p->told = true;
 }
 
 static const struct settler_hooks settler_hooks = { on_up, on_down };

@@ -250,6 +250,8 @@ judge(struct pusher *p, const struct attempt *a, const struct outcome *o)
 	int64_t due = pause_at(&p->common->schedule, a->count - 1) *
 	    CLOCK_SECOND;
 
+	if (a->aim != p->aim) /* it is somebody else now */
+		return;
 	p->window = p->window / 2 + p->window % 2;
 	if (o->retry_after != 0 && o->result == DL_BUSY) {
 		if (p->hold_until < now + o->retry_after)
@@ -343,12 +345,22 @@ fail_for_good(struct pusher *p, struct attempt *a, const struct outcome *o)
 		count_final(p, o);
 }
 
+static unsigned
+most_of(const struct pusher *p)
+{
+	return p->max_in_flight != 0 ? p->max_in_flight :
+	    p->aim->target->in_flight;
+}
+
 /* Of the endpoint: it answers, and bears more. */
 static void
-take_success(struct pusher *p)
+take_success(struct pusher *p, const struct attempt *a)
 {
+	if (a->aim != p->aim)
+		return;
 	p->succeeded = clock_mono();
-	p->window++;
+	if (p->window < most_of(p))
+		p->window++;
 	come_back(p);
 }
 
@@ -365,7 +377,7 @@ conclude(struct pusher *p, struct attempt *a, const struct outcome *o)
 			finish(p, item, &done);
 		}
 		p->finals = 0;
-		take_success(p);
+		take_success(p, a);
 		break;
 	case VERDICT_LATER:
 		p->finals = 0;
@@ -376,7 +388,7 @@ conclude(struct pusher *p, struct attempt *a, const struct outcome *o)
 		}
 		break;
 	case VERDICT_FINAL:
-		take_success(p);
+		take_success(p, a);
 		fail_for_good(p, a, o);
 		break;
 	case VERDICT_UNMADE:
@@ -386,7 +398,8 @@ conclude(struct pusher *p, struct attempt *a, const struct outcome *o)
 				subjects_end(p->subjects, item, 0);
 			give_back(p, item);
 		}
-		set_back(p, "settings", o);
+		if (a->aim == p->aim)
+			set_back(p, "settings", o);
 		break;
 	}
 }
@@ -429,10 +442,7 @@ on_answered(struct attempt *a, const struct outcome *o, void *arg)
 static unsigned
 limit_of(const struct pusher *p)
 {
-	unsigned most = p->max_in_flight != 0 ? p->max_in_flight :
-	    p->aim->target->in_flight;
-
-	return p->window < most ? p->window : most;
+	return p->window < most_of(p) ? p->window : most_of(p);
 }
 
 static bool
