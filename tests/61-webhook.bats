@@ -734,8 +734,8 @@ codes() {
 of() {
 	local id
 	for id in "${@:2}"; do
-		event "$id" | jq -c --arg s "$1" '.subject = $s'
-	done | egns-ctl publish -t orders
+		event "$id"
+	done | jq -c --arg s "$1" '.subject = $s' | egns-ctl publish -t orders
 }
 
 @test "in order by subject: one waits for the other, and for nothing else" {
@@ -907,6 +907,63 @@ moved_on() {
 	wait_for moved_on settled_now one
 	[ "$(ids | sort -u | paste -sd' ')" = '1 2 3' ]
 	[ "$(ids | wc -l)" -le 4 ]
+}
+
+@test "egns-push may be there first, and topics and subscriptions come and go" {
+	push_ns
+	hook one
+	advance 0
+	start egns-push
+	start egns-topicd
+	publish 1
+	delivered 1
+	hook two
+	publish 2
+	delivered 1 2 2
+	egns-ctl namespace topic delete -n orders --yes
+	topic orders
+	hook one
+	publish 3
+	delivered 1 2 2 3
+	kill -HUP "${pid_of[egns-push]}"
+	publish 4
+	delivered 1 2 2 3 4
+}
+
+@test "endpoints that fail and daemons that are killed lose nothing, and keep order" {
+	local round n trouble=()
+	push_ns
+	hook one
+	hook batch '' '"maxEventsPerBatch":7'
+	hook order '"orderBySubject":true'
+	push_up
+	for n in 1 2 3 4 5; do
+		trouble+=('{"do":"reset"}' '{}' '{"status":503}' '{}'
+			'{"do":"cut"}' '{}' '{"status":429}' '{}')
+	done
+	for round in 1 2 3 4; do
+		then_do "${trouble[@]}" \
+			'{"run":"xargs kill -9 <spool/run/push.lock","do":"hang"}'
+		of "s$((round % 2))" $(seq $((100 * round)) \
+			$((100 * round + 49)))
+		gone egns-push
+		[ "$round" -ne 2 ] || crash egns-topicd
+		[ "$round" -ne 2 ] || start egns-topicd
+		start egns-push
+	done
+	for n in one batch order; do
+		settled "$n"
+		posts "select(.path == \"/$n\" and .status == 200) |
+			.events[] | .subject + \" \" + .id" >"$n"
+		[ "$(sort -u "$n" | wc -l)" -eq 200 ]
+	done
+	[ -z "$(dead)" ]
+	# some come again, but none before its turn
+	for n in s0 s1; do
+		grep "^$n" order | awk '!seen[$0]++' >got
+		sort -n -k 2 got | diff got -
+	done
+	egns-ctl audit
 }
 
 @test "one attempt by hand, or only what it would be" {
