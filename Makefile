@@ -13,7 +13,7 @@ FUZZ_SECONDS = 10
 BUILD_DEPS = gcc make libc6-dev libjq-dev libtokyocabinet-dev libev-dev \
 	libwolfssl-dev libwslay-dev libhttp-parser-dev libcurl4-openssl-dev \
 	libmosquitto-dev librdkafka-dev
-DEMO_DEPS = jq
+DEMO_DEPS = jq python3
 TEST_DEPS = bats jq python3 procps iproute2 socat parallel openssl mosquitto \
 	mosquitto-clients python3-paho-mqtt nginx $(NPM_DEPS)
 # Nobody who has npm from elsewhere gets Debian's, too.

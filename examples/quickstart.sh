@@ -1,18 +1,25 @@
 #!/bin/sh
 # The whole way of a message, on a throw-away namespace: devices publish over TLS
-# what they may, messages become events in a topic, subscriptions choose from them,
-# and a worker acknowledges. Run it with the programs in PATH:
+# what they may, messages become events in a topic, subscriptions choose from them, a
+# worker acknowledges, a webhook is sent its events, and what an endpoint does not
+# want becomes a dead letter. Run it with the programs in PATH:
 #	PATH=build:$PATH examples/quickstart.sh
 set -eu
 
+webhook=$(dirname "$(readlink -f "$0")")/webhook.py
 dir=$(mktemp -d)
 cd "$dir"
 EGNS_SPOOL=$dir/spool
 export EGNS_SPOOL
+endpoints=''
 
-# Stop what runs, and leave nothing behind.
+# Stop what runs, endpoints by their pids, and leave nothing behind.
 finish() {
 	[ ! -d spool ] || egns-ctl down 2>/dev/null || :
+	for pid in $endpoints; do
+		kill "$pid" 2>/dev/null || :
+		wait "$pid" || :
+	done
 	cd / && rm -rf "$dir"
 }
 trap finish EXIT
@@ -43,10 +50,20 @@ wait_for() {
 # Do all daemons run that the namespace needs?
 ready() { egns-ctl status -o none 2>/dev/null; }
 
-# arrived SUBSCRIPTION NUMBER - have so many events come to it?
-arrived() {
+# counts SUBSCRIPTION JQ NUMBER - is this what its status says?
+counts() {
 	egns-ctl namespace topic event-subscription status --topic-name ingest \
-		-n "$1" --jq .matched | grep -qx "$2"
+		-n "$1" --jq "$2" | grep -qx "$3"
+}
+
+# endpoint NAME FLAG... - start a webhook on a free port. What it is sent is in
+# NAME, and its URL in NAME.url.
+endpoint() {
+	name=$1
+	shift
+	"$webhook" -p 0 "$@" >"$name" 2>"$name.url" </dev/null &
+	endpoints="$endpoints $!"
+	wait_for grep -qs http "$name.url"
 }
 
 say "a namespace with an MQTT broker; its daemons, which are ready when this returns"
@@ -105,7 +122,7 @@ printf '{"celsius":%s}\n' 71.5 93.0 88.2 |
 printf '{"celsius":%s}\n' 97.2 64.9 |
     egns-ctl mqtt pub --client press-08 -t plant/press-08/temperature -l
 END
-wait_for arrived all 5
+wait_for counts all .matched 5
 
 say "all five are in the topic, in order, and on disk"
 demo <<'END'
@@ -127,6 +144,46 @@ say "so nothing waits there any more; the other subscription has all five"
 demo <<'END'
 egns-ctl namespace topic event-subscription status --topic-name ingest -o table \
     --query '[].{name:subscription,matched:matched,acknowledged:acknowledged,pending:pending}'
+END
+
+say "a webhook, examples/webhook.py: it lets us deliver, and prints what it is sent"
+endpoint received
+demo <<'END'
+egns-ctl namespace topic event-subscription create -o none \
+    --topic-name ingest -n webhook --delivery-configuration "{deliveryMode:Push,
+    push:{destination:{endpointType:WebHook,
+    properties:{endpointUrl:'$(cat received.url)'}}}}"
+END
+
+say "and one that answers every delivery with 403, as if a role were missing"
+endpoint nothing -s 403
+demo <<'END'
+egns-ctl namespace topic event-subscription create -o none \
+    --topic-name ingest -n refuses --delivery-configuration "{deliveryMode:Push,
+    push:{destination:{endpointType:WebHook,
+    properties:{endpointUrl:'$(cat nothing.url)'}}}}"
+END
+wait_for ready
+
+say "the next message is brought to both"
+demo <<'END'
+egns-ctl mqtt pub --client press-07 -t plant/press-07/temperature -m '{"celsius":95.1}'
+END
+wait_for counts webhook .acknowledged 1
+wait_for counts refuses .deadLettered.Unauthorized 1
+demo <<'END'
+jq -c '[.sender, .subject, .data]' received
+END
+
+say "the one that was refused is a dead letter"
+demo <<'END'
+egns-ctl namespace topic event-subscription status --topic-name ingest -n refuses \
+    --query '{state:state,deadLettered:deadLettered,lastError:lastError}'
+END
+
+say "and is kept, with the reason"
+demo <<'END'
+jq '{subscription, deadletterProperties, data: .event.data}' spool/deadletter/*/*
 END
 
 say "what is not allowed is refused"

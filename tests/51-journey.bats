@@ -15,6 +15,8 @@ left_over() {
 	[ -z "$stderr" ]
 	[[ $output == *'"sender": "press-08",'* ]]
 	[[ $output == *$'\ncool press-07: 93 degrees\ncool press-08: 97.2 degrees\n'* ]]
+	[[ $output == *$'\n["press-07","plant/press-07/temperature",{"celsius":95.1}]\n'* ]]
+	[[ $output == *'"deadletterreason": "Unauthorized",'* ]]
 	[[ $output == *"press-08/temperature': not authorized (0x87)"* ]]
 	[[ $output == *$'\nDENIED: '* ]]
 	[[ $output == *'"balanced": true'* ]]
