@@ -764,6 +764,21 @@ of() {
 	settled one
 }
 
+@test "in order by subject: who comes after a crash knows what comes first" {
+	push_ns
+	egns-ctl namespace update -o none --set 'deliverySchedule=[3600]'
+	hook one '"orderBySubject":true'
+	push_up
+	then_do '{"status":500}'
+	of a a1 a2
+	status one '.attempts == 1'
+	crash egns-push
+	start egns-push
+	delivered a1 a2
+	[ "$(ids | paste -sd' ')" = 'a1 a1 a2' ]
+	settled one
+}
+
 @test "no more is under way than maxInFlight says, and the rest waits in topicd" {
 	local n
 	push_ns
