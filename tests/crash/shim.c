@@ -5,7 +5,12 @@
  *	write pwrite writev pwritev fsync fdatasync msync rename link unlink
  *	open (with O_CREAT) mkdir rmdir ftruncate fallocate
  *
- * (each with its *at, 64 and numbered relatives), and does one thing:
+ * (each with its *at, 64 and numbered relatives) and, when SHIM_CALLS has their
+ * names, those that tell somebody else:
+ *
+ *	connect send
+ *
+ * and does one thing:
  *
  *	SHIM_KILL=N           SIGKILL in place of call N
  *	SHIM_AFTER=1          ... when call N is done
@@ -15,8 +20,9 @@
  *	SHIM_EIO=N[,COUNT]    ... fail with EIO
  *	SHIM_TORN=1           ... the first of them writes half, if it writes
  *
- * Only calls that SHIM_CALLS (comma-separated names of the list above) and
- * SHIM_PATH (part of the file's path) select are counted. SHIM_TRACE=FILE gets
+ * Only calls that SHIM_CALLS (comma-separated names of the lists above) and
+ * SHIM_PATH (part of the file's path; of a socket "unix:" and the peer's path, or
+ * "port:" and its number) select are counted. SHIM_TRACE=FILE gets
  * a line "N CALL PATH" per counted call.
  *
  * What stdio writes does not come by here: it calls write within the C library.
@@ -25,6 +31,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -33,9 +40,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum verdict {
@@ -135,25 +144,36 @@ locate(char path[PATH_MAX], int fd, const char *name)
 		    n > 0 ? "/" : "", name);
 }
 
+/* The path that stands for the peer of a socket. */
+static void
+name_peer(char path[PATH_MAX], const struct sockaddr_storage *peer)
+{
+	const struct sockaddr_un *un = (const void *)peer;
+	const struct sockaddr_in *in = (const void *)peer;
+
+	if (peer->ss_family == AF_UNIX)
+		snprintf(path, PATH_MAX, "unix:%.*s",
+		    (int)sizeof(un->sun_path), un->sun_path);
+	else if (peer->ss_family == AF_INET)
+		snprintf(path, PATH_MAX, "port:%d", ntohs(in->sin_port));
+	else
+		path[0] = '\0';
+}
+
 static bool
 within(long n, long at, long many)
 {
 	return at > 0 && n >= at && n - at < many;
 }
 
-/* Count a call on fd, or on name below it. `writes`: it may be half done;
- * `grows`: it may lack space. */
+/* Count a call on path. */
 static enum verdict
-judge(const char *call, int fd, const char *name, bool writes, bool grows)
+judge_path(const char *call, const char *path, bool writes, bool grows)
 {
-	char path[PATH_MAX], line[PATH_MAX + 64];
-	int saved = errno, len;
+	char line[PATH_MAX + 64];
 	long n, at = 0;
+	int len;
 
-	if (!listed(call))
-		return GO;
-	locate(path, fd, name);
-	errno = saved;
 	if (path_part != NULL && strstr(path, path_part) == NULL)
 		return GO;
 	n = atomic_fetch_add(&count, 1) + 1;
@@ -181,6 +201,42 @@ judge(const char *call, int fd, const char *name, bool writes, bool grows)
 		return GO;
 	}
 	return torn && writes && n == at ? TORN : REFUSE;
+}
+
+/* Count a call on fd, or on name below it. `writes`: it may be half done;
+ * `grows`: it may lack space. */
+static enum verdict
+judge(const char *call, int fd, const char *name, bool writes, bool grows)
+{
+	char path[PATH_MAX];
+	int saved = errno;
+
+	if (!listed(call))
+		return GO;
+	locate(path, fd, name);
+	errno = saved;
+	return judge_path(call, path, writes, grows);
+}
+
+/* Count a call on a socket, with the peer that it is to have, or has. */
+static enum verdict
+judge_socket(const char *call, int fd, const struct sockaddr *to, socklen_t n)
+{
+	struct sockaddr_storage peer = { 0 };
+	char path[PATH_MAX];
+	int saved = errno;
+
+	if (calls == NULL || !listed(call))
+		return GO;
+	if (to != NULL && n <= sizeof(peer))
+		memcpy(&peer, to, n);
+	else if (to == NULL) {
+		n = sizeof(peer);
+		getpeername(fd, (struct sockaddr *)&peer, &n);
+	}
+	errno = saved;
+	name_peer(path, &peer);
+	return judge_path(call, path, to == NULL, false);
 }
 
 /* What a call returns; `half` is done instead when it is to be torn. */
@@ -430,4 +486,18 @@ int
 creat(const char *path, mode_t mode)
 {
 	WHOLE(judge_open(AT_FDCWD, path, O_CREAT), REAL(creat)(path, mode));
+}
+
+ssize_t
+send(int fd, const void *p, size_t n, int flags)
+{
+	DO(judge_socket("send", fd, NULL, 0), REAL(send)(fd, p, n, flags),
+	    REAL(send)(fd, p, n / 2, flags), -1);
+}
+
+int
+connect(int fd, __CONST_SOCKADDR_ARG to, socklen_t n)
+{
+	WHOLE(judge_socket("connect", fd, to.__sockaddr__, n),
+	    REAL(connect)(fd, to, n));
 }
