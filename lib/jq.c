@@ -153,6 +153,13 @@ jq_get(jv v, const char *path)
 	}
 }
 
+jv
+jq_set(jv object, const char *path, jv value)
+{
+	return jv_setpath(object, jv_string_split(jv_string(path),
+	    jv_string(".")), value);
+}
+
 const char *
 jq_str(jv v, const char *path)
 {

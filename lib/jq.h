@@ -29,6 +29,9 @@ void jq_print(struct buf *, jv, bool indent);
  * for what is not there. v is NOT consumed. */
 jv jq_get(jv v, const char *path);
 
+/* The object with a value, which is consumed, too, at such a path. */
+jv jq_set(jv object, const char *path, jv value);
+
 /* The C string of a string member; NULL when it is none. Valid while v is. */
 const char *jq_str(jv v, const char *path);
 

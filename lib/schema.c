@@ -787,24 +787,11 @@ good_keys(jv keys)
 struct making {
 	struct registry *registry;
 	const char *path;
-	jv namespace; /* invalid while it is being made */
+	jv namespace; /* while it is being made, what was asked for */
+	const char *namespace_id; /* points into it */
 	jv old;       /* invalid: creation */
 	struct check check;
 };
-
-static const char *
-namespace_id(const struct making *m)
-{
-	return jq_str(m->namespace, "id");
-}
-
-/* Set a member at a path of names; consumes object and value. */
-static jv
-set(jv object, const char *path, jv value)
-{
-	return jv_setpath(object, jv_string_split(jv_string(path),
-	    jv_string(".")), value);
-}
 
 static int64_t
 time_to_live(jv properties, const char *mode)
@@ -827,16 +814,6 @@ subscription_ttl(jv properties)
 	int64_t us = time_to_live(properties, "queue");
 
 	return us != 0 ? us : time_to_live(properties, "push");
-}
-
-static double
-number_at(jv v, const char *path)
-{
-	jv n = jq_get(v, path);
-	double d = jv_get_kind(n) == JV_KIND_NUMBER ? jv_number_value(n) : 0;
-
-	jv_free(n);
-	return d;
 }
 
 /* {endpointType,StorageBlob:{..}} becomes {deadLetterDestination:{..}}. */
@@ -901,7 +878,7 @@ subscription_shape(jv given)
 static jv
 local_account(const struct making *m)
 {
-	const char *id = namespace_id(m);
+	const char *id = m->namespace_id;
 	const char *end = strstr(id, "/providers/");
 
 	return jv_string_fmt("%.*s/providers/Microsoft.Storage/"
@@ -933,7 +910,7 @@ check_ttl(struct making *m, jv properties, const char *mode)
 	snprintf(topic, sizeof(topic), "%.*s",
 	    (int)(strstr(m->path, "/eventSubscriptions/") - m->path), m->path);
 	t = registry_get(m->registry, topic);
-	retention = (int64_t)number_at(t, "properties.eventRetentionInDays");
+	retention = jq_int(jq_get(t, "properties.eventRetentionInDays"), 0);
 	jv_free(t);
 	snprintf(days, sizeof(days), "P%dD", (int)retention);
 	down(&m->check, "deliveryConfiguration");
@@ -1025,7 +1002,8 @@ check_batch(struct making *m, jv properties, const char *destination)
 	char path[128];
 
 	destination_member(path, destination, "maxEventsPerBatch");
-	if (strcmp(mode, "binary") != 0 || number_at(properties, path) <= 1)
+	if (strcmp(mode, "binary") != 0 ||
+	    jq_int(jq_get(properties, path), 0) <= 1)
 		return true;
 	down(&m->check, path);
 	bad(&m->check, "contentMode is binary, which has room for one event "
@@ -1059,7 +1037,7 @@ give_base_url(jv properties)
 	    destination_member(path, destination, "endpointUrl"))) == NULL)
 		return properties;
 	base = jv_string_sized(url, (int)strcspn(url, "?#"));
-	return set(properties, destination_member(path, destination,
+	return jq_set(properties, destination_member(path, destination,
 	    "endpointBaseUrl"), base);
 }
 
@@ -1099,7 +1077,7 @@ give_dead_letter(struct making *m, jv properties, const char *mode)
 	jv_free(allowed);
 	if (!without)
 		return has ? properties :
-		    set(properties, path, default_dead_letter(m));
+		    jq_set(properties, path, default_dead_letter(m));
 	jv_free(properties);
 	if (has) {
 		down(&m->check, path);
@@ -1174,7 +1152,7 @@ static jv
 topic_rules(struct making *m, jv properties)
 {
 	struct retention r = {
-		(int64_t)number_at(properties, "eventRetentionInDays"),
+		jq_int(jq_get(properties, "eventRetentionInDays"), 0),
 		m->check.fault
 	};
 	char prefix[SCHEMA_PATH + 1];
@@ -1352,13 +1330,13 @@ namespace_identity(struct making *m, jv p)
 	if (system) {
 		snprintf(words, sizeof(words), "principal %s", name);
 		uuid_of(uuid, words);
-		identity = set(identity, "principalId", jv_string(uuid));
+		identity = jq_set(identity, "principalId", jv_string(uuid));
 		uuid_of(uuid, "tenant");
-		identity = set(identity, "tenantId", jv_string(uuid));
+		identity = jq_set(identity, "tenantId", jv_string(uuid));
 	}
-	p = set(p, "identity", identity);
-	p = set(p, "topicsConfiguration.hostname", host);
-	return set(p, "topicSpacesConfiguration.hostname", mqtt);
+	p = jq_set(p, "identity", identity);
+	p = jq_set(p, "topicsConfiguration.hostname", host);
+	return jq_set(p, "topicSpacesConfiguration.hostname", mqtt);
 }
 
 /* A topic may be given by its name or path: kept is its resource id, and "" is
@@ -1378,7 +1356,7 @@ topic_id(struct making *m, jv p, const char *where)
 		snprintf(path, sizeof(path), "topics/%s", given);
 	else
 		schema_id_path(m->registry, given, path, NULL);
-	return set(p, where, jv_string_fmt("%s/%s", namespace_id(m), path));
+	return jq_set(p, where, jv_string_fmt("%s/%s", m->namespace_id, path));
 }
 
 static jv
@@ -1409,8 +1387,8 @@ certificate_rules(struct making *m, jv p)
 	}
 	clock_format(issued, from);
 	clock_format(expires, to);
-	p = set(p, "issueTimeInUtc", jv_string(issued));
-	return set(p, "expiryTimeInUtc", jv_string(expires));
+	p = jq_set(p, "issueTimeInUtc", jv_string(issued));
+	return jq_set(p, "expiryTimeInUtc", jv_string(expires));
 }
 
 static const char *const principals[] = { "user:", "uid:", "group:" };
@@ -1434,7 +1412,7 @@ good_principal(const char *name)
 static jv
 role_rules(struct making *m, jv p)
 {
-	const char *scope = jq_str(p, "scope"), *id = namespace_id(m);
+	const char *scope = jq_str(p, "scope"), *id = m->namespace_id;
 	char path[SCHEMA_PATH], q[QUOTE_MAX];
 
 	if (!good_principal(jq_str(p, "principalName"))) {
@@ -1457,7 +1435,7 @@ role_rules(struct making *m, jv p)
 		    "scope: there is no '%s'", q);
 		return jv_invalid();
 	}
-	return set(p, "scope", strcmp(path, "namespace") == 0 ?
+	return jq_set(p, "scope", strcmp(path, "namespace") == 0 ?
 	    jv_string(id) : jv_string_fmt("%s/%s", id, path));
 }
 
@@ -1561,7 +1539,7 @@ identify(const struct making *m, const struct schema_noun *noun)
 {
 	const char *name = strrchr(m->path, '/');
 	jv id = noun->kind == SCHEMA_NAMESPACE ? jq_get(m->namespace, "id") :
-	    jv_string_fmt("%s/%s", namespace_id(m), m->path);
+	    jv_string_fmt("%s/%s", m->namespace_id, m->path);
 	char uuid[UUID_SIZE];
 
 	uuid_new(uuid);
@@ -1646,7 +1624,7 @@ keep_values(jv list, jv old)
 		jv_free(secret);
 		jv_free(value);
 		if (jv_is_valid(kept))
-			one = set(one, "properties.value", kept);
+			one = jq_set(one, "properties.value", kept);
 		else
 			jv_free(kept);
 		out = jv_array_append(out, one);
@@ -1673,7 +1651,7 @@ keep_secrets(struct making *m, jv given)
 	    "deliveryAttributeMappings"));
 	if (jv_get_kind(list) == JV_KIND_ARRAY &&
 	    jv_get_kind(values) == JV_KIND_ARRAY)
-		given = set(given, path, keep_values(list, values));
+		given = jq_set(given, path, keep_values(list, values));
 	else
 		jv_free(list);
 	jv_free(values);
@@ -1707,7 +1685,8 @@ schema_make(struct registry *r, const char *path, jv given, const char *who,
 	m.old = r == NULL ? jv_invalid() : registry_get(r, path);
 	m.namespace = noun->kind == SCHEMA_NAMESPACE && !jv_is_valid(m.old) ?
 	    jv_copy(given) : registry_get(r, "namespace");
-	if (namespace_id(&m) == NULL) {
+	m.namespace_id = jq_str(m.namespace, "id");
+	if (m.namespace_id == NULL) {
 		fault_set(f, FAULT_NOT_FOUND, "there is no namespace yet: "
 		    "egns-ctl namespace create");
 		jv_free(given);
@@ -1919,7 +1898,7 @@ schema_links(struct registry *r, struct fault *f)
 	struct links l = { .registry = r, .fault = f };
 	jv namespace = registry_get(r, "namespace");
 	jv before = registry_stored(r, "namespace");
-	int64_t units = (int64_t)number_at(namespace, "sku.capacity");
+	int64_t units = jq_int(jq_get(namespace, "sku.capacity"), 0);
 	int rc;
 
 	rc = topic_link(r, namespace, before, SCHEMA_ROUTE, f);
