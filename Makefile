@@ -38,7 +38,8 @@ Q = $(if $(V),,@)
 ground = buf file fault num clock quote spool
 ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
 	topic template tree group grants access enrich cert issue expiry uuid \
-	iprange nouns schema shorthand query table line client segment journal \
+	iprange nouns schema schema_check schema_help schema_links schema_rules \
+	schema_subscription shorthand query table line client segment journal \
 	deliveries maildir record mqtt_properties mosq endpoint mapping binding \
 	standing
 topicd = $(ground) log base64 crc32c json jq event filter changes registry \

@@ -99,6 +99,7 @@ const struct schema_noun *schema_check_path(const char *path, struct fault *);
  * for /subscriptions/.../namespaces/ns/topics/t); a path stands for itself. 0,
  * or -1 and a fault: NotFound for an id of another namespace.
  */
+#define SCHEMA_PROVIDER "/providers/Microsoft.EventGrid/namespaces/"
 int schema_id_path(struct registry *, const char *id, char path[SCHEMA_PATH],
     struct fault *);
 
@@ -115,8 +116,8 @@ jv schema_hoist(jv resource);
 /* Without what nobody should see. */
 jv schema_public(const struct schema_noun *, jv resource);
 
-/* The destination of a push subscription (not consumed, as the registry has it),
- * {"endpointType","properties"}; jv null: it has none. */
+/* The destination of a push subscription (not consumed, as the registry has
+ * it), {"endpointType","properties"}; jv null: it has none. */
 jv schema_destination(jv subscription);
 
 /*
