@@ -224,6 +224,7 @@ on_answered(struct attempt *a, const struct outcome *out, void *arg)
 static void
 on_prepared(const struct outcome *out, void *arg)
 {
+	struct outcome unmade = *out;
 	struct once *o = arg;
 	struct attempt *a;
 
@@ -231,12 +232,11 @@ on_prepared(const struct outcome *out, void *arg)
 		next_attempt(o);
 		return;
 	}
+	unmade.verdict = VERDICT_UNMADE;
 	while ((a = o->left) != NULL) {
 		o->left = a->next;
-		end_attempt(o, a, &(struct outcome){
-		    .verdict = VERDICT_UNMADE });
+		end_attempt(o, a, &unmade);
 	}
-	warnx("%s/%s: %s", o->topic, o->name, out->words);
 	ev_break(o->loop, EVBREAK_ALL);
 }
 
