@@ -25,7 +25,9 @@
 #define RENEW_TIME (25 * CLOCK_SECOND)
 /* Endpoints that answer sooner than this have some events waiting for them. */
 #define QUICK CLOCK_SECOND
-#define SAY (60 * CLOCK_SECOND) /* between words about events that end */
+#define PAUSE_LEAST CLOCK_SECOND /* when nothing could be sent, whatever the
+                                  * schedule says */
+#define SAY (60 * CLOCK_SECOND) /* between words of the same kind */
 
 /* A target, and the attempts that it has under way. One that is not the
  * pusher's any more goes when these are done. */
@@ -66,6 +68,8 @@ struct pusher {
 	bool prepared, preparing, looked;
 	int64_t hold_until, hold_since; /* clock_mono(); clock_now(); 0: no */
 	const char *hold_by;
+	bool hold_said;    /* of this one the log knows */
+	int64_t hold_told; /* clock_mono(): when it last was told of one */
 	char why[512];
 	unsigned setbacks; /* in a row: nothing could be sent */
 	unsigned finals;   /* in a row: attempts that failed for good */
@@ -170,13 +174,26 @@ wake_at(struct pusher *p, int64_t when)
 	ev_timer_start(p->common->loop, &p->due);
 }
 
+/* One that comes and goes is not told of each time. */
+static void
+say_hold(struct pusher *p, const char *why)
+{
+	int64_t now = clock_mono();
+
+	p->hold_said = p->hold_told == 0 || now - p->hold_told >= SAY;
+	if (!p->hold_said)
+		return;
+	p->hold_told = now;
+	log_warn("%s/%s: on hold: %s", p->topic, p->name, why);
+}
+
 /* Leave the endpoint alone until then. */
 static void
 wait_until(struct pusher *p, int64_t until, const char *by, const char *why)
 {
 	if (p->hold_since == 0) {
 		p->hold_since = clock_now();
-		log_warn("%s/%s: on hold: %s", p->topic, p->name, why);
+		say_hold(p, why);
 	}
 	p->hold_until = until;
 	p->hold_by = by;
@@ -194,7 +211,8 @@ come_back(struct pusher *p)
 	p->setbacks = 0;
 	if (p->hold_since == 0)
 		return;
-	log_warn("%s/%s: delivers again", p->topic, p->name);
+	if (p->hold_said)
+		log_warn("%s/%s: delivers again", p->topic, p->name);
 	p->hold_since = p->hold_until = 0;
 }
 
@@ -205,6 +223,8 @@ set_back(struct pusher *p, const char *by, const struct outcome *o)
 	int64_t pause = pause_at(&p->common->schedule, p->setbacks++) *
 	    CLOCK_SECOND;
 
+	if (pause < PAUSE_LEAST)
+		pause = PAUSE_LEAST;
 	if (pause < o->retry_after)
 		pause = o->retry_after;
 	wait_until(p, clock_mono() + pause, by, o->words);

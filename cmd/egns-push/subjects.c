@@ -7,11 +7,13 @@
 #include "clock.h"
 #include "hash.h"
 
-/* An event that has ended meanwhile, by its time to live, is not waited for. */
+/* An event that is due and does not come has ended, by its time to live. This
+ * counts from when we see that it is due, as we may have slept. */
 #define GRACE (5 * CLOCK_SECOND)
 
 struct subject {
 	int64_t back;   /* 0: one is under way */
+	int64_t seen;   /* when it was seen to be due; 0: not yet */
 	uint64_t event; /* which one is waited for: a hash of its text */
 };
 
@@ -54,25 +56,33 @@ put(struct subjects *s, const struct item *item, struct subject one)
 bool
 subjects_may(struct subjects *s, const struct item *item)
 {
-	const struct subject *one;
+	int64_t now = clock_mono();
+	const struct subject *found;
+	struct subject one;
 	int n;
 
 	if (item->subject == 0)
 		return true;
-	one = tcmapget(s->map, &item->subject, sizeof(item->subject), &n);
-	if (one == NULL)
+	found = tcmapget(s->map, &item->subject, sizeof(item->subject), &n);
+	if (found == NULL)
 		return true;
-	if (one->back == 0)
+	one = *found;
+	if (one.back == 0)
 		return false;
-	return clock_mono() > one->back + GRACE ||
-	    one->event == hash_bytes(&s->key, item->text, item->len);
+	if (one.event == hash_bytes(&s->key, item->text, item->len))
+		return true;
+	if (one.seen == 0 && now > one.back) {
+		one.seen = now;
+		put(s, item, one);
+	}
+	return one.seen != 0 && now - one.seen > GRACE;
 }
 
 void
 subjects_begin(struct subjects *s, const struct item *item)
 {
 	if (item->subject != 0)
-		put(s, item, (struct subject){ 0, 0 });
+		put(s, item, (struct subject){ .back = 0 });
 }
 
 void
@@ -84,8 +94,8 @@ subjects_end(struct subjects *s, const struct item *item, int64_t back)
 		tcmapout(s->map, &item->subject, sizeof(item->subject));
 		return;
 	}
-	put(s, item, (struct subject){ back, hash_bytes(&s->key, item->text,
-	    item->len) });
+	put(s, item, (struct subject){ .back = back,
+	    .event = hash_bytes(&s->key, item->text, item->len) });
 	if (back < s->due)
 		s->due = back;
 }
