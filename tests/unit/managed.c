@@ -334,7 +334,8 @@ advance(int seconds)
 static void
 credentials_keep_and_renew(void)
 {
-	struct credential_use use = { loop, -1, fetcher, AUDIENCE };
+	struct credential_use use = { .loop = loop, .dir = -1,
+		.fetcher = fetcher, .audience = AUDIENCE };
 	struct fault f;
 	struct credential *c = credential_new(&use,
 	    jv_object_set(jv_object(), jv_string("identity"),
