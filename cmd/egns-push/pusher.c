@@ -687,7 +687,9 @@ on_prepared(const struct outcome *o, void *arg)
 	} else {
 		if (o->verdict == VERDICT_LATER)
 			count_against(p, o);
-		set_back(p, "handshake", o);
+		/* nobody was asked: there is no token, or no memory */
+		set_back(p, o->verdict == VERDICT_UNMADE && o->status == 0 ?
+		    "settings" : "handshake", o);
 	}
 	pump(p);
 }
