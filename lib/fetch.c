@@ -113,6 +113,25 @@ fetch_free(struct fetch *f)
 	free(f);
 }
 
+/*
+ * libcurl before 8.1 remembers the last header of an answer when its memory is
+ * gone, and writes to it when the headers of the next one begin with a blank. A
+ * copy, which is soon made, remembers nothing. False without memory.
+ */
+static bool
+forget_headers(struct fetch *f)
+{
+	CURL *copy;
+
+	if (f->headers_len == 0)
+		return true;
+	if ((copy = curl_easy_duphandle(f->easy)) == NULL)
+		return false;
+	curl_easy_cleanup(f->easy);
+	f->easy = copy;
+	return true;
+}
+
 /* It is over: keep what the next one can use. */
 static void
 fetch_end(struct fetch *f)
@@ -127,6 +146,10 @@ fetch_end(struct fetch *f)
 		if (f->next != NULL)
 			f->next->link = f->link;
 		f->link = NULL;
+	}
+	if (!forget_headers(f)) {
+		fetch_free(f);
+		return;
 	}
 	buf_reset(&f->headers, BUFFER_KEPT);
 	buf_reset(&f->sent, BUFFER_KEPT);

@@ -119,6 +119,8 @@ answer(struct connection *c, const struct buf *in)
 		status = "302 Found\r\nLocation: /number";
 	else if (strncmp(path, "/again/", 7) == 0)
 		status = again(path + 7);
+	else if (strncmp(path, "/folded", 7) == 0)
+		status = "200 OK\r\n Folded: to nothing";
 	else if (strncmp(path, "/half", 5) == 0)
 		missing = 100;
 	else if (strncmp(path, "/endless", 8) == 0)
@@ -378,6 +380,34 @@ many_go_on_at_a_time(void)
 	fetcher_free(r);
 	CHECK(silent.calls == 0);
 	CHECK(!ev_run(loop, EVRUN_NOWAIT)); /* no watcher is left */
+}
+
+static void
+on_folded(const struct fetch_answer *a, void *arg)
+{
+	CHECK(a->status == 200);
+	++*(int *)arg;
+}
+
+/* A line that begins with a blank goes on with the one before, but there is
+ * none: and that of the answer before is none, either. */
+static void
+headers_are_of_one_answer(void)
+{
+	struct fetcher *r = fetcher_new(loop, NULL, NULL);
+	struct fetch_request q;
+	int calls = 0;
+
+	for (int i = 0; i < 4; i++) {
+		q = request("GET", HERE("/number"));
+		CHECK(fetch(r, &q).status == 200);
+		q = request("GET", HERE("/folded"));
+		fetch_start(r, &q, on_folded, &calls, NULL);
+		while (calls == i)
+			ev_run(loop, EVRUN_ONCE);
+	}
+	CHECK(calls == 4);
+	fetcher_free(r);
 }
 
 /* Each comes when the server has just closed the connection of the last one:
@@ -804,6 +834,7 @@ main(void)
 	RUN(requests_are_sent_as_given);
 	RUN(connections_are_kept);
 	RUN(many_go_on_at_a_time);
+	RUN(headers_are_of_one_answer);
 	RUN(closed_connections_do_not_count);
 	RUN(requests_leave_nothing_behind);
 	RUN(connections_are_bounded);
