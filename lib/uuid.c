@@ -1,3 +1,4 @@
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,10 +7,11 @@
 
 #include "uuid.h"
 
+static const char digits[] = "0123456789abcdef";
+
 void
 uuid_new(char uuid[UUID_SIZE])
 {
-	static const char digits[] = "0123456789abcdef";
 	unsigned char b[16];
 	char *p = uuid;
 
@@ -17,7 +19,6 @@ uuid_new(char uuid[UUID_SIZE])
 		abort(); /* up to 256 bytes it never fails */
 	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
 	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	/* not by printf: deliveries have one each */
 	for (int i = 0; i < 16; i++) {
 		if (i == 4 || i == 6 || i == 8 || i == 10)
 			*p++ = '-';
@@ -25,6 +26,20 @@ uuid_new(char uuid[UUID_SIZE])
 		*p++ = digits[b[i] & 0x0f];
 	}
 	*p = '\0';
+}
+
+void
+uuid_next(char uuid[UUID_SIZE])
+{
+	static char last[UUID_SIZE];
+	static uint64_t counted;
+	uint64_t n = counted++;
+
+	if (last[0] == '\0')
+		uuid_new(last);
+	for (char *p = last + UUID_SIZE - 2; *p != '-'; p--, n >>= 4)
+		*p = digits[n & 15];
+	memcpy(uuid, last, UUID_SIZE);
 }
 
 void

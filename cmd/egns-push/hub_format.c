@@ -118,7 +118,7 @@ add_properties(const struct hub_format *h, unsigned count,
 	char uuid[UUID_SIZE], number[16];
 
 	snprintf(number, sizeof(number), "%u", count);
-	uuid_new(uuid);
+	uuid_next(uuid);
 	add_word(p, "aeg-subscription-name", h->name);
 	add_word(p, "aeg-delivery-count", number);
 	add_word(p, "aeg-output-event-id", uuid);

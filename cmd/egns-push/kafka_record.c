@@ -7,6 +7,7 @@
 
 #include "binding.h"
 #include "jq.h"
+#include "uuid.h"
 
 #define KEY "PartitionKey" /* the mapping that is the record's key */
 #define KEY_EXTENSION "partitionkey"
@@ -26,7 +27,6 @@ kafka_shape_init(struct kafka_shape *s, jv subscription, const char *name,
 		.binary = mode != NULL && strcmp(mode, "binary") == 0,
 		.name = name,
 	};
-	uuid_new(s->id);
 	jv_free(list);
 	jv_free(properties);
 	return s->mappings == NULL ? -1 : 0;
@@ -148,29 +148,18 @@ pass_content(const struct kafka_shape *s, struct sink *sink)
 	return rc != 0 ? rc : binding_kafka(&s->event, pass_attribute, sink);
 }
 
-/* Random as a whole, and counted at its end: one that is random for each delivery
- * would be a system call for each. */
-static void
-next_id(struct kafka_shape *s)
-{
-	uint64_t n = s->deliveries++;
-
-	for (char *p = s->id + UUID_SIZE - 2; p[0] != '-'; p--, n >>= 4)
-		*p = "0123456789abcdef"[n & 15];
-}
-
 /* What the service says beside each event. */
 static int
 pass_system(struct kafka_shape *s, const struct item *item, struct sink *sink)
 {
-	char count[16];
+	char count[16], id[UUID_SIZE];
 	int rc;
 
 	snprintf(count, sizeof(count), "%u", item->count);
-	next_id(s);
+	uuid_next(id);
 	if ((rc = pass_text(sink, "aeg-subscription-name", s->name)) != 0 ||
 	    (rc = pass_text(sink, "aeg-delivery-count", count)) != 0 ||
-	    (rc = pass_text(sink, "aeg-output-event-id", s->id)) != 0 ||
+	    (rc = pass_text(sink, "aeg-output-event-id", id)) != 0 ||
 	    (rc = pass_text(sink, "aeg-compatibility-mode-enabled",
 	    "false")) != 0)
 		return rc;

@@ -12,7 +12,6 @@
 #include "fault.h"
 #include "mapping.h"
 #include "target.h"
-#include "uuid.h"
 
 /*
  * An event as a record of Kafka (CloudEvents Kafka binding): its key, its value
@@ -23,8 +22,6 @@ struct kafka_shape {
 	bool binary;
 	const char *name;   /* of the subscription; outlives it */
 	struct event event; /* used again for each */
-	char id[UUID_SIZE]; /* of the last delivery */
-	uint64_t deliveries;
 };
 
 int kafka_shape_init(struct kafka_shape *, jv subscription, const char *name,

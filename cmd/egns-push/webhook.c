@@ -75,7 +75,7 @@ add_head(const struct webhook *w, const struct attempt *a, struct buf *b)
 	buf_str(b, "aeg-delivery-count: ");
 	buf_u64(b, a->count);
 	buf_add(b, "", 1);
-	uuid_new(uuid);
+	uuid_next(uuid);
 	buf_str(b, "aeg-output-event-id: ");
 	buf_add(b, uuid, UUID_SIZE);
 }

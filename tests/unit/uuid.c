@@ -33,6 +33,20 @@ a_new_one_is_no_other(void)
 }
 
 static void
+many_are_all_different(void)
+{
+	char a[UUID_SIZE], b[UUID_SIZE];
+
+	uuid_next(a);
+	for (int i = 0; i < 1000; i++) {
+		uuid_next(b);
+		has_form(b, '4');
+		CHECK(strcmp(a, b) < 0);
+		memcpy(a, b, sizeof(a));
+	}
+}
+
+static void
 the_same_words_have_the_same(void)
 {
 	char a[UUID_SIZE], b[UUID_SIZE];
@@ -49,6 +63,7 @@ int
 main(void)
 {
 	RUN(a_new_one_is_no_other);
+	RUN(many_are_all_different);
 	RUN(the_same_words_have_the_same);
 	DONE();
 }
