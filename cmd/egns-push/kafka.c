@@ -99,6 +99,20 @@ join(struct flight *ring, struct flight *fl)
 	ring->prev = fl;
 }
 
+/* Take the first, which is a ring of its own then; NULL: there is none. */
+static struct flight *
+pop(struct flight *ring)
+{
+	struct flight *fl = ring->next;
+
+	if (fl == ring)
+		return NULL;
+	ring->next = fl->next;
+	fl->next->prev = ring;
+	ring_init(fl);
+	return fl;
+}
+
 /* All of one ring, to the front of another. */
 static void
 move_all(struct flight *from, struct flight *to)
@@ -117,10 +131,8 @@ free_all(struct flight *ring)
 {
 	struct flight *fl;
 
-	while ((fl = ring->next) != ring) {
-		leave(fl);
+	while ((fl = pop(ring)) != NULL)
 		free(fl);
-	}
 }
 
 /* ---- the end of a producer ---- */
@@ -330,10 +342,12 @@ answer_flight(struct kafka *k, struct flight *fl, const struct outcome *o)
 static void
 answer_all(struct kafka *k, struct flight *ring, const struct outcome *o)
 {
+	struct flight *fl;
+
 	/* what comes in by the hooks is not meant */
 	move_all(ring, &k->leaving);
-	while (!ring_empty(&k->leaving))
-		answer_flight(k, k->leaving.next, o);
+	while ((fl = pop(&k->leaving)) != NULL)
+		answer_flight(k, fl, o);
 }
 
 /* ---- sending ---- */
@@ -763,7 +777,7 @@ answer_late(struct kafka *k)
 	struct flight *fl;
 
 	move_all(&k->refused, &k->leaving);
-	while ((fl = k->leaving.next) != &k->leaving) {
+	while ((fl = pop(&k->leaving)) != NULL) {
 		if (fl->error == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE)
 			outcome_unmade(&o, "out of memory");
 		else
