@@ -27,6 +27,7 @@ struct fetcher {
 	ev_timer timer;     /* or later */
 	ev_timer idle;
 	bool used;          /* since `idle` was started */
+	bool silent;        /* a request got no answer */
 	char *authorities;
 	struct fetch *fetches; /* under way */
 	int under_way;         /* how many */
@@ -246,6 +247,8 @@ complete(struct fetch *f, CURLcode result)
 		answer.error = error;
 	}
 	read_status(f, &answer);
+	f->fetcher->silent |= answer.failure == FETCH_TIMEOUT &&
+	    answer.status == 0;
 	answer.body_len = f->body.len;
 	if (f->body.len > 0)
 		answer.body = buf_data(&f->body);
@@ -418,6 +421,7 @@ give_back(struct fetcher *r)
 	if (r->multi != NULL)
 		curl_multi_cleanup(r->multi);
 	r->multi = NULL;
+	r->silent = false;
 }
 
 static void
@@ -713,10 +717,8 @@ set_authorities(CURL *e, char *authorities)
 	    curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &blob);
 }
 
-/*
- * The other side may be gone without a word. A request that times out closes
- * its connection in HTTP/1, but not in HTTP/2, where others use it, too.
- */
+/* The other side may be gone without a word: that is not to take as long as
+ * TCP has patience. */
 static int
 on_connection(void *arg, curl_socket_t fd, curlsocktype type)
 {
@@ -785,9 +787,15 @@ fetch_start(struct fetcher *r, const struct fetch_request *q,
     void (*done)(const struct fetch_answer *, void *arg), void *arg,
     struct fault *fault)
 {
-	struct fetch *f = r->spare;
+	struct fetch *f;
 	CURLMcode rc;
 
+	/* In HTTP/1 a request that times out closes its connection, but not in
+	 * HTTP/2, where others use it, too: were it dead, it would be so for all
+	 * that come. */
+	if (r->silent && r->fetches == NULL)
+		give_back(r);
+	f = r->spare;
 	if (r->multi == NULL && make_multi(r) != 0)
 		f = NULL;
 	else if (f != NULL)
