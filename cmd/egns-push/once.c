@@ -373,8 +373,16 @@ take_subscription(const char *path, jv resource, void *arg)
 static int
 finish(const struct once *o)
 {
+	char topic[QUOTE_MAX], name[QUOTE_MAX];
+
 	if (o->subscriptions == 0)
-		errx(EX_NOINPUT, "there is no such push subscription");
+		errx(EX_NOINPUT, "there is no push subscription%s%s%s%s",
+		    o->opt->topic != NULL ? " " : "",
+		    o->opt->topic != NULL ? quote(topic, o->opt->topic,
+		    strlen(o->opt->topic)) : "",
+		    o->opt->subscription != NULL ? "/" : "",
+		    o->opt->subscription != NULL ? quote(name,
+		    o->opt->subscription, strlen(o->opt->subscription)) : "");
 	if (o->attempts == 0)
 		warnx("no subscription's filters match");
 	if (fflush(stdout) == EOF)

@@ -287,17 +287,17 @@ judge(struct pusher *p, const struct attempt *a, const struct outcome *o)
 	    o->words);
 }
 
+/* Events that have failed for good, once a minute. */
 static void
-say_ended(struct pusher *p, unsigned n, const struct outcome *o)
+say_ended(struct pusher *p)
 {
 	int64_t now = clock_mono();
 
-	p->unsaid += n;
-	if (p->said != 0 && now - p->said < SAY)
+	if (p->unsaid == 0 || (p->said != 0 && now - p->said < SAY))
 		return;
-	log_warn("%s/%s: %" PRIu64 " %s for good, as %s: %s", p->topic,
-	    p->name, p->unsaid, p->unsaid == 1 ? "event has failed" :
-	    "events have failed", dl_reason_name(o->reason), o->words);
+	log_warn("%s/%s: %" PRIu64 " %s for good: %s", p->topic, p->name,
+	    p->unsaid, p->unsaid == 1 ? "event has failed" :
+	    "events have failed", p->error);
 	p->said = now;
 	p->unsaid = 0;
 }
@@ -352,8 +352,10 @@ fail_for_good(struct pusher *p, struct attempt *a, const struct outcome *o)
 	struct item *item;
 	bool keep = held(p); /* it would pour into the dead letters */
 
-	if (!keep)
-		say_ended(p, a->n, o);
+	if (!keep) {
+		p->unsaid += a->n;
+		say_ended(p);
+	}
 	while ((item = a->first) != NULL) {
 		a->first = item->next;
 		if (keep)
@@ -946,6 +948,7 @@ pusher_tick(struct pusher *p)
 {
 	bury_retired(p);
 	care_for_locks(p);
+	say_ended(p);
 	pump(p);
 }
 
