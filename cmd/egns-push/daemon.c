@@ -91,13 +91,13 @@ read_schedule(struct schedule *s, jv namespace)
 		*s = usual;
 }
 
-/* What of the namespace a target is made of, as text. */
 static void
 add_key(struct buf *b, jv resource, const char *path)
 {
 	jq_print(b, jq_get(resource, path), false);
 }
 
+/* What a target is made of, as text. */
 static char *
 key_of(jv namespace, jv subscription)
 {
@@ -327,8 +327,6 @@ get(const struct json *j, const char *name, char *out, size_t size,
 struct asked {
 	char topic[128], subscription[128]; /* empty: all */
 	char by[64], reason[200];
-	struct buf *lines;
-	unsigned n;
 };
 
 static int
@@ -341,31 +339,37 @@ read_asked(struct asked *a, const struct json *request, struct fault *f)
 	    get(request, "reason", a->reason, sizeof(a->reason), f) ? 0 : -1;
 }
 
+struct told {
+	const struct asked *asked;
+	struct buf lines;
+	unsigned n;
+};
+
 static void
 add_stats(struct entry *e, void *arg)
 {
-	struct asked *a = arg;
+	struct told *t = arg;
+	const struct asked *a = t->asked;
 
 	if ((a->topic[0] != '\0' &&
 	    strcmp(a->topic, pusher_topic(e->pusher)) != 0) ||
 	    (a->subscription[0] != '\0' &&
 	    strcmp(a->subscription, pusher_name(e->pusher)) != 0))
 		return;
-	pusher_stats(e->pusher, a->lines);
-	a->n++;
+	pusher_stats(e->pusher, &t->lines);
+	t->n++;
 }
 
 static void
-stats(struct push *p, struct asked *a, struct buf *answer)
+stats(struct push *p, const struct asked *a, struct buf *answer)
 {
-	struct buf lines = { 0 };
+	struct told t = { .asked = a };
 
-	a->lines = &lines;
-	each(p, add_stats, a);
-	buf_printf(answer, "{\"ok\":true,\"count\":%u}\n", a->n);
-	buf_add(answer, buf_data(&lines), lines.len);
-	answer->bad |= lines.bad;
-	buf_free(&lines);
+	each(p, add_stats, &t);
+	buf_printf(answer, "{\"ok\":true,\"count\":%u}\n", t.n);
+	buf_add(answer, buf_data(&t.lines), t.lines.len);
+	answer->bad |= t.lines.bad;
+	buf_free(&t.lines);
 }
 
 static int
@@ -391,7 +395,7 @@ serve(const char *op, const struct json *request, struct buf *answer,
     void *arg, struct fault *f)
 {
 	struct push *p = arg;
-	struct asked a = { .n = 0 };
+	struct asked a;
 	int rc;
 
 	if (read_asked(&a, request, f) == -1)

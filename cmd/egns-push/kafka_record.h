@@ -45,6 +45,6 @@ int kafka_record_make(struct kafka_record *, struct kafka_shape *,
 typedef int kafka_header(const char *name, const char *value, size_t len,
     bool secret, void *arg);
 int kafka_record_headers(struct kafka_shape *, const struct item *,
-    kafka_header *, void *arg);
+    kafka_header *fn, void *arg);
 
 #endif
