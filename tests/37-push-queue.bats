@@ -308,10 +308,11 @@ attempt_at() {
 	subscription t01 pulled
 	publish 1
 	[ "$(on reclaim '' pulled | jq -r .error.code)" = BadRequest ]
-	t=$(on receive '' pulled | jq -r '.brokerProperties.lockToken // empty')
-	[ "$(on release "\"lockTokens\":[\"$t\"],\"undelivered\":true" pulled |
+	local token
+	token=$(on receive '' pulled | jq -r '.brokerProperties.lockToken // empty')
+	[ "$(on release "\"lockTokens\":[\"$token\"],\"undelivered\":true" pulled |
 		jq -r .error.code)" = BadRequest ]
-	[ "$(on release "\"lockTokens\":[\"$t\"],\"undelivered\":false" pulled |
+	[ "$(on release "\"lockTokens\":[\"$token\"],\"undelivered\":false" pulled |
 		jq -c .failedLockTokens)" = '[]' ]
 	[ "$(on reclaim '' nobody | jq -r .error.code)" = NotFound ]
 }
@@ -319,22 +320,22 @@ attempt_at() {
 @test "their members are checked" {
 	begin
 	publish 1
-	t=$(tokens)
-	local members
+	local token members
+	token=$(tokens)
 	for members in '"undelivered":1' '"undelivered":"true"' \
 		'"undelivered":null' '"undelivered":true,"undelivered":true' \
 		'"undelivered":true,"result":"Busy"' \
 		'"undelivered":true,"reason":"Rejected"'; do
-		[ "$(on release "\"lockTokens\":[\"$t\"],$members" |
+		[ "$(on release "\"lockTokens\":[\"$token\"],$members" |
 			jq -r .error.code)" = BadRequest ]
 	done
 	for members in '"delayed":0' '"lockTokens":["x"]' '"undelivered":true' \
 		'"delayed":true,"delayed":true'; do
 		[ "$(on reclaim "$members" | jq -r .error.code)" = BadRequest ]
 	done
-	[ "$(on acknowledge "\"lockTokens\":[\"$t\"],\"undelivered\":true" |
+	[ "$(on acknowledge "\"lockTokens\":[\"$token\"],\"undelivered\":true" |
 		jq -r .error.code)" = BadRequest ]
-	[ "$(settle release '"undelivered":false,"result":"Busy"' "$t")" = ok ]
+	[ "$(settle release '"undelivered":false,"result":"Busy"' "$token")" = ok ]
 }
 
 

@@ -164,8 +164,10 @@ settle() {
 
 # counted ID COUNT - the delivery count of an event of hooked can be that.
 counted() {
-	[ "$2" -ge "${low[$1]}" ] && [ "$2" -le "${high[$1]}" ] ||
-		{ echo "$1 of hooked: deliveryCount $2"; failures=1; }
+	if [ "$2" -lt "${low[$1]}" ] || [ "$2" -gt "${high[$1]}" ]; then
+		echo "$1 of hooked: deliveryCount $2"
+		failures=1
+	fi
 }
 
 # take - events 1 to 4 as far as they are stored, in their order, from hooked.
