@@ -190,9 +190,26 @@ bad(const struct managed *m, struct fault *f, const char *what)
 	    quote(q, url, strcspn(url, "?")), what);
 }
 
+/* Is the secret that it was sent in there? That is behind the last blank of the
+ * header, or is the last parameter of the body. */
+static bool
+tells(const struct managed *m, const struct buf *text)
+{
+	const struct buf *in = m->header.len > 0 ? &m->header : &m->body;
+	const char *p = buf_data(in), *end = p + in->len, *secret = end;
+
+	if (in == &m->header)
+		end = --secret; /* its NUL */
+	while (secret > p && strchr(" =", secret[-1]) == NULL)
+		secret--;
+	return secret < end && memmem(buf_data(text), text->len, secret,
+	    (size_t)(end - secret)) != NULL;
+}
+
 /* Add a string member, fit for people; nothing when there is none. */
 static void
-add_word(struct buf *b, const struct json *j, const char *name)
+add_word(struct buf *b, const struct managed *m, const struct json *j,
+    const char *name)
 {
 	uint32_t t = json_member(j, 0, name, strlen(name));
 	struct buf text = { 0 };
@@ -202,7 +219,8 @@ add_word(struct buf *b, const struct json *j, const char *name)
 		return;
 	json_string(j, t, &text);
 	if (text.len > 0)
-		buf_printf(b, ": %s", quote(q, buf_data(&text), text.len));
+		buf_printf(b, ": %s", tells(m, &text) ? "***" :
+		    quote(q, buf_data(&text), text.len));
 	buf_free(&text);
 }
 
@@ -218,8 +236,8 @@ read_refusal(const struct managed *m, const struct fetch_answer *a,
 	buf_printf(&words, "status %ld", a->status);
 	if (json_scan(&j, a->body, a->body_len, NULL) == 0 &&
 	    j.tok[0].type == JSON_OBJECT) {
-		add_word(&words, &j, "error");
-		add_word(&words, &j, "error_description");
+		add_word(&words, m, &j, "error");
+		add_word(&words, m, &j, "error_description");
 	}
 	buf_add(&words, "", 1);
 	rc = bad(m, f, words.bad ? "out of memory" : buf_data(&words));

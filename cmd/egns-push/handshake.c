@@ -182,7 +182,8 @@ is_trouble(long status)
 }
 
 static void
-weigh(struct handshake *h, const struct fetch_answer *a, struct outcome *o)
+weigh(struct handshake *h, const struct http_exchange *x,
+    const struct fetch_answer *a, struct outcome *o)
 {
 	const char *origin = fetch_header(a, "WebHook-Allowed-Origin");
 
@@ -192,7 +193,9 @@ weigh(struct handshake *h, const struct fetch_answer *a, struct outcome *o)
 	}
 	if (origin == NULL || (strcmp(origin, "*") != 0 &&
 	    strcasecmp(origin, h->settings.origin) != 0)) {
-		refuse(h, a, origin, o);
+		/* some say what they were sent */
+		refuse(h, a, origin != NULL && http_tells(x, origin) ? "***" :
+		    origin, o);
 		return;
 	}
 	end_callback(h);
@@ -214,13 +217,14 @@ static void
 on_answer(const struct outcome *why, const struct fetch_answer *a, void *arg)
 {
 	struct handshake *h = arg;
+	const struct http_exchange *x = h->exchange;
 	struct outcome o;
 
 	h->exchange = NULL;
 	if (is_granted(h)) /* by the callback, meanwhile */
 		o = (struct outcome){ .verdict = VERDICT_DELIVERED };
 	else if (a != NULL)
-		weigh(h, a, &o);
+		weigh(h, x, a, &o);
 	else
 		o = *why;
 	if (o.verdict == VERDICT_LATER)
@@ -258,10 +262,13 @@ ask(struct handshake *h)
 
 	offer_callback(h);
 	add_headers(h, &q.head);
+	buf_add(&q.secret, buf_data(h->settings.secret),
+	    h->settings.secret->len);
 	h->exchange = http_send(h->settings.http, &q, on_answer, h);
 	if (h->exchange != NULL)
 		return;
 	buf_free(&q.head);
+	buf_free(&q.secret);
 	outcome_unmade(&h->outcome, "out of memory");
 	know(h);
 }

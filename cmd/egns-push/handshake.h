@@ -22,6 +22,7 @@ struct handshake_settings {
 	const char *url, *origin; /* outlive it */
 	const struct buf *head;   /* headers that deliveries have, too; so does
 	                           * this */
+	const struct buf *secret; /* names of those that nobody is to see */
 	/* From the loop; as the hooks of a target. */
 	void (*prepared)(const struct outcome *, void *arg);
 	void (*granted)(void *arg);

@@ -177,7 +177,8 @@ point(const struct http_exchange *x, const char *headers[HEADERS_MAX + 2],
 	const char *end = p + x->request.head.len;
 	size_t n = 0;
 
-	if (x->request.head.bad || x->request.body.bad || x->proof.bad)
+	if (x->request.head.bad || x->request.secret.bad ||
+	    x->request.body.bad || x->proof.bad)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
 	for (; p < end; p += strlen(p) + 1) {
 		if (n == HEADERS_MAX)
@@ -377,7 +378,7 @@ http_drop_all(struct http *h)
 	ev_timer_stop(h->loop, &h->soon);
 }
 
-/* ---- for people ---- */
+/* ---- secrets ---- */
 
 static bool
 is_secret(const struct http_request *q, const char *header, size_t name)
@@ -389,6 +390,30 @@ is_secret(const struct http_request *q, const char *header, size_t name)
 			return true;
 	return false;
 }
+
+/* A header's value, or what is behind its scheme: "Bearer". */
+static bool
+tells(const char *text, const char *header)
+{
+	const char *value = strrchr(header, ' ');
+
+	return value != NULL && value[1] != '\0' &&
+	    strstr(text, value + 1) != NULL;
+}
+
+bool
+http_tells(const struct http_exchange *x, const char *text)
+{
+	const struct http_request *q = &x->request;
+	const char *p = buf_data(&q->head), *end = p + q->head.len;
+	bool told = x->proof.len > 0 && tells(text, buf_data(&x->proof));
+
+	for (; p < end && !told; p += strlen(p) + 1)
+		told = is_secret(q, p, strcspn(p, ":")) && tells(text, p);
+	return told;
+}
+
+/* ---- for people ---- */
 
 /* What a proof is made of may be more than one token. */
 static void

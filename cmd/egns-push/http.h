@@ -57,6 +57,10 @@ struct http_exchange *http_send(struct http *, struct http_request *,
     void (*done)(const struct outcome *, const struct fetch_answer *,
 	void *arg), void *arg);
 void http_drop(struct http_exchange *);
+
+/* Does a text that came with the answer have a secret of the request in it? For
+ * `done` only. */
+bool http_tells(const struct http_exchange *, const char *text);
 void http_drop_all(struct http *);
 
 /* The request as people read it, with "***" for what is secret: a URL's query,

@@ -424,8 +424,8 @@ take_handshake(struct webhook *w, const struct target_use *use, jv push,
 	    "properties.webhookOrigin");
 	const char *profile = jq_str(use->namespace, "properties.profile");
 	struct handshake_settings s = { .use = use, .http = w->http,
-		.url = w->url, .head = &w->asked, .prepared = on_prepared,
-		.granted = on_granted, .arg = w };
+		.url = w->url, .head = &w->asked, .secret = &w->secret,
+		.prepared = on_prepared, .granted = on_granted, .arg = w };
 
 	w->unlimited = profile != NULL && strcmp(profile, "Azure") == 0;
 	if (mode != NULL && strcmp(mode, "Off") == 0)

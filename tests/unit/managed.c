@@ -116,6 +116,10 @@ app_service(void)
 	CHECK(asked(0, "\r\nX-IDENTITY-HEADER: s3cret\r\n"));
 	ask("/x");
 	CHECK(asked(1, RESOURCE "&mi_res_id=%2Fx HTTP"));
+	/* what it was sent is not shown when it says that again */
+	http_say("401 No", "{\"error\":\"no\",\"error_description\":"
+	    "\"'s3cret' is not it\"}");
+	CHECK(strstr(ask(NULL), "status 401: no: ***") != NULL);
 }
 
 static const char *
