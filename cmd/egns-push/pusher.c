@@ -470,14 +470,12 @@ limit_of(const struct pusher *p)
 static bool
 may_send(struct pusher *p)
 {
-	int64_t now;
-
 	if (p->ready.first == NULL || p->in_flight >= limit_of(p) ||
 	    (p->aim->target->connects &&
 	    p->common->in_flight >= PUSHER_IN_FLIGHT &&
 	    p->in_flight >= PUSHER_RESERVED))
 		return false;
-	if (p->aim->target->pause == 0 || (now = clock_mono()) >= p->next_send)
+	if (p->aim->target->pause == 0 || clock_mono() >= p->next_send)
 		return true;
 	wake_at(p, p->next_send);
 	return false;
@@ -887,6 +885,8 @@ attempt_free(struct pusher *p, struct aim *aim, struct attempt *a)
 void
 pusher_free(struct pusher *p)
 {
+	struct attempt *a;
+
 	if (p == NULL)
 		return;
 	ev_timer_stop(p->common->loop, &p->due);
@@ -894,8 +894,8 @@ pusher_free(struct pusher *p)
 	retire(p);
 	for (struct aim *aim = p->retired; aim != NULL; aim = aim->next)
 		aim->target->calls->drop(aim->target);
-	while (p->attempts != NULL)
-		attempt_free(p, p->attempts->aim, p->attempts);
+	while ((a = p->attempts) != NULL)
+		attempt_free(p, a->aim, a); /* NOLINT(*-unix.Malloc) */
 	bury_retired(p);
 	while (p->ready.first != NULL)
 		item_free(p, take(p, &p->ready.first));
