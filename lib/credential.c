@@ -81,7 +81,8 @@ read_file(struct credential *c, struct fault *f)
 	char path[QUOTE_MAX];
 	size_t len;
 	/* and some room for the white space */
-	char *text = spool_read(c->dir, c->file, CREDENTIAL_MAX + 1024, &len);
+	char *text = spool_read_regular(c->dir, c->file, CREDENTIAL_MAX + 1024,
+	    &len);
 	int rc;
 
 	if (text == NULL)

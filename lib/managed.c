@@ -113,7 +113,7 @@ add_assertion(struct managed *m, struct fault *f)
 	const char *path = variable("AZURE_FEDERATED_TOKEN_FILE");
 	char q[QUOTE_MAX];
 	size_t len;
-	char *text = spool_read(AT_FDCWD, path, ASSERTION_MAX, &len);
+	char *text = spool_read_regular(AT_FDCWD, path, ASSERTION_MAX, &len);
 
 	if (text == NULL)
 		return fault_errno(f, FAULT_UNAVAILABLE,
@@ -371,7 +371,8 @@ answer_challenge(struct managed *m, const char *challenge, struct fault *f)
 
 	if (path == NULL)
 		return bad(m, f, "it asks for a key that is not one of Arc's");
-	if ((key = spool_read(AT_FDCWD, path, ARC_KEY_MAX, &len)) == NULL)
+	key = spool_read_regular(AT_FDCWD, path, ARC_KEY_MAX, &len);
+	if (key == NULL)
 		return bad(m, f, "the key that it asks for cannot be read");
 	m->challenged = true;
 	key[strcspn(key, "\r\n")] = '\0';

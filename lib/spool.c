@@ -382,6 +382,19 @@ spool_read(int dir, const char *path, size_t max, size_t *len)
 	return mem;
 }
 
+char *
+spool_read_regular(int dir, const char *path, size_t max, size_t *len)
+{
+	struct stat st;
+
+	if (fstatat(dir, path, &st, 0) == -1)
+		return NULL;
+	if (S_ISREG(st.st_mode))
+		return spool_read(dir, path, max, len);
+	errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+	return NULL;
+}
+
 static int
 remove_children(int dir, const char *path)
 {

@@ -63,6 +63,9 @@ int spool_replace(int dir, const char *path, const void *, size_t, bool sync);
  * max bytes (EFBIG). NULL and errno. */
 char *spool_read(int dir, const char *path, size_t max, size_t *len);
 
+/* The same where nobody may be kept waiting: a pipe is EINVAL. */
+char *spool_read_regular(int dir, const char *path, size_t max, size_t *len);
+
 /* rm -r below dir; what is not there is no error. 0, or -1 and errno. */
 int spool_remove(int dir, const char *path);
 

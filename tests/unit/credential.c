@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -140,6 +141,11 @@ test_file_that_changes(void)
 	CHECK(credential_token(c, &token, &f) == CREDENTIAL_NONE);
 	CHECK(strcmp(f.text, "the credential's file 'token': "
 	    "No such file or directory") == 0);
+	/* a pipe that nobody writes to would be waited for */
+	CHECK(mkfifoat(dir, "token", 0600) == 0);
+	CHECK(credential_token(c, &token, &f) == CREDENTIAL_NONE);
+	CHECK(strstr(f.text, "'token': Invalid argument") != NULL);
+	CHECK(unlinkat(dir, "token", 0) == 0);
 	credential_free(c);
 }
 
