@@ -57,7 +57,7 @@ route = $(ground) log base64 crc32c json jq event enrich routing \
 	credential endpoint managed fetch mosq
 
 push = $(ground) log base64 crc32c json jq event filter binding mapping \
-	changes registry role standing line client deadletter daemon metrics \
+	changes registry role standing line client wire deadletter daemon metrics \
 	control credential endpoint managed fetch sas uuid tls chain cert address \
 	segment
 
