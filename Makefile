@@ -53,7 +53,7 @@ brokerd = $(ground) log base64 crc32c json jq changes registry role topic \
 route = $(ground) log base64 crc32c json jq event enrich routing \
 	routing_message routing_payload foreign record topic mqtt_properties \
 	changes registry role segment maildir intake intake_files intake_left \
-	lifecycle uuid line client deadletter commit daemon metrics control \
+	lifecycle uuid line client wire deadletter commit daemon metrics control \
 	credential endpoint managed fetch mosq
 
 push = $(ground) log base64 crc32c json jq event filter binding mapping \

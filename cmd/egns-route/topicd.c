@@ -7,24 +7,20 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include "client.h"
 #include "jq.h"
 #include "log.h"
 #include "target.h"
+#include "wire.h"
 
 #define NAME "topicd"
-
-enum state { CLOSED, GREETING, OPEN };
 
 struct topicd {
 	struct target target; /* first */
 	struct ev_loop *loop;
 	const struct spool *spool;
 	char *topic;
-	enum state state;
-	struct client client;
+	struct wire wire;
 	struct fault fault; /* of an open that has failed at once */
-	ev_io io;
 	ev_timer failed;
 	unsigned owed; /* answers to parcels */
 	bool asked;
@@ -36,36 +32,19 @@ struct topicd {
 /* ---- the connection ---- */
 
 static void
-watch(struct topicd *t)
-{
-	int events = EV_READ | (t->client.out.len > 0 ? EV_WRITE : 0);
-
-	if (t->client.fd == -1) {
-		ev_io_stop(t->loop, &t->io);
-		return;
-	}
-	if (ev_is_active(&t->io) &&
-	    (t->io.events & (EV_READ | EV_WRITE)) == events)
-		return;
-	ev_io_stop(t->loop, &t->io);
-	ev_io_set(&t->io, t->client.fd, events);
-	ev_io_start(t->loop, &t->io);
-}
-
-static void
 hang_up(struct topicd *t)
 {
-	ev_io_stop(t->loop, &t->io);
+	wire_close(&t->wire);
 	ev_timer_stop(t->loop, &t->failed);
-	client_close(&t->client);
-	t->state = CLOSED;
 	t->owed = 0;
 	t->asked = false;
 }
 
 static void
-lost(struct topicd *t, const struct fault *f)
+on_down(const struct fault *f, void *arg)
 {
+	struct topicd *t = arg;
+
 	hang_up(t);
 	t->target.hooks->lost(f, t->target.arg);
 	/* that one may be told of before the end of the one before it */
@@ -88,93 +67,71 @@ outcome_of(enum fault_code code)
 }
 
 /* A topic that is not there has nothing stored; what is sent will be told. */
-static int
+static void
 take_position(struct topicd *t)
 {
 	struct fault f = { .code = FAULT_NONE };
 	uint64_t number = 0;
 
-	if (client_answer(&t->client, &f) == 0)
-		number = client_number(&t->client, "sequence");
+	if (client_answer(&t->wire.client, &f) == 0)
+		number = client_number(&t->wire.client, "sequence");
 	else if (f.code != FAULT_NOT_FOUND && f.code != FAULT_FORBIDDEN) {
-		lost(t, &f);
-		return -1;
+		wire_lose(&t->wire, &f);
+		return;
 	}
 	t->asked = false;
 	t->target.hooks->position(number, t->target.arg);
-	return 0;
 }
 
-static int
+static void
 take_answer(struct topicd *t)
 {
 	struct fault f = { .code = FAULT_NONE };
 	enum outcome outcome = OUTCOME_STORED;
 
-	if (client_answer(&t->client, &f) == -1) {
-		if (t->client.fd == -1) {
-			lost(t, &f);
-			return -1;
+	if (client_answer(&t->wire.client, &f) == -1) {
+		if (t->wire.client.fd == -1) {
+			wire_lose(&t->wire, &f);
+			return;
 		}
 		outcome = outcome_of(f.code);
 	}
 	t->owed--;
 	t->target.hooks->answered(outcome, 0, &f, t->target.arg);
-	return 0;
 }
 
 /* It would be taken for the answer to what is sent next. */
-static int
+static void
 surplus(struct topicd *t)
 {
 	struct fault f;
 
 	fault_set(&f, FAULT_INTERNAL, NAME ": it answers what was not asked");
-	lost(t, &f);
-	return -1;
-}
-
-static int
-greet(struct topicd *t)
-{
-	struct fault f;
-	int rc = client_greeted(&t->client, &f);
-
-	if (rc == 1) {
-		t->state = OPEN;
-		t->target.hooks->opened(t->target.arg);
-	} else if (rc == -1)
-		lost(t, &f);
-	return rc == 1 ? 0 : -1;
+	wire_lose(&t->wire, &f);
 }
 
 static void
-on_io(struct ev_loop *loop, ev_io *io, int events)
+on_up(void *arg)
 {
-	struct topicd *t = io->data;
-	struct fault f;
-	int gone, rc = 0;
+	struct topicd *t = arg;
 
-	(void)loop;
-	(void)events;
-	if (t->state == GREETING && greet(t) == -1) {
-		watch(t);
-		return;
-	}
-	gone = client_move(&t->client, &f);
-	/* answers that came before the end count */
-	while (rc == 0 && t->state == OPEN && client_ready(&t->client)) {
-		if (t->asked)
-			rc = take_position(t);
-		else if (t->owed > 0)
-			rc = take_answer(t);
-		else
-			rc = surplus(t);
-	}
-	if (rc == 0 && gone == -1)
-		lost(t, &f);
-	watch(t);
+	t->target.hooks->opened(t->target.arg);
 }
+
+static void
+on_line(void *arg)
+{
+	struct topicd *t = arg;
+
+	if (t->asked)
+		take_position(t);
+	else if (t->owed > 0)
+		take_answer(t);
+	else
+		surplus(t);
+}
+
+static const struct wire_hooks wire_hooks = { on_up, on_line, on_down };
 
 /* ---- calls of the lane ---- */
 
@@ -185,7 +142,7 @@ on_failed(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	lost(t, &t->fault);
+	on_down(&t->fault, t);
 }
 
 static void
@@ -194,19 +151,16 @@ topicd_open(struct target *target)
 	struct topicd *t = (struct topicd *)target;
 
 	t->again = false;
-	if (client_connect(&t->client, t->spool, NAME, &t->fault) == -1) {
+	if (wire_open(&t->wire, &t->fault) == -1) {
 		ev_timer_set(&t->failed, 0, 0);
 		ev_timer_start(t->loop, &t->failed);
-		return;
 	}
-	t->state = GREETING;
-	watch(t);
 }
 
 static void
 add_text(struct topicd *t, const char *text)
 {
-	client_add(&t->client, text, strlen(text));
+	client_add(&t->wire.client, text, strlen(text));
 }
 
 static void
@@ -235,9 +189,8 @@ topicd_ask(struct target *target, uint64_t run)
 	struct topicd *t = (struct topicd *)target;
 
 	add_head(t, "producer", run);
-	add_text(t, "}\n");
+	wire_send(&t->wire, "}\n", 2);
 	t->asked = true;
-	watch(t);
 }
 
 static void
@@ -250,9 +203,8 @@ topicd_send(struct target *target, const struct parcel *p)
 	add_number(t, ",\"after\":", p->after);
 	add_number(t, ",\"count\":", p->count);
 	add_text(t, "}\n");
-	client_add(&t->client, buf_data(&p->text), p->text.len);
+	wire_send(&t->wire, buf_data(&p->text), p->text.len);
 	t->owed++;
-	watch(t);
 }
 
 static void
@@ -294,7 +246,7 @@ on_back(struct ev_loop *loop, ev_io *io, int events)
 			    strcmp(e->name, NAME ".sock") == 0);
 		}
 	t->again |= here;
-	if (here && t->state == CLOSED)
+	if (here && t->wire.state == WIRE_CLOSED)
 		t->target.hooks->hint(t->target.arg);
 }
 
@@ -346,12 +298,11 @@ topicd_new(struct ev_loop *loop, const struct spool *spool, const char *topic,
 		.arg = arg, .window = TARGET_WINDOW };
 	t->loop = loop;
 	t->spool = spool;
-	t->client.fd = -1;
+	wire_init(&t->wire, loop, spool, &wire_hooks, t);
 	t->inotify = -1;
-	ev_init(&t->io, on_io);
 	ev_init(&t->back, on_back);
 	ev_init(&t->failed, on_failed);
-	t->io.data = t->failed.data = t;
+	t->failed.data = t;
 	watch_run(t);
 	return &t->target;
 }
