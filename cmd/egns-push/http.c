@@ -8,6 +8,9 @@
 #include "jq.h"
 
 #define HEADERS_MAX 256 /* of a request: an event has 128 attributes */
+/* Bytes of them: what HTTP/2 has room for, less curl's own. One that has more
+ * fails there as if the endpoint did, and takes the connection along. */
+#define HEAD_MAX (65536 - 4096)
 #define HIDDEN "***"
 
 struct http_exchange {
@@ -180,6 +183,9 @@ point(const struct http_exchange *x, const char *headers[HEADERS_MAX + 2],
 	if (x->request.head.bad || x->request.secret.bad ||
 	    x->request.body.bad || x->proof.bad)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
+	if (x->request.head.len + x->proof.len > HEAD_MAX)
+		return fault_set(f, FAULT_TOO_LARGE, "a request with more "
+		    "than %d bytes of headers", HEAD_MAX);
 	for (; p < end; p += strlen(p) + 1) {
 		if (n == HEADERS_MAX)
 			return fault_set(f, FAULT_TOO_LARGE, "a request with "
