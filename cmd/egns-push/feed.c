@@ -25,6 +25,7 @@ struct feed {
 	bool ordered;
 	bool reclaimed; /* the locks of the process before */
 	enum { IDLE, RECLAIMING, RECEIVING } asked;
+	unsigned most;  /* events that were asked for */
 	uint64_t owed;  /* lines of an answer that have not come yet */
 };
 
@@ -124,26 +125,33 @@ take_line(struct feed *f)
 		become_idle(f);
 }
 
+/* More than was asked for would be held without a bound. */
+static int
+take_answer(struct feed *f, struct fault *fault)
+{
+	if (client_answer(&f->wire.client, fault) == -1)
+		return -1; /* deleted, perhaps; or the registry will tell */
+	if (f->asked == RECLAIMING)
+		f->reclaimed = true;
+	else
+		f->owed = client_number(&f->wire.client, "count");
+	if (f->asked == IDLE || f->owed > f->most)
+		return fault_set(fault, FAULT_INTERNAL, "it answers what was "
+		    "not asked");
+	return 0;
+}
+
 static void
 on_line(void *arg)
 {
 	struct feed *f = arg;
 	struct fault fault;
 
-	if (f->owed > 0) {
+	if (f->owed > 0)
 		take_line(f);
-		return;
-	}
-	if (client_answer(&f->wire.client, &fault) == -1) {
-		/* deleted, perhaps; or the registry will tell */
+	else if (take_answer(f, &fault) == -1)
 		wire_lose(&f->wire, &fault);
-		return;
-	}
-	if (f->asked == RECLAIMING)
-		f->reclaimed = true;
-	else
-		f->owed = client_number(&f->wire.client, "count");
-	if (f->owed == 0)
+	else if (f->owed == 0)
 		become_idle(f);
 }
 
@@ -250,8 +258,9 @@ feed_ask(struct feed *f, unsigned n, bool wait)
 
 	if (f->wire.state != WIRE_UP || f->asked != IDLE || f->owed > 0)
 		return false;
+	f->most = n > ASK_MAX ? ASK_MAX : n;
 	snprintf(members, sizeof(members), ",\"maxEvents\":%u,"
-	    "\"maxWaitTime\":%d", n > ASK_MAX ? ASK_MAX : n, wait ? WAIT : 0);
+	    "\"maxWaitTime\":%d", f->most, wait ? WAIT : 0);
 	f->asked = RECEIVING;
 	request(f, "receive", members);
 	return true;

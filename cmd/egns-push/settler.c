@@ -254,7 +254,8 @@ take_failed(struct settler *s, const struct request *r, struct request **again,
 
 	if (error != 0 && j->tok[error].type == JSON_OBJECT)
 		code = json_member(j, error, "code", 4);
-	if (token == 0 || code == 0 || !json_is(j, code, "TooManyRequests", 15)) {
+	if (token == 0 || j->tok[token].type != JSON_STRING || code == 0 ||
+	    !json_is(j, code, "TooManyRequests", 15)) {
 		s->lost++;
 		return;
 	}
