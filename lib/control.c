@@ -264,9 +264,21 @@ control_reload(struct control *c, struct registry *r, struct fault *f)
 	return 0;
 }
 
+static int
+read_roles(struct control *c, struct fault *f)
+{
+	struct registry *r = registry_open(c->spool, false, f);
+	int rc;
+
+	if (r == NULL)
+		return -1;
+	rc = control_reload(c, r, f);
+	registry_close(r);
+	return rc;
+}
+
 struct control *
 control_open(struct ev_loop *loop, const struct spool *spool, const char *name,
-    struct registry *r,
     int (*serve)(const char *, const struct json *, struct buf *, void *,
 	struct fault *), void *arg, struct fault *f)
 {
@@ -286,7 +298,7 @@ control_open(struct ev_loop *loop, const struct spool *spool, const char *name,
 	buf_free(&b);
 	if (c->greeting == NULL)
 		fault_set(f, FAULT_INTERNAL, "out of memory");
-	if (c->greeting == NULL || control_reload(c, r, f) == -1 ||
+	if (c->greeting == NULL || read_roles(c, f) == -1 ||
 	    (c->fd = spool_listen(spool, name, f)) == -1) {
 		roles_free(c->roles);
 		free(c->greeting);

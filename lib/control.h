@@ -21,14 +21,15 @@ struct control;
 /*
  * Listen. `serve` gets the operation's name and the whole request, an object
  * (token 0) that is there until it returns, and adds the answer's lines; it
- * returns -1 and a fault to refuse. The roles are read from the registry.
+ * returns -1 and a fault to refuse. The result: NULL and a fault.
  */
 struct control *control_open(struct ev_loop *, const struct spool *,
-    const char *name, struct registry *,
+    const char *name,
     int (*serve)(const char *op, const struct json *request,
 	struct buf *answer, void *arg, struct fault *),
     void *arg, struct fault *);
-/* Read the roles again. 0, or -1 and a fault: they are as they were. */
+/* Read the roles again, of a registry that is open. 0, or -1 and a fault: they
+ * are as they were. */
 int control_reload(struct control *, struct registry *, struct fault *);
 void control_close(struct control *);
 

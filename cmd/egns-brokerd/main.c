@@ -152,18 +152,6 @@ serve(const char *op, const struct json *request, struct buf *answer,
 }
 
 static int
-open_control(struct broker *b, struct fault *f)
-{
-	struct registry *r = registry_open(b->spool, false, f);
-
-	if (r == NULL)
-		return -1;
-	b->control = control_open(b->loop, b->spool, "brokerd", r, serve, b, f);
-	registry_close(r);
-	return b->control == NULL ? -1 : 0;
-}
-
-static int
 broker_open(struct broker *b, struct fault *f)
 {
 	b->by_id = tcmapnew();
@@ -182,7 +170,8 @@ broker_open(struct broker *b, struct fault *f)
 	    store_open(b, f) == -1 || clients_open(b, f) == -1 ||
 	    listen_open(b, f) == -1)
 		return -1;
-	return open_control(b, f);
+	b->control = control_open(b->loop, b->spool, "brokerd", serve, b, f);
+	return b->control == NULL ? -1 : 0;
 }
 
 static void

@@ -595,19 +595,6 @@ stop(void *arg)
 }
 
 static int
-open_control(struct push *p, struct fault *f)
-{
-	struct registry *reg = registry_open(p->common.spool, false, f);
-
-	if (reg == NULL)
-		return -1;
-	p->control = control_open(p->common.loop, p->common.spool, "push", reg,
-	    serve, p, f);
-	registry_close(reg);
-	return p->control == NULL ? -1 : 0;
-}
-
-static int
 push_open(struct push *p, struct fault *f)
 {
 	p->pushers = tcmapnew();
@@ -625,7 +612,9 @@ push_open(struct push *p, struct fault *f)
 	watch_run(p);
 	settler_retry(p->common.settler);
 	ev_timer_again(p->common.loop, &p->tick);
-	return open_control(p, f);
+	p->control = control_open(p->common.loop, p->common.spool, "push",
+	    serve, p, f);
+	return p->control == NULL ? -1 : 0;
 }
 
 static void

@@ -479,18 +479,6 @@ open_lanes(struct route *r, struct fault *f)
 }
 
 static int
-open_control(struct route *r, struct fault *f)
-{
-	struct registry *reg = registry_open(r->spool, false, f);
-
-	if (reg == NULL)
-		return -1;
-	r->control = control_open(r->loop, r->spool, "route", reg, serve, r, f);
-	registry_close(reg);
-	return r->control == NULL ? -1 : 0;
-}
-
-static int
 route_open(struct route *r, struct fault *f)
 {
 	if (open_lanes(r, f) == -1 || settings(r, f) == -1)
@@ -502,7 +490,8 @@ route_open(struct route *r, struct fault *f)
 	ev_timer_again(r->loop, &r->tick);
 	ev_prepare_init(&r->turn, on_turn);
 	r->turn.data = r;
-	return open_control(r, f);
+	r->control = control_open(r->loop, r->spool, "route", serve, r, f);
+	return r->control == NULL ? -1 : 0;
 }
 
 static void
