@@ -202,8 +202,8 @@ tells(const struct managed *m, const struct buf *text)
 		end = --secret; /* its NUL */
 	while (secret > p && strchr(" =", secret[-1]) == NULL)
 		secret--;
-	return secret < end && memmem(buf_data(text), text->len, secret,
-	    (size_t)(end - secret)) != NULL;
+	return secret < end && text->mem != NULL && memmem(buf_data(text),
+	    text->len, secret, (size_t)(end - secret)) != NULL;
 }
 
 /* Add a string member, fit for people; nothing when there is none. */
