@@ -6,10 +6,10 @@
 #include "buf.h"
 #include "ctl.h"
 #include "jq.h"
+#include "push.h"
 #include "request.h"
 #include "session.h"
 #include "stats.h"
-#include "push.h"
 
 /* The subscriptions that are asked for: name -> row. */
 struct rows {
