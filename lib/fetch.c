@@ -534,7 +534,7 @@ fetcher_free(struct fetcher *r)
 	if (r == NULL)
 		return;
 	while (r->fetches != NULL)
-		fetch_end(r->fetches);
+		fetch_end(r->fetches); /* NOLINT(*-unix.Malloc) */
 	give_back(r);
 	ev_prepare_stop(r->loop, &r->soon);
 	ev_timer_stop(r->loop, &r->timer);

@@ -10,7 +10,7 @@
 #include "fault.h"
 
 /*
- * Outgoing HTTPS requests by libcurl on the loop: many at a time, connections
+ * Outgoing HTTP requests by libcurl on the loop: many at a time, connections
  * kept. No redirects, no proxies but the environment's, TLS checked against the
  * system's authorities and those given.
  */
@@ -28,6 +28,7 @@ int fetcher_minimum_tls(struct fetcher *, const char *version);
 /* Requests under way end without their callback. */
 void fetcher_free(struct fetcher *);
 
+/* To https, or to http where the caller allows it: the URL is not looked at. */
 struct fetch_request {
 	const char *method, *url;
 	const char *const *headers; /* "Name: value", NULL-terminated */
@@ -65,7 +66,7 @@ struct fetch_answer {
 	const char *content_type; /* or NULL */
 	int64_t retry_after; /* microseconds, at most FETCH_RETRY_MAX; 0: the
 	                      * answer does not say */
-	const struct fetch *fetch;
+	const struct fetch *fetch; /* for fetch_header */
 };
 #define FETCH_HEADERS_MAX 65536 /* bytes of an answer's headers */
 #define FETCH_RETRY_MAX (INT64_C(3600) * 1000000) /* an hour */
@@ -73,10 +74,14 @@ struct fetch_answer {
 /* A header of the answer, NULL when there is none; for the callback only. */
 const char *fetch_header(const struct fetch_answer *, const char *name);
 
+/*
+ * Begin. The request is copied, but for a body that is lent. `done` is called
+ * once, from the loop, unless the request is dropped before; what it is told of
+ * is there until it returns, and the fetch is gone then. It may start and drop
+ * other requests, but not free the fetcher. NULL and a fault when the request
+ * cannot even be made: `done` is not called.
+ */
 struct fetch;
-/* NULL and a fault when the request cannot even be made. `done` is called once,
- * from the loop, unless the request is dropped before; the fetch is gone then.
- * It may start and drop other requests, but not free the fetcher. */
 struct fetch *fetch_start(struct fetcher *, const struct fetch_request *,
     void (*done)(const struct fetch_answer *, void *arg), void *arg,
     struct fault *);

@@ -12,7 +12,8 @@
  */
 
 /* The parts of "Endpoint=sb://HOST/;SharedAccessKeyName=..;SharedAccessKey=..
- * [;EntityPath=..]"; they point into text of the struct. */
+ * [;EntityPath=..]"; they point into text of the struct, which its owner wipes.
+ * 0, or -1 and a fault, which has nothing of the string. */
 struct sas_connection {
 	char text[2048];
 	const char *host, *rule, *key, *entity; /* entity: NULL when not said */

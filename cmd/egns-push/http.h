@@ -29,7 +29,7 @@ struct http_settings {
 	const char *audience;   /* of an identity's token; copied */
 	http_proof *proof;      /* NULL: as credential_header() does */
 	void *proof_arg;        /* of proof; outlives it */
-	const char *minimum_tls; /* "1.2"; NULL: what libcurl has */
+	const char *minimum_tls; /* fetcher_minimum_tls() */
 	unsigned connections;   /* requests at a time */
 	long timeout_ms;        /* until the answer's status */
 };
@@ -57,11 +57,11 @@ struct http_exchange *http_send(struct http *, struct http_request *,
     void (*done)(const struct outcome *, const struct fetch_answer *,
 	void *arg), void *arg);
 void http_drop(struct http_exchange *);
+void http_drop_all(struct http *);
 
 /* Does a text that came with the answer have a secret of the request in it? For
  * `done` only. */
 bool http_tells(const struct http_exchange *, const char *text);
-void http_drop_all(struct http *);
 
 /* The request as people read it, with "***" for what is secret: a URL's query,
  * the credential, and the values of such headers. */
