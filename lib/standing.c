@@ -134,10 +134,9 @@ read_text(struct standing *s, const char *path, const char *text, size_t len,
 {
 	char uid[sizeof(s->uid)];
 	struct json j = { 0 };
-	struct fault why;
 	uint32_t t;
 
-	if (json_scan(&j, text, len, &why) == -1 ||
+	if (json_scan(&j, text, len, NULL) == -1 ||
 	    j.tok[0].type != JSON_OBJECT) {
 		json_free(&j);
 		return fault_set(f, FAULT_INTERNAL, "%s: is not what egns-push "
