@@ -523,9 +523,9 @@ store_reclaim(struct subscription *s, bool delayed)
 		take_back(s, i, now);
 		n++;
 	}
+	deliveries_sort(&s->d, s->d.used); /* also what was released before */
 	if (n == 0)
 		return 0;
-	deliveries_sort(&s->d, s->d.used);
 	subscription_dirty(s);
 	store_wake(s->topic->store, now);
 	return n;
