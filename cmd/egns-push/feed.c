@@ -184,9 +184,12 @@ static void
 on_down(const struct fault *fault, void *arg)
 {
 	struct feed *f = arg;
+	bool lost = f->asked == RECEIVING;
 
 	f->asked = IDLE;
 	f->owed = 0;
+	if (lost)
+		f->hooks->lost(f->arg);
 	if (fault->code != FAULT_UNAVAILABLE && fault->code != FAULT_NOT_FOUND)
 		log_warn("%s/%s: topicd: %s", f->topic, f->name, fault->text);
 }

@@ -20,6 +20,9 @@ struct feed_hooks {
 	/* It may be asked again: an answer has come whole, or the connection is
 	 * up. */
 	void (*idle)(void *arg);
+	/* The connection has ended while it was asked: events may be locked that
+	 * never came. feed_restart() has them back before their locks run out. */
+	void (*lost)(void *arg);
 };
 
 struct feed;

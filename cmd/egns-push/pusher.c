@@ -73,7 +73,7 @@ struct pusher {
 	char why[512];
 	unsigned setbacks; /* in a row: nothing could be sent */
 	unsigned finals;   /* in a row: attempts that failed for good */
-	bool reorder;      /* events in order were given back */
+	bool rewind;       /* events in order were given back, or never came */
 	bool ended;
 	struct meter meter;
 	char error[512];   /* of the last attempt that failed */
@@ -132,7 +132,7 @@ give_back(struct pusher *p, struct item *item)
 	static const struct settlement how = { .how = SETTLE_GIVE_BACK };
 
 	if (p->subjects != NULL)
-		p->reorder = true;
+		p->rewind = true;
 	settle(p, &how, item);
 }
 
@@ -606,6 +606,23 @@ prepare(struct pusher *p)
 	p->aim->target->calls->prepare(p->aim->target);
 }
 
+/* False: not yet. What became of an event is to be known before, or it would be
+ * taken for one that nothing became of. */
+static bool
+rewind_feed(struct pusher *p)
+{
+	if (p->in_flight > 0)
+		return false;
+	give_back_all(p);
+	if (ledger_owed(p->ledger) > 0)
+		return false;
+	if (p->subjects != NULL)
+		subjects_clear(p->subjects);
+	p->rewind = false;
+	feed_restart(p->feed);
+	return true;
+}
+
 /* All that can be done now. */
 static void
 pump(struct pusher *p)
@@ -618,13 +635,8 @@ pump(struct pusher *p)
 		prepare(p);
 		return;
 	}
-	if (p->reorder) {
-		if (p->in_flight > 0)
-			return;
-		give_back_all(p);
-		p->reorder = false;
-		feed_restart(p->feed);
-	}
+	if (p->rewind && !rewind_feed(p))
+		return;
 	while (may_send(p) && (a = gather(p)) != NULL)
 		send_attempt(p, a);
 	ask(p);
@@ -660,7 +672,15 @@ on_idle(void *arg)
 	pump(arg);
 }
 
-static const struct feed_hooks feed_hooks = { on_item, on_idle };
+static void
+on_lost(void *arg)
+{
+	struct pusher *p = arg;
+
+	p->rewind = true;
+}
+
+static const struct feed_hooks feed_hooks = { on_item, on_idle, on_lost };
 
 static void
 count_against(struct pusher *p, const struct outcome *o)
@@ -817,7 +837,7 @@ read_settings(struct pusher *p, jv subscription)
 	subjects_free(p->subjects);
 	p->subjects = ordered ? subjects_new() : NULL;
 	feed_ordered(p->feed, p->subjects != NULL);
-	p->reorder = p->subjects != NULL;
+	p->rewind |= p->subjects != NULL;
 }
 
 void

@@ -16,9 +16,11 @@
 
 struct request {
 	struct request *next;
+	struct ledger *ledger;
 	struct settlement how;
 	unsigned n;  /* tokens */
 	size_t head; /* bytes up to the first token */
+	bool again;  /* some of them may be settled: it was sent before */
 	struct buf text;
 };
 
@@ -45,6 +47,7 @@ struct ledger {
 	struct settler *settler;
 	struct request *open;
 	struct ledger *dirty_next;
+	size_t owed;
 	bool dirty, gone;
 	char names[]; /* `"topic":"T","subscription":"S"` */
 };
@@ -67,9 +70,28 @@ take_first(struct requests *list)
 	return r;
 }
 
+/* One that is gone is kept by what it has not settled. */
+static void
+ledger_put(struct ledger *l)
+{
+	if (l->gone && !l->dirty && l->owed == 0)
+		free(l);
+}
+
+static void
+owe(struct request *r, size_t n)
+{
+	r->ledger->owed += n;
+	r->ledger->settler->owed += n;
+}
+
+/* Nothing is owed by it any more. */
 static void
 request_free(struct request *r)
 {
+	r->ledger->owed -= r->n;
+	r->ledger->settler->owed -= r->n;
+	ledger_put(r->ledger);
 	buf_free(&r->text);
 	free(r);
 }
@@ -121,9 +143,9 @@ send_request(struct settler *s, const struct request *r)
 static void
 dispatch(struct settler *s, struct request *r)
 {
-	buf_str(&r->text, "]}\n");
+	if (!r->again)
+		buf_str(&r->text, "]}\n");
 	if (r->text.bad) {
-		s->owed -= r->n;
 		request_free(r);
 		return;
 	}
@@ -144,8 +166,7 @@ flush(struct ledger *l)
 	}
 	l->open = NULL;
 	l->dirty = false;
-	if (l->gone)
-		free(l);
+	ledger_put(l);
 }
 
 static void
@@ -181,10 +202,8 @@ ledger_free(struct ledger *l)
 {
 	if (l == NULL)
 		return;
-	if (l->dirty)
-		l->gone = true;
-	else
-		free(l);
+	l->gone = true;
+	ledger_put(l);
 }
 
 static bool
@@ -204,6 +223,7 @@ open_request(struct ledger *l, const struct settlement *how)
 			return r;
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		return NULL;
+	r->ledger = l;
 	r->how = *how;
 	add_head(&r->text, how, l->names);
 	r->head = r->text.len;
@@ -221,12 +241,18 @@ ledger_settle(struct ledger *l, const struct settlement *how,
 	if (r == NULL)
 		return;
 	add_token(r, token, strlen(token));
-	s->owed++;
+	owe(r, 1);
 	if (!l->dirty) {
 		l->dirty = true;
 		l->dirty_next = s->dirty;
 		s->dirty = l;
 	}
+}
+
+size_t
+ledger_owed(const struct ledger *l)
+{
+	return l->owed;
 }
 
 /* ---- answers ---- */
@@ -243,6 +269,21 @@ say_lost(struct settler *s)
 	    "run out: these events are delivered again", s->lost);
 }
 
+static void
+postpone(struct settler *s, struct request *r)
+{
+	append(&s->refused, r);
+	s->again = clock_mono() + AGAIN;
+}
+
+/* topicd has no room: what it could not record of this is asked again. */
+static void
+refuse(struct settler *s, struct request *r)
+{
+	r->again = true;
+	postpone(s, r);
+}
+
 /* {"lockToken","error":{"code"}}: no room for the record of its end, or lost. */
 static void
 take_failed(struct settler *s, const struct request *r, struct request **again,
@@ -256,10 +297,11 @@ take_failed(struct settler *s, const struct request *r, struct request **again,
 		code = json_member(j, error, "code", 4);
 	if (token == 0 || j->tok[token].type != JSON_STRING || code == 0 ||
 	    !json_is(j, code, "TooManyRequests", 15)) {
-		s->lost++;
+		s->lost += !r->again;
 		return;
 	}
 	if (*again == NULL && (*again = calloc(1, sizeof(**again))) != NULL) {
+		(*again)->ledger = r->ledger;
 		(*again)->how = r->how;
 		buf_add(&(*again)->text, buf_data(&r->text), r->head);
 		(*again)->head = r->head;
@@ -284,9 +326,8 @@ take_failures(struct settler *s, const struct request *r)
 		if (j->tok[t].type == JSON_OBJECT)
 			take_failed(s, r, &again, t);
 	if (again != NULL) {
-		s->owed += again->n;
-		append(&s->refused, again);
-		s->again = clock_mono() + AGAIN;
+		owe(again, again->n);
+		postpone(s, again);
 	}
 	if (s->lost != lost)
 		say_lost(s);
@@ -312,7 +353,10 @@ on_line(void *arg)
 		return;
 	}
 	take_first(&s->sent);
-	s->owed -= r->n;
+	if (rc == -1 && f.code == FAULT_TOO_MANY) {
+		refuse(s, r);
+		return;
+	}
 	if (rc == 0)
 		take_failures(s, r);
 	else if (f.code != FAULT_NOT_FOUND) /* deleted meanwhile */
@@ -325,8 +369,10 @@ on_up(void *arg)
 {
 	struct settler *s = arg;
 
-	for (struct request *r = s->sent.first; r != NULL; r = r->next)
+	for (struct request *r = s->sent.first; r != NULL; r = r->next) {
 		send_request(s, r);
+		r->again = true;
+	}
 	s->hooks->up(s->arg);
 }
 

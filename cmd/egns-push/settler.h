@@ -60,5 +60,7 @@ struct ledger *ledger_new(struct settler *, const char *topic,
 void ledger_free(struct ledger *);
 void ledger_settle(struct ledger *, const struct settlement *,
     const char *token);
+/* Its tokens that are not known to be settled. */
+size_t ledger_owed(const struct ledger *);
 
 #endif

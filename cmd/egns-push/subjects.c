@@ -46,6 +46,13 @@ subjects_free(struct subjects *s)
 	free(s);
 }
 
+void
+subjects_clear(struct subjects *s)
+{
+	tcmapclear(s->map);
+	s->due = INT64_MAX;
+}
+
 static void
 put(struct subjects *s, const struct item *item, struct subject one)
 {

@@ -13,6 +13,8 @@
 struct subjects;
 struct subjects *subjects_new(void); /* NULL without memory */
 void subjects_free(struct subjects *);
+/* Nothing is under way, and nothing is waited for. */
+void subjects_clear(struct subjects *);
 
 /* May it be sent now? */
 bool subjects_may(struct subjects *, const struct item *);
