@@ -176,6 +176,7 @@ soak: test-deps
 	@B=$(B) tests/soak/soak
 	@B=$(B) tests/soak/broker
 	@B=$(B) tests/soak/route
+	@B=$(B) tests/soak/push
 
 bench: bench-deps
 	@$(MAKE) -j2 --no-print-directory all $(LOADS) $(KAFKA)

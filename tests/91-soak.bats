@@ -13,3 +13,7 @@ load lib
 @test "killed at random under load, the way to a topic loses and repeats nothing" {
 	SOAK_CYCLES=${SOAK_CYCLES:-50} "$top/tests/soak/route"
 }
+
+@test "killed and stopped at random under load, push keeps every event" {
+	SOAK_CYCLES=${SOAK_CYCLES:-60} "$top/tests/soak/push"
+}
