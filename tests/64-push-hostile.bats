@@ -86,7 +86,9 @@ off='"abuseProtection":"Off"'
 	status command '.state == "OnHold" and (.reason | test("status 1"))'
 	connections egns-push >ours
 	[ -s ours ]
-	[ -z "$(grep -oE 'socket:\[[0-9]+\]' egns-push.log | grep -xFf ours)" ]
+	grep -oE 'socket:\[[0-9]+\]' egns-push.log >theirs
+	run grep -xFf ours theirs
+	[ "$status" -eq 1 ]
 }
 
 # connections NAME - sockets of TCP that a daemon has.
