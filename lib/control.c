@@ -12,7 +12,9 @@
 #include "role.h"
 
 #define LINE_MAX_BYTES 65536
-#define OUT_MAX (256 * 1024) /* unread answers, then the peer is dropped */
+/* Unread answers, then the peer is dropped: stats of some thousand push
+ * subscriptions. */
+#define OUT_MAX (4 * 1024 * 1024)
 
 struct peer {
 	struct control *control;
