@@ -101,6 +101,26 @@ not_one(struct fault *f)
 }
 
 int
+cert_check_bundle(const char *text, struct fault *f)
+{
+	const char *next = strstr(text, BEGIN);
+	WOLFSSL_X509 *x;
+
+	do {
+		const char *at = next;
+
+		next = at == NULL ? NULL : strstr(at + 1, BEGIN);
+		x = at == NULL ? NULL : load(at, next == NULL ? strlen(at) :
+		    (size_t)(next - at));
+		if (x == NULL)
+			return fault_set(f, FAULT_BAD_REQUEST, "must be X.509 "
+			    "certificates in PEM, and nothing else");
+		wolfSSL_X509_free(x);
+	} while (next != NULL);
+	return 0;
+}
+
+int
 cert_authority(const char *text, int64_t *issued, int64_t *expires,
     struct fault *f)
 {

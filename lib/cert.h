@@ -29,6 +29,9 @@ int cert_der(const char *text, struct buf *, struct fault *);
 #define CERT_RSA_BITS 2048
 int cert_rsa_key(const char *text, struct RsaKey *, struct fault *);
 
+/* Is it certificates in PEM, one or more, and no key? 0, or -1. */
+int cert_check_bundle(const char *text, struct fault *);
+
 /* Would cert_rsa_key take it? 0, or -1. */
 int cert_check_rsa(const char *text, struct fault *);
 

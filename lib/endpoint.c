@@ -57,6 +57,19 @@ host_of(const char *authority, size_t len)
 	return host;
 }
 
+/* Is what is behind a host, up to len, a port, with its colon, or nothing? */
+static bool
+is_port(const char *port, size_t len)
+{
+	size_t digits;
+
+	if (len < 2) /* "http://host:/" is good, too */
+		return true;
+	digits = strspn(port + 1, "0123456789");
+	return digits == len - 1 && digits <= 5 && atoi(port + 1) > 0 &&
+	    atoi(port + 1) <= 65535;
+}
+
 int
 endpoint_check_url(const char *url, struct fault *f)
 {
@@ -75,6 +88,9 @@ endpoint_check_url(const char *url, struct fault *f)
 	    (plain == 0 || !is_loopback(authority, host))))
 		return fault_set(f, FAULT_BAD_REQUEST, "must be "
 		    "https://HOST[:PORT]/..., or http:// on this machine");
+	if (!is_port(authority + host, len - host))
+		return fault_set(f, FAULT_BAD_REQUEST,
+		    "has a port that is none: it must be 1 to 65535");
 	return 0;
 }
 

@@ -74,6 +74,13 @@ check_range(const char *s, struct fault *f)
 	return iprange_parse(&r, s, f);
 }
 
+/* An empty value is none. */
+static int
+check_trusted(const char *s, struct fault *f)
+{
+	return *s == '\0' ? 0 : cert_check_bundle(s, f);
+}
+
 /* RFC 1123, 2.1 */
 static int
 check_host(const char *s, struct fault *f)
@@ -430,7 +437,7 @@ static const struct schema namespace_members[] = {
 	{ "lifecycleTopicResourceId", SCHEMA_STRING,
 	    .help = "topic that gets the clients' life-cycle events: as "
 	    "routeTopicResourceId" },
-	{ "trustedCertificates", SCHEMA_STRING,
+	{ "trustedCertificates", SCHEMA_STRING, .check = check_trusted,
 	    .help = "PEM of the authorities that endpoints are checked with" },
 	{ "profile", SCHEMA_ENUM, .dflt = "\"Default\"",
 	    .values = "Default|Azure",

@@ -114,6 +114,23 @@ destination=deliveryConfiguration.push.destination
 	EOT
 }
 
+@test "trustedCertificates are certificates, and no key" {
+	ns t01
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+		-keyout one.key -out one.pem -subj /CN=one -days 9 2>/dev/null
+	openssl x509 -in one.pem -text >said.pem
+	cat one.pem one.key >both.pem
+	echo pem >none.pem
+	for bad in one.key both.pem none.pem; do
+		refused 65 'trustedCertificates: must be X.509 certificates' \
+			namespace update --trusted-certificates "@$bad"
+	done
+	cat one.pem said.pem >two.pem
+	for good in @one.pem @two.pem ''; do
+		egns-ctl namespace update -o none --trusted-certificates "$good"
+	done
+}
+
 @test "a hold is kept while egns-push does not run" {
 	ns t01/queue
 	pushed hook
