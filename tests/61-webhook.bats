@@ -679,6 +679,7 @@ codes() {
 	settled one
 	[ "$(posts '.headers["aeg-delivery-count"]' | uniq)" = 1 ]
 	asked_just 1
+	grep -q 'orders/one: unhold was said' egns-push.log
 }
 
 @test "hold takes nothing back that is under way, and begins nothing new" {

@@ -310,6 +310,7 @@ set_up(struct callback *cb, const struct spool *spool, const char *address,
     struct fault *f)
 {
 	char real[ADDRESS_MAX];
+	struct fault why;
 
 	cb->host = host_name(address);
 	if (cb->host == NULL)
@@ -317,8 +318,9 @@ set_up(struct callback *cb, const struct spool *spool, const char *address,
 	cb->tls = tls_server_open(spool->fd, NULL, 0, f);
 	if (cb->tls == NULL)
 		return -1;
-	if ((cb->fd = address_listen(address, BACKLOG, f)) == -1)
-		return -1;
+	if ((cb->fd = address_listen(address, BACKLOG, &why)) == -1)
+		return fault_set(f, why.code, "listeners.callback: %.480s",
+		    why.text);
 	address_of(cb->fd, real);
 	strncpy(cb->port, strrchr(real, ':') + 1, sizeof(cb->port) - 1);
 	return 0;

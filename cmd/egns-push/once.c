@@ -383,7 +383,9 @@ finish(const struct once *o)
 		    o->opt->subscription != NULL ? "/" : "",
 		    o->opt->subscription != NULL ? quote(name,
 		    o->opt->subscription, strlen(o->opt->subscription)) : "");
-	if (o->attempts == 0)
+	if (o->items == NULL)
+		warnx("the input has no event");
+	else if (o->attempts == 0)
 		warnx("no subscription's filters match");
 	if (fflush(stdout) == EOF)
 		err(EX_IOERR, "standard output");

@@ -321,8 +321,11 @@ save_standing(struct pusher *p, struct fault *f)
 static void
 begin_hold(struct pusher *p)
 {
-	log_warn("%s/%s: on hold by %s until somebody says unhold: %s",
-	    p->topic, p->name, p->standing.hold.by, p->standing.hold.reason);
+	const char *by = p->standing.hold.by, *why = p->standing.hold.reason;
+
+	log_warn("%s/%s: on hold%s%s until somebody says unhold%s%s", p->topic,
+	    p->name, *by != '\0' ? " by " : "", by, *why != '\0' ? ": " : "",
+	    why);
 	give_back_all(p);
 }
 
@@ -1011,6 +1014,8 @@ pusher_unhold(struct pusher *p, struct fault *f)
 		p->standing = before;
 		return -1;
 	}
+	if (before.hold.since != 0)
+		log_warn("%s/%s: unhold was said", p->topic, p->name);
 	p->hold_until = 0;
 	p->finals = 0;
 	p->window = 1;
