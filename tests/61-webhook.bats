@@ -1002,7 +1002,10 @@ moved_on() {
 	[ ! -e server.requests ]
 	sub hold one -o none
 	cp spool/push/orders/one.json held
-	egns-push --once -t orders -s one event
+	egns-push --once -t orders -s one event 2>words
+	[ ! -s words ]
+	egns-push --once -t orders -s one - </dev/null 2>words
+	grep -qx 'egns-push: the input has no event' words
 	delivered 1
 	cmp spool/push/orders/one.json held
 	always '{"status":503}'

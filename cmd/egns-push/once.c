@@ -383,10 +383,9 @@ finish(const struct once *o)
 		    o->opt->subscription != NULL ? "/" : "",
 		    o->opt->subscription != NULL ? quote(name,
 		    o->opt->subscription, strlen(o->opt->subscription)) : "");
-	if (o->items == NULL)
-		warnx("the input has no event");
-	else if (o->attempts == 0)
-		warnx("no subscription's filters match");
+	if (o->attempts == 0)
+		warnx("%s", o->items == NULL ? "the input has no event" :
+		    "no subscription's filters match");
 	if (fflush(stdout) == EOF)
 		err(EX_IOERR, "standard output");
 	return o->status;
@@ -399,6 +398,7 @@ once_run(const struct options *opt, const char *events)
 	struct registry *registry;
 	struct item *item;
 	struct fault f;
+	int status;
 
 	o.last = &o.items;
 	if (o.loop == NULL)
@@ -412,9 +412,10 @@ once_run(const struct options *opt, const char *events)
 	jv_free(o.namespace);
 	registry_close(registry);
 	spool_close(&o.spool);
+	status = finish(&o);
 	while ((item = o.items) != NULL) {
 		o.items = item->next;
 		free(item);
 	}
-	return finish(&o);
+	return status;
 }
