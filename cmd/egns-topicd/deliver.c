@@ -173,6 +173,19 @@ delivery_end(const struct subscription *s, const struct delivery *v)
 	return s->pushes && v->count == 0 ? INT64_MAX : v->published + s->ttl;
 }
 
+/*
+ * Nobody has said what came of it. For a Push subscription only what is said
+ * counts as an attempt: this one may have been made or not, and is made anew.
+ */
+static void
+unlock(struct subscription *s, uint32_t slot)
+{
+	struct delivery *v = &s->d.slot[slot];
+
+	v->count--;
+	deliveries_set(&s->d, slot, DELIVERY_AVAILABLE, delivery_end(s, v));
+}
+
 /* The event at the cursor ends without having been delivered. */
 static void
 end_undelivered(struct subscription *s, enum dl_reason reason,
@@ -502,8 +515,8 @@ take_back(struct subscription *s, uint32_t slot, int64_t now)
 	struct delivery *v = &s->d.slot[slot];
 
 	if (v->state == DELIVERY_LOCKED)
-		attempted(s, v, DL_ABORTED);
-	if (v->count >= s->max_count) /* the sweep ends it */
+		unlock(s, slot);
+	else if (v->count >= s->max_count) /* the sweep ends it */
 		deliveries_set(&s->d, slot, DELIVERY_DELAYED, now);
 	else
 		deliveries_set(&s->d, slot, DELIVERY_AVAILABLE,
@@ -542,8 +555,12 @@ due(struct subscription *s, uint32_t slot, int64_t now)
 	int64_t end = delivery_end(s, v);
 	enum dl_reason reason;
 
-	if (v->state == DELIVERY_LOCKED && s->pushes)
-		attempted(s, v, DL_ABORTED);
+	if (v->state == DELIVERY_LOCKED && s->pushes) {
+		/* if it has had its time, it is due again at once */
+		unlock(s, slot);
+		subscription_dirty(s);
+		return true;
+	}
 	if (v->state != DELIVERY_AVAILABLE && v->count >= s->max_count)
 		reason = DL_MAX_DELIVERY_COUNT;
 	else if (end <= now)
