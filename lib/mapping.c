@@ -107,7 +107,7 @@ refuse(struct fault *f, const char *name, const char *why)
 }
 
 static int
-check_name(jv mapping, bool has_token, struct fault *f)
+check_name(jv mapping, unsigned own, struct fault *f)
 {
 	size_t len;
 	const char *name = string(mapping, "name", &len);
@@ -117,13 +117,14 @@ check_name(jv mapping, bool has_token, struct fault *f)
 		    "a delivery attribute has no name");
 	if (strlen(name) != len || !is_token(name))
 		return refuse(f, name, "is no name of a header");
-	if (is_taken(name))
+	if (is_taken(name) ||
+	    (own & MAPPINGS_ORIGIN && strcasecmp(name, "Origin") == 0))
 		return refuse(f, name, "the name is in use by the delivery");
 	if (strcasecmp(name, "Authorization") != 0)
 		return 0;
 	if (is_dynamic(mapping))
 		return refuse(f, name, "must be static");
-	return has_token ? refuse(f, name,
+	return own & MAPPINGS_TOKEN ? refuse(f, name,
 	    "the delivery has a credential of its own") : 0;
 }
 
@@ -162,11 +163,11 @@ is_again(jv list, int n, const char *name)
 }
 
 static int
-check_one(jv list, int i, jv mapping, bool has_token, struct fault *f)
+check_one(jv list, int i, jv mapping, unsigned own, struct fault *f)
 {
 	const char *name;
 
-	if (check_name(mapping, has_token, f) == -1)
+	if (check_name(mapping, own, f) == -1)
 		return -1;
 	name = jq_str(mapping, "name");
 	if (is_again(list, i, name))
@@ -175,7 +176,7 @@ check_one(jv list, int i, jv mapping, bool has_token, struct fault *f)
 }
 
 int
-mappings_check(jv list, bool has_token, struct fault *f)
+mappings_check(jv list, unsigned own, struct fault *f)
 {
 	int n, rc = 0;
 
@@ -191,7 +192,7 @@ mappings_check(jv list, bool has_token, struct fault *f)
 	for (int i = 0; i < n && rc == 0; i++) {
 		jv mapping = jv_array_get(jv_copy(list), i);
 
-		rc = check_one(list, i, mapping, has_token, f);
+		rc = check_one(list, i, mapping, own, f);
 		jv_free(mapping);
 	}
 	return rc;
@@ -223,7 +224,7 @@ mappings_new(jv list, struct fault *f)
 	bool good = true;
 	int n;
 
-	if (mappings_check(list, false, f) == -1)
+	if (mappings_check(list, 0, f) == -1)
 		return NULL;
 	m = calloc(1, sizeof(*m));
 	n = jv_get_kind(list) == JV_KIND_NULL ? 0 :

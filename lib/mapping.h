@@ -36,13 +36,19 @@ int mappings_each(const struct mappings *, const struct event *,
     int (*fn)(const char *name, const char *value, bool secret, void *arg),
     void *arg);
 
+/* Headers that a delivery has of its own, so that no mapping may be one. */
+enum mappings_own {
+	MAPPINGS_TOKEN = 1,  /* Authorization */
+	MAPPINGS_ORIGIN = 2, /* Origin */
+};
+
 /*
- * Are these mappings (not consumed) good for a destination of this type? A name
- * is an HTTP token, does not begin with "aeg-" or "ce-", is none that the
- * transport needs for itself, and is there once. Authorization may be a static
- * header of a webhook. A dynamic one has a sourceField, a static one a value,
- * which has no control characters. 0, or -1 and a fault.
+ * Are these mappings (not consumed) good for a delivery that has these headers
+ * (a set of enum mappings_own)? A name is an HTTP token, does not begin with
+ * "aeg-" or "ce-", is none that the transport needs for itself, and is there
+ * once. Authorization must be static. A dynamic one has a sourceField, a static
+ * one a value, which has no control characters. 0, or -1 and a fault.
  */
-int mappings_check(jv list, bool has_token, struct fault *);
+int mappings_check(jv list, unsigned own, struct fault *);
 
 #endif

@@ -255,7 +255,8 @@ static bool
 check_mappings(struct making *m, jv properties, const char *destination)
 {
 	char path[128];
-	const char *type, *application;
+	const char *type, *mode, *application;
+	unsigned own = 0;
 	struct fault f;
 	jv list;
 	int rc;
@@ -266,8 +267,13 @@ check_mappings(struct making *m, jv properties, const char *destination)
 	    "azureActiveDirectoryApplicationIdOrUri"));
 	list = jq_get(properties, destination_member(path, destination,
 	    "deliveryAttributeMappings"));
-	rc = mappings_check(list, application != NULL ||
-	    strcmp(type, "WebHook") != 0, &f);
+	mode = jq_str(properties, PUSH ".abuseProtection");
+	if (application != NULL || strcmp(type, "WebHook") != 0)
+		own |= MAPPINGS_TOKEN;
+	if (strcmp(type, "WebHook") == 0 &&
+	    (mode == NULL || strcmp(mode, "Off") != 0))
+		own |= MAPPINGS_ORIGIN;
+	rc = mappings_check(list, own, &f);
 	jv_free(list);
 	if (rc == 0)
 		return true;

@@ -111,6 +111,7 @@ destination=deliveryConfiguration.push.destination
 	contentMode:binary,destination:{endpointType:WebHook,properties:{endpointUrl:"https://h/",maxEventsPerBatch:2}}|maxEventsPerBatch: contentMode is binary
 	destination:{endpointType:WebHook,properties:{endpointUrl:"http://h/"}}|endpointUrl: must be https://
 	destination:{endpointType:WebHook,properties:{endpointUrl:"https://h/",azureActiveDirectoryApplicationIdOrUri:a,deliveryAttributeMappings:[{name:Authorization,type:Static,properties:{value:v}}]}}|deliveryAttributeMappings: delivery attribute 'Authorization'
+	destination:{endpointType:WebHook,properties:{endpointUrl:"https://h/",deliveryAttributeMappings:[{name:Origin,type:Static,properties:{value:v}}]}}|deliveryAttributeMappings: delivery attribute 'Origin'
 	EOT
 }
 

@@ -366,7 +366,8 @@ hub_format_init(struct hub_format *h, const char *name, bool binary, jv list,
     struct fault *f)
 {
 	*h = (struct hub_format){ .name = name, .binary = binary };
-	if (mappings_check(list, true, f) == -1 || check_names(list, f) == -1)
+	if (mappings_check(list, MAPPINGS_TOKEN, f) == -1 ||
+	    check_names(list, f) == -1)
 		return -1;
 	h->mappings = mappings_new(list, f);
 	return h->mappings == NULL ? -1 : 0;

@@ -367,6 +367,14 @@ application(jv properties)
 }
 
 static bool
+wants_handshake(jv push)
+{
+	const char *mode = jq_str(push, "abuseProtection");
+
+	return mode == NULL || strcmp(mode, "Off") != 0;
+}
+
+static bool
 has_agent(jv list)
 {
 	bool has = false;
@@ -381,10 +389,12 @@ has_agent(jv list)
 }
 
 static int
-take_mappings(struct webhook *w, jv properties, struct fault *f)
+take_mappings(struct webhook *w, jv push, jv properties, struct fault *f)
 {
 	jv list = jq_get(properties, "deliveryAttributeMappings");
-	int rc = mappings_check(list, application(properties) != NULL, f);
+	unsigned own = (application(properties) != NULL ? MAPPINGS_TOKEN : 0) |
+	    (wants_handshake(push) ? MAPPINGS_ORIGIN : 0);
+	int rc = mappings_check(list, own, f);
 
 	if (rc == 0) {
 		w->mappings = mappings_new(list, f);
@@ -419,7 +429,6 @@ static int
 take_handshake(struct webhook *w, const struct target_use *use, jv push,
     struct fault *f)
 {
-	const char *mode = jq_str(push, "abuseProtection");
 	const char *origin = jq_str(use->namespace,
 	    "properties.webhookOrigin");
 	const char *profile = jq_str(use->namespace, "properties.profile");
@@ -428,7 +437,7 @@ take_handshake(struct webhook *w, const struct target_use *use, jv push,
 		.prepared = on_prepared, .granted = on_granted, .arg = w };
 
 	w->unlimited = profile != NULL && strcmp(profile, "Azure") == 0;
-	if (mode != NULL && strcmp(mode, "Off") == 0)
+	if (!wants_handshake(push))
 		return 0;
 	w->origin = copy(origin != NULL ? origin : ORIGIN, f);
 	if (w->origin == NULL)
@@ -513,7 +522,7 @@ set_up(struct webhook *w, const struct target_use *use, struct fault *f)
 
 	take_batch(w, push, properties);
 	if (take_url(w, properties, f) == 0 &&
-	    take_mappings(w, properties, f) == 0 &&
+	    take_mappings(w, push, properties, f) == 0 &&
 	    take_http(w, use, push, properties, f) == 0 &&
 	    take_handshake(w, use, push, f) == 0)
 		rc = make_heads(w, use->name, f);

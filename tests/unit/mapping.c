@@ -23,11 +23,11 @@ list(const char *text)
 
 /* What check says; "" is "good". */
 static void
-check(const char *text, bool has_token, const char *words)
+check(const char *text, unsigned own, const char *words)
 {
 	jv v = list(text);
 	struct fault f = { .text = "" };
-	int rc = mappings_check(v, has_token, &f);
+	int rc = mappings_check(v, own, &f);
 
 	if (rc != (*words == '\0' ? 0 : -1) || strcmp(f.text, words) != 0)
 		printf("# %s\n", f.text);
@@ -58,7 +58,7 @@ names(void)
 		snprintf(text, sizeof(text), "[" STATIC("%s", "x") "]", used[i]);
 		snprintf(words, sizeof(words), "delivery attribute '%s': "
 		    IN_USE, used[i]);
-		check(text, false, words);
+		check(text, 0, words);
 	}
 	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
 		jv v;
@@ -66,29 +66,33 @@ names(void)
 
 		snprintf(text, sizeof(text), "[" STATIC("%s", "x") "]", none[i]);
 		v = list(text);
-		CHECK(mappings_check(v, false, &f) == -1);
+		CHECK(mappings_check(v, 0, &f) == -1);
 		CHECK(strstr(f.text, NO_NAME) != NULL);
 		CHECK(strpbrk(f.text, "\r\n") == NULL);
 		jv_free(v);
 	}
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		snprintf(text, sizeof(text), "[" STATIC("%s", "x") "]", good[i]);
-		check(text, true, "");
+		check(text, MAPPINGS_TOKEN, "");
 	}
-	check("[{}]", false, "a delivery attribute has no name");
-	check("[1]", false, "a delivery attribute has no name");
-	check("[{\"name\":1}]", false, "a delivery attribute has no name");
-	check("[" STATIC("a", "") "," DYNAMIC("A", "id") "]", false,
+	check("[" STATIC("Origin", "x") "]", MAPPINGS_TOKEN, "");
+	check("[" STATIC("origin", "x") "]", MAPPINGS_ORIGIN,
+	    "delivery attribute 'origin': " IN_USE);
+	check("[{}]", 0, "a delivery attribute has no name");
+	check("[1]", 0, "a delivery attribute has no name");
+	check("[{\"name\":1}]", 0, "a delivery attribute has no name");
+	check("[" STATIC("a", "") "," DYNAMIC("A", "id") "]", 0,
 	    "delivery attribute 'A': is there twice");
 }
 
 static void
 credentials(void)
 {
-	check("[" SECRET("authorization", "x") "]", false, "");
-	check("[" SECRET("Authorization", "x") "]", true, "delivery attribute "
+	check("[" SECRET("authorization", "x") "]", 0, "");
+	check("[" SECRET("Authorization", "x") "]", MAPPINGS_TOKEN,
+	    "delivery attribute "
 	    "'Authorization': the delivery has a credential of its own");
-	check("[" DYNAMIC("Authorization", "id") "]", false,
+	check("[" DYNAMIC("Authorization", "id") "]", 0,
 	    "delivery attribute 'Authorization': must be static");
 }
 
@@ -97,33 +101,33 @@ values(void)
 {
 	static char big[8192];
 
-	check("null", false, "");
-	check("[]", false, "");
-	check("{}", false, "delivery attributes must be an array");
-	check("[{\"name\":\"a\",\"type\":\"Static\"}]", false,
+	check("null", 0, "");
+	check("[]", 0, "");
+	check("{}", 0, "delivery attributes must be an array");
+	check("[{\"name\":\"a\",\"type\":\"Static\"}]", 0,
 	    "delivery attribute 'a': a static one needs a value");
 	check("[{\"name\":\"a\",\"type\":\"Static\",\"properties\":"
-	    "{\"value\":5}}]", false,
+	    "{\"value\":5}}]", 0,
 	    "delivery attribute 'a': a static one needs a value");
-	check("[{\"name\":\"a\",\"type\":\"Dynamic\"}]", false,
+	check("[{\"name\":\"a\",\"type\":\"Dynamic\"}]", 0,
 	    "delivery attribute 'a': a dynamic one needs a sourceField");
-	check("[" DYNAMIC("a", "") "]", false,
+	check("[" DYNAMIC("a", "") "]", 0,
 	    "delivery attribute 'a': a dynamic one needs a sourceField");
-	check("[" DYNAMIC("a", "\\u0000") "]", false,
+	check("[" DYNAMIC("a", "\\u0000") "]", 0,
 	    "delivery attribute 'a': has control characters");
-	check("[" STATIC("a", "\\r\\nX: y") "]", false,
+	check("[" STATIC("a", "\\r\\nX: y") "]", 0,
 	    "delivery attribute 'a': has control characters");
-	check("[" STATIC("a", "\\u0000") "]", false,
+	check("[" STATIC("a", "\\u0000") "]", 0,
 	    "delivery attribute 'a': has control characters");
-	check("[" STATIC("a", "\\u007f") "]", false,
+	check("[" STATIC("a", "\\u007f") "]", 0,
 	    "delivery attribute 'a': has control characters");
-	check("[" STATIC("a", "\\u0085") "]", false,
+	check("[" STATIC("a", "\\u0085") "]", 0,
 	    "delivery attribute 'a': has control characters");
-	check("[" STATIC("a", "\\u00a0\\u20ac") "]", false, "");
+	check("[" STATIC("a", "\\u00a0\\u20ac") "]", 0, "");
 	snprintf(big, sizeof(big), "[" STATIC("a", "%04096d") "]", 1);
-	check(big, false, "");
+	check(big, 0, "");
 	snprintf(big, sizeof(big), "[" STATIC("a", "%04097d") "]", 1);
-	check(big, false, "delivery attribute 'a': is over 4096 bytes");
+	check(big, 0, "delivery attribute 'a': is over 4096 bytes");
 }
 
 static void
@@ -135,10 +139,10 @@ ten_at_most(void)
 	for (int i = 1; i < MAPPINGS_MAX; i++)
 		buf_printf(&b, "," STATIC("a%d", "x"), i);
 	buf_add(&b, "]", 2);
-	check(buf_data(&b), false, "");
+	check(buf_data(&b), 0, "");
 	b.len -= 2;
 	buf_add(&b, "," STATIC("b", "x") "]", sizeof("," STATIC("b", "x") "]"));
-	check(buf_data(&b), false, "more than 10 delivery attributes");
+	check(buf_data(&b), 0, "more than 10 delivery attributes");
 	buf_free(&b);
 }
 
