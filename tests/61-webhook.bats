@@ -537,6 +537,19 @@ codes() {
 	[ "$(asked 'select(.path == "/busy") | 1' | wc -l)" -le 6 ]
 }
 
+@test "who lets the question hang has failed the event that waits for it" {
+	push_ns
+	hook hang "$once,\"timeoutInSeconds\":3"
+	always '{"method":"OPTIONS","do":"hang"}'
+	push_up
+	publish 1
+	wait_for asked_just 2
+	# as long as an event may wait for an attempt, and longer
+	advance 20
+	ended "1 MaxDeliveryCountExceeded TimedOut 1"
+	asked_just 2
+}
+
 @test "attempts are made at the times of the schedule" {
 	local gap n=1
 	push_ns

@@ -945,7 +945,8 @@ pusher_connect(struct pusher *p)
 		feed_open(p->feed);
 }
 
-/* What waits is given back before its lock runs out, or keeps it. */
+/* What waits is given back before its lock runs out; or keeps it, where the
+ * order counts, and while an event is what prepare may fail. */
 static void
 care_for_locks(struct pusher *p)
 {
@@ -953,7 +954,7 @@ care_for_locks(struct pusher *p)
 	int64_t now = clock_mono();
 	struct item *item;
 
-	if (p->subjects == NULL) {
+	if (p->subjects == NULL && !p->preparing) {
 		while ((item = p->ready.first) != NULL &&
 		    now - item->since > READY_TIME)
 			give_back(p, take(p, &p->ready.first));
