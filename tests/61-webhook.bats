@@ -860,6 +860,18 @@ of() {
 	stop egns-push
 }
 
+@test "a subscription that becomes a queue takes no events of it" {
+	push_ns
+	hook one
+	always '{"do":"hang"}'
+	push_up
+	publish 1
+	posted 1
+	sub update one -o none --delivery-configuration '{deliveryMode: Queue}'
+	publish 2
+	[ "$(egns-pull receive -t orders -s one | jq -r .event.id)" = 2 ]
+}
+
 @test "another URL takes over what waits for the old one" {
 	push_ns
 	egns-ctl namespace update -o none --set 'deliverySchedule=[60]'

@@ -660,9 +660,7 @@ on_item(struct item *item, void *arg)
 	struct pusher *p = arg;
 
 	p->common->bytes += item->len;
-	if (p->ended)
-		item_free(p, item);
-	else if (may_work(p) || (p->subjects != NULL && !held(p) &&
+	if (may_work(p) || (p->subjects != NULL && !held(p) &&
 	    !p->common->stopping))
 		put(p, item);
 	else
@@ -934,6 +932,9 @@ void
 pusher_end(struct pusher *p)
 {
 	p->ended = true;
+	/* were it a queue now, it would take events away from others */
+	feed_free(p->feed);
+	p->feed = NULL;
 	while (p->ready.first != NULL)
 		item_free(p, take(p, &p->ready.first));
 }
