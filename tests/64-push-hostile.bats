@@ -139,7 +139,8 @@ connections() {
 # What HOW makes egns-push say.
 heard() {
 	case $1 in
-	flood | more) grep -q 'answers what was not asked' egns-push.log ;;
+	flood) grep -q 'answer cannot be read' egns-push.log ;;
+	more) grep -q 'answers what was not asked' egns-push.log ;;
 	seven) grep -q 'locks had run out' egns-push.log ;;
 	half) [ "$(wc -l <nonsense.asked)" -ge 3 ] ;;
 	odd) grep -q 'has no end' egns-push.log ;;
