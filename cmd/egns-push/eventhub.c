@@ -8,6 +8,7 @@
 #include "http.h"
 #include "hub_format.h"
 #include "jq.h"
+#include "late.h"
 #include "quote.h"
 #include "sas.h"
 #include "target.h"
@@ -21,17 +22,13 @@
 
 struct eventhub {
 	struct target target; /* first */
-	struct ev_loop *loop;
 	struct http *http;
 	char *hub, *url; /* what is signed; where events go */
 	struct hub_format format;
 	/* a signature, and the connection string that it was made with */
 	struct buf signature, string;
 	int64_t made; /* clock_now() */
-	ev_timer soon;
-	bool ready; /* soon: attempts may be made */
-	struct attempt *failed; /* soon: these end so; linked by their data */
-	struct outcome outcome;
+	struct late late;
 };
 
 /* ---- attempts ---- */
@@ -53,21 +50,6 @@ make(struct eventhub *h, const struct attempt *a, bool shown,
 		return 0;
 	request_free(q);
 	return -1;
-}
-
-/* Hooks are called from the loop. What is no event goes alone; but those that
- * fail at one time end in one way, and then memory may be what they lack. */
-static void
-fail(struct eventhub *h, struct attempt *a, const struct fault *f)
-{
-	if (f->code == FAULT_INTERNAL)
-		outcome_unmade(&h->outcome, "%s", f->text);
-	else if (h->failed == NULL || h->outcome.verdict == VERDICT_FINAL)
-		outcome_final(&h->outcome, DL_SCHEMA_REJECTED, DL_BAD_REQUEST,
-		    "the event is none: %s", f->text);
-	a->data = h->failed;
-	h->failed = a;
-	ev_timer_start(h->loop, &h->soon);
 }
 
 static void
@@ -94,7 +76,7 @@ eventhub_send(struct target *target, struct attempt *a)
 			return;
 		request_free(&q);
 	}
-	fail(h, a, &f);
+	late_fail(&h->late, a, &f);
 }
 
 static void
@@ -127,30 +109,7 @@ eventhub_joins(struct target *target, const struct item *first,
 static void
 eventhub_prepare(struct target *target)
 {
-	struct eventhub *h = (struct eventhub *)target;
-
-	h->ready = true;
-	ev_timer_start(h->loop, &h->soon);
-}
-
-static void
-on_soon(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	struct eventhub *h = timer->data;
-	struct outcome ok = { .verdict = VERDICT_DELIVERED };
-	struct outcome failed;
-	struct attempt *a;
-
-	(void)loop, (void)events;
-	if (h->ready) {
-		h->ready = false;
-		h->target.hooks->prepared(&ok, h->target.arg);
-	}
-	while ((a = h->failed) != NULL) {
-		h->failed = a->data;
-		failed = h->outcome;
-		h->target.hooks->answered(a, &failed, h->target.arg);
-	}
+	late_ready(&((struct eventhub *)target)->late);
 }
 
 static void
@@ -159,9 +118,7 @@ eventhub_drop(struct target *target)
 	struct eventhub *h = (struct eventhub *)target;
 
 	http_drop_all(h->http);
-	ev_timer_stop(h->loop, &h->soon);
-	h->ready = false;
-	h->failed = NULL;
+	late_drop(&h->late);
 }
 
 static void
@@ -177,7 +134,7 @@ eventhub_free(struct target *target)
 {
 	struct eventhub *h = (struct eventhub *)target;
 
-	ev_timer_stop(h->loop, &h->soon);
+	late_drop(&h->late);
 	http_free(h->http);
 	hub_format_free(&h->format);
 	wipe(&h->signature);
@@ -406,9 +363,7 @@ eventhub_new(const struct target_use *use, struct fault *f)
 	h->target.calls = &calls;
 	h->target.in_flight = IN_FLIGHT;
 	h->target.connects = true;
-	h->loop = use->loop;
-	ev_timer_init(&h->soon, on_soon, 0, 0);
-	h->soon.data = h;
+	late_init(&h->late, use->loop, &h->target);
 	if (set_up(h, use, f) == 0)
 		return &h->target;
 	eventhub_free(&h->target);

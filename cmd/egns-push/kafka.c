@@ -13,6 +13,7 @@
 #include "jq.h"
 #include "kafka_conf.h"
 #include "kafka_record.h"
+#include "late.h"
 #include "log.h"
 #include "quote.h"
 
@@ -59,8 +60,8 @@ struct kafka {
 	struct flight sent;            /* librdkafka has them */
 	struct flight refused;         /* it would not take them */
 	struct flight leaving;         /* they are being answered */
-	struct attempt *unmade;        /* linked by data */
-	struct outcome why;            /* of these */
+	struct late late;              /* there was no memory for a flight */
+	struct outcome why;            /* whether a producer is there */
 	bool preparing, answering;     /* prepare is to be answered: by `why` */
 	ev_timer soon;
 	rd_kafka_resp_err_t trouble;   /* with brokers, since the last success */
@@ -324,19 +325,13 @@ outcome_of(const struct kafka *k, rd_kafka_resp_err_t error,
 /* ---- answers, from the loop only ---- */
 
 static void
-answer(struct kafka *k, struct attempt *a, const struct outcome *o)
-{
-	k->target.hooks->answered(a, o, k->target.arg);
-}
-
-static void
 answer_flight(struct kafka *k, struct flight *fl, const struct outcome *o)
 {
 	struct attempt *a = fl->attempt;
 
 	leave(fl);
 	free(fl);
-	answer(k, a, o);
+	k->target.hooks->answered(a, o, k->target.arg);
 }
 
 static void
@@ -773,7 +768,6 @@ static void
 answer_late(struct kafka *k)
 {
 	struct outcome o, unmade = k->why;
-	struct attempt *a;
 	struct flight *fl;
 
 	move_all(&k->refused, &k->leaving);
@@ -783,11 +777,6 @@ answer_late(struct kafka *k)
 		else
 			outcome_of(k, fl->error, &o);
 		answer_flight(k, fl, &o);
-	}
-	outcome_unmade(&o, "out of memory");
-	while ((a = k->unmade) != NULL) {
-		k->unmade = a->data;
-		answer(k, a, &o);
 	}
 	if (k->producer == NULL && !k->asking)
 		answer_all(k, &k->waiting, &unmade);
@@ -821,11 +810,11 @@ kafka_send(struct target *t, struct attempt *a)
 {
 	struct kafka *k = (struct kafka *)t;
 	struct flight *fl = malloc(sizeof(*fl));
+	struct fault f;
 
 	if (fl == NULL) {
-		a->data = k->unmade;
-		k->unmade = a;
-		ev_timer_start(k->loop, &k->soon);
+		fault_set(&f, FAULT_INTERNAL, "out of memory");
+		late_fail(&k->late, a, &f);
 		return;
 	}
 	*fl = (struct flight){ .attempt = a };
@@ -885,7 +874,7 @@ kafka_drop(struct target *t)
 	free_all(&k->sent);
 	free_all(&k->refused);
 	free_all(&k->leaving);
-	k->unmade = NULL;
+	late_drop(&k->late);
 	k->preparing = k->answering = k->asking = false;
 	ev_timer_stop(k->loop, &k->soon);
 }
@@ -952,6 +941,7 @@ kafka_new(const struct target_use *use, jv hub, struct fault *f)
 	ring_init(&k->sent);
 	ring_init(&k->refused);
 	ring_init(&k->leaving);
+	late_init(&k->late, k->loop, &k->target);
 	ev_timer_init(&k->soon, on_soon, 0, 0);
 	k->soon.data = k;
 	rc = kafka_conf_init(&k->conf, use, hub, f);

@@ -10,6 +10,7 @@
 #include "handshake.h"
 #include "http.h"
 #include "jq.h"
+#include "late.h"
 #include "mapping.h"
 #include "num.h"
 #include "target.h"
@@ -23,7 +24,6 @@
 
 struct webhook {
 	struct target target; /* first */
-	struct ev_loop *loop;
 	struct standing *standing;
 	struct http *http;
 	struct handshake *handshake; /* NULL: abuse protection is off */
@@ -39,10 +39,7 @@ struct webhook {
 	/* joins: what the mappings make of the event with this token */
 	char token[ITEM_TOKEN + 1];
 	struct buf firsts, others;
-	ev_timer soon;
-	bool ready; /* soon: attempts may be made */
-	struct attempt *failed; /* soon: these end so; linked by their data */
-	struct outcome outcome;
+	struct late late;
 };
 
 /* ---- a delivery ---- */
@@ -137,20 +134,6 @@ make(struct webhook *w, const struct attempt *a, struct http_request *q,
 	return 0;
 }
 
-/* Hooks are called from the loop. */
-static void
-fail(struct webhook *w, struct attempt *a, const struct fault *f)
-{
-	if (f->code == FAULT_INTERNAL)
-		outcome_unmade(&w->outcome, "%s", f->text);
-	else
-		outcome_final(&w->outcome, DL_SCHEMA_REJECTED, DL_BAD_REQUEST,
-		    "the event is no CloudEvent: %s", f->text);
-	a->data = w->failed;
-	w->failed = a;
-	ev_timer_start(w->loop, &w->soon);
-}
-
 static void
 on_answer(const struct outcome *o, const struct fetch_answer *answer,
     void *arg)
@@ -176,7 +159,7 @@ webhook_send(struct target *target, struct attempt *a)
 		buf_free(&q.head);
 		buf_free(&q.body);
 	}
-	fail(w, a, &f);
+	late_fail(&w->late, a, &f);
 }
 
 static void
@@ -267,30 +250,10 @@ webhook_prepare(struct target *target)
 {
 	struct webhook *w = (struct webhook *)target;
 
-	if (w->handshake != NULL) {
+	if (w->handshake != NULL)
 		handshake_ask(w->handshake);
-		return;
-	}
-	w->ready = true;
-	ev_timer_start(w->loop, &w->soon);
-}
-
-static void
-on_soon(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	struct webhook *w = timer->data;
-	struct outcome ok = { .verdict = VERDICT_DELIVERED };
-	struct attempt *a;
-
-	(void)loop, (void)events;
-	if (w->ready) {
-		w->ready = false;
-		w->target.hooks->prepared(&ok, w->target.arg);
-	}
-	while ((a = w->failed) != NULL) {
-		w->failed = a->data;
-		w->target.hooks->answered(a, &w->outcome, w->target.arg);
-	}
+	else
+		late_ready(&w->late);
 }
 
 static void
@@ -301,9 +264,7 @@ webhook_drop(struct target *target)
 	if (w->handshake != NULL)
 		handshake_drop(w->handshake);
 	http_drop_all(w->http);
-	ev_timer_stop(w->loop, &w->soon);
-	w->ready = false;
-	w->failed = NULL;
+	late_drop(&w->late);
 }
 
 static void
@@ -311,7 +272,7 @@ webhook_free(struct target *target)
 {
 	struct webhook *w = (struct webhook *)target;
 
-	ev_timer_stop(w->loop, &w->soon);
+	late_drop(&w->late);
 	handshake_free(w->handshake);
 	http_free(w->http);
 	mappings_free(w->mappings);
@@ -546,10 +507,8 @@ webhook_new(const struct target_use *use, struct fault *f)
 	w->target.calls = &calls;
 	w->target.in_flight = IN_FLIGHT;
 	w->target.connects = true;
-	w->loop = use->loop;
 	w->standing = use->standing;
-	ev_timer_init(&w->soon, on_soon, 0, 0);
-	w->soon.data = w;
+	late_init(&w->late, use->loop, &w->target);
 	if (set_up(w, use, f) == -1) {
 		webhook_free(&w->target);
 		return NULL;
