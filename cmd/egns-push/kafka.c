@@ -258,6 +258,8 @@ is_final(rd_kafka_resp_err_t error, enum dl_reason *reason,
 		    DL_ENDPOINT_NOT_FOUND, DL_NOT_FOUND },
 		{ RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, DL_ENDPOINT_NOT_FOUND,
 		    DL_NOT_FOUND },
+		{ RD_KAFKA_RESP_ERR__BAD_MSG, DL_SCHEMA_REJECTED,
+		    DL_BAD_REQUEST },
 		{ RD_KAFKA_RESP_ERR_INVALID_MSG, DL_SCHEMA_REJECTED,
 		    DL_BAD_REQUEST },
 		{ RD_KAFKA_RESP_ERR_INVALID_RECORD, DL_SCHEMA_REJECTED,
@@ -369,10 +371,13 @@ produce(struct kafka *k, struct flight *fl)
 	struct kafka_record *r = &k->record;
 	rd_kafka_headers_t *headers;
 	rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
+	struct fault f;
 	const char *key;
 
-	if (kafka_record_make(r, &k->shape, item, NULL) == -1 ||
-	    (headers = rd_kafka_headers_new(8)) == NULL)
+	if (kafka_record_make(r, &k->shape, item, &f) == -1)
+		return f.code == FAULT_INTERNAL ? error :
+		    RD_KAFKA_RESP_ERR__BAD_MSG;
+	if ((headers = rd_kafka_headers_new(8)) == NULL)
 		return error;
 	key = r->key.len > 0 ? buf_data(&r->key) : NULL;
 	if (kafka_record_headers(&k->shape, item, add_header, headers) == 0)

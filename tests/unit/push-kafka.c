@@ -232,6 +232,17 @@ errors_of_brokers_are_classified(void)
 	end();
 }
 
+/* It is not held against the memory that we have. */
+static void
+what_is_no_event_ends(void)
+{
+	begin("none", "", ",\"contentMode\":\"binary\"");
+	send_text("{}");
+	await(1);
+	CHECK(ended_for_good(DL_SCHEMA_REJECTED, DL_BAD_REQUEST));
+	end();
+}
+
 /* librdkafka tries again by itself for as long as an attempt may take. */
 static void
 what_may_pass_is_ridden_out(void)
@@ -506,6 +517,7 @@ main(void)
 	cluster = rd_kafka_mock_cluster_new(rk, 1);
 	RUN(many_events_are_delivered);
 	RUN(errors_of_brokers_are_classified);
+	RUN(what_is_no_event_ends);
 	RUN(what_may_pass_is_ridden_out);
 	RUN(a_fatal_error_is_not_the_end);
 	RUN(a_topic_may_be_missing);
