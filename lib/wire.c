@@ -32,7 +32,8 @@ greet(struct wire *w)
 		w->hooks->up(w->arg);
 	} else if (rc == -1)
 		wire_lose(w, &f);
-	return rc == 1;
+	/* who was told may have begun anew */
+	return w->state == WIRE_UP;
 }
 
 static void
