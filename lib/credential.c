@@ -78,7 +78,7 @@ take_token(struct credential *c, const char *text, size_t n, const char *whose,
 static int
 read_file(struct credential *c, struct fault *f)
 {
-	char path[QUOTE_MAX];
+	char path[QUOTE_MAX], whose[QUOTE_MAX + 8];
 	size_t len;
 	/* and some room for the white space */
 	char *text = spool_read_regular(c->dir, c->file, CREDENTIAL_MAX + 1024,
@@ -89,7 +89,9 @@ read_file(struct credential *c, struct fault *f)
 		return fault_errno(f, FAULT_UNAVAILABLE,
 		    "the credential's file '%s'",
 		    quote(path, c->file, strlen(c->file)));
-	rc = take_token(c, text, len, "file", f);
+	snprintf(whose, sizeof(whose), "file '%s'",
+	    quote(path, c->file, strlen(c->file)));
+	rc = take_token(c, text, len, whose, f);
 	free(text);
 	return rc;
 }
@@ -159,10 +161,12 @@ take_output(struct credential *c, int status)
 		fault_set(&c->fault, FAULT_INTERNAL, "out of memory");
 	} else if (c->said.len <= 2 * CREDENTIAL_MAX && status != 0) {
 		fault_set(&c->fault, FAULT_UNAVAILABLE,
-		    "the credential's command ended with %s %d",
+		    "the credential's command ended with %s %d%s",
 		    WIFSIGNALED(status) ? "signal" : "status",
 		    WIFSIGNALED(status) ? WTERMSIG(status) :
-		    WEXITSTATUS(status));
+		    WEXITSTATUS(status), WIFEXITED(status) &&
+		    WEXITSTATUS(status) == 127 ?
+		    ": the shell found no such command" : "");
 	} else if (take_token(c, buf_data(&c->said), c->said.len, "command",
 	    &c->fault) == 0) {
 		c->until = clock_mono() + CREDENTIAL_KEEP * CLOCK_SECOND;
@@ -200,6 +204,7 @@ spawn(struct credential *c, int out)
 	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null",
 	    O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
+	posix_spawn_file_actions_addfchdir_np(&files, c->dir);
 	posix_spawnattr_init(&how);
 	posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP |
 	    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
