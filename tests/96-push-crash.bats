@@ -61,7 +61,7 @@ torn() {
 	printf %s "$1" >spool/push/orders/one.json
 }
 
-@test "a file of holds and handshakes that is torn is as none, and it says so" {
+@test "a file of holds and handshakes that is torn is a hold until somebody has looked" {
 	local text n=0
 	push_ns
 	hook one
@@ -76,13 +76,16 @@ torn() {
 		torn "$text"
 		publish $((++n))
 		start egns-push
+		status one '.state == "OnHold" and .by == "egns-push"'
+		[ "$(<spool/push/orders/one.json)" = "$text" ]
+		sub unhold one
 		delivered $(seq 0 $n)
 		settled one
 		stop egns-push
 		jq -e '.handshake.state == "granted" and (.hold | not)' \
 			spool/push/orders/one.json
 		[ "$(asked 1 | wc -l)" -eq $((n + 1)) ]
-		[ "$(grep -c 'one: how it stood is not known: push/orders/one' \
+		[ "$(grep -c 'whether it was is not known: push/orders/one' \
 			egns-push.log)" -eq "$n" ]
 	done
 	egns-ctl audit

@@ -319,14 +319,17 @@ try_one(struct once *o, jv subscription)
 	struct target_use use = { .loop = o->loop, .spool = &o->spool,
 		.namespace = o->namespace, .subscription = subscription,
 		.topic = o->topic, .name = o->name, .standing = &standing };
-	struct filter *filter;
 	struct fault f;
+	struct filter *filter = filter_compile(jq_get(subscription,
+	    "properties.filtersConfiguration"), &f);
 
-	if ((o->target = target_new(&use, &f)) == NULL ||
-	    (filter = filter_compile(jq_get(subscription,
-	    "properties.filtersConfiguration"), &f)) == NULL)
-		errx(fault_exit(f.code), "%s/%s: %s", o->topic, o->name,
-		    f.text);
+	o->target = filter == NULL ? NULL : target_new(&use, &f);
+	if (o->target == NULL) {
+		filter_free(filter);
+		warnx("%s/%s: %s", o->topic, o->name, f.text);
+		worst(o, EX_DATAERR);
+		return;
+	}
 	o->target->hooks = &hooks;
 	o->target->arg = o;
 	o->left = make_attempts(o, filter);

@@ -791,18 +791,23 @@ make_aim(struct pusher *p, jv namespace, jv subscription, struct fault *f)
 	return aim;
 }
 
+/* It may have been on hold: then it is, until somebody has looked. */
 static void
 load_standing(struct pusher *p, jv subscription)
 {
 	const char *uid = jq_str(subscription, "uid");
+	char reason[sizeof(p->standing.hold.reason)];
 	struct fault f;
 
 	if (uid == NULL || strcmp(uid, p->standing.uid) == 0)
 		return;
 	if (standing_load(&p->standing, p->common->spool->fd, p->topic,
-	    p->name, uid, &f) == -1)
-		log_warn("%s/%s: how it stood is not known: %s", p->topic,
-		    p->name, f.text);
+	    p->name, uid, &f) == 0)
+		return;
+	snprintf(reason, sizeof(reason), "whether it was is not known: %.200s",
+	    f.text);
+	set_hold(p, "egns-push", reason);
+	begin_hold(p);
 }
 
 static unsigned
