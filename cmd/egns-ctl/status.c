@@ -404,12 +404,32 @@ hold_problem(struct pushing *p, jv line)
 	jv_free(why);
 }
 
+/* What concerns no subscription: the callback. */
+static void
+add_listener(struct status *s, jv line)
+{
+	jv listeners = jq_get(line, "listeners");
+	const char *error = jq_str(line, "error");
+
+	if (jv_get_kind(listeners) == JV_KIND_OBJECT)
+		s->listeners = jv_object_merge(s->listeners, listeners);
+	else
+		jv_free(listeners);
+	if (error != NULL)
+		problem(s, error, "namespace", 0);
+	jv_free(line);
+}
+
 static void
 add_pushing(jv line, void *arg)
 {
 	struct pushing *p = arg;
 	const char *state = jq_str(line, "state");
 
+	if (jq_str(line, "subscription") == NULL) {
+		add_listener(p->status, line);
+		return;
+	}
 	p->subscriptions++;
 	p->in_flight += stats_number(line, "inFlight");
 	p->held += stats_number(line, "held");

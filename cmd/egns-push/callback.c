@@ -385,6 +385,15 @@ callback_close(struct callback *cb)
 	free(cb);
 }
 
+void
+callback_address(const struct callback *cb, struct buf *out)
+{
+	char text[ADDRESS_MAX];
+
+	address_of(cb->fd, text);
+	buf_str(out, text);
+}
+
 /* ---- waits ---- */
 
 static int

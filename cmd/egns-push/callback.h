@@ -28,6 +28,8 @@ struct callback *callback_open(struct ev_loop *, const struct spool *,
  * on with what it has. */
 int callback_reload(struct callback *, const struct spool *, struct fault *);
 void callback_close(struct callback *);
+/* Where it listens, HOST:PORT in figures, added to a buffer. */
+void callback_address(const struct callback *, struct buf *);
 
 /*
  * Wait for one; the key is new and random when it is empty. `granted` gets the

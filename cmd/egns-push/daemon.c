@@ -32,6 +32,7 @@ struct push {
 	struct pusher **gone; /* of deleted subscriptions; not idle yet */
 	size_t ngone;
 	char *callback_key;   /* what the callback was made of */
+	struct fault no_callback; /* why it could not be */
 	struct control *control;
 	bool up, told;        /* topicd is there; we said that it is not */
 	int inotify;          /* on run/: it comes back */
@@ -231,8 +232,9 @@ remove_unseen(struct push *p)
 	standing_sweep(p->common.spool->fd, is_known, p);
 }
 
-/* Where endpoints say yes later. It is as it was when it cannot be made. */
-static int
+/* Where endpoints say yes later. It is as it was when it cannot be made, and
+ * there is a fault; deliveries go on without. */
+static void
 set_callback(struct push *p, jv namespace, struct fault *f)
 {
 	jv address = jq_get(namespace, "properties.listeners.callback");
@@ -251,13 +253,13 @@ set_callback(struct push *p, jv namespace, struct fault *f)
 	    callback_open(p->common.loop, p->common.spool, namespace, f);
 	if (same || (callback == NULL && f->code != FAULT_NONE)) {
 		buf_free(&b);
-		return !same ? -1 : callback == NULL ? 0 :
-		    callback_reload(callback, p->common.spool, f);
+		if (same && callback != NULL)
+			callback_reload(callback, p->common.spool, f);
+		return;
 	}
 	free(p->callback_key);
 	p->callback_key = buf_data(&b);
 	p->common.callback = callback;
-	return 0;
 }
 
 static int
@@ -265,23 +267,24 @@ take_settings(struct push *p, struct registry *reg, struct fault *f)
 {
 	struct settings s = { p, registry_get(reg, "namespace") };
 	struct callback *before = p->common.callback;
-	int rc = -1;
+	struct fault why = { .code = FAULT_NONE };
 
-	if (!jv_is_valid(s.namespace))
-		fault_set(f, FAULT_NOT_FOUND, "there is no namespace");
-	else
-		rc = set_callback(p, s.namespace, f);
-	if (rc == 0) {
-		read_schedule(&p->common.schedule, s.namespace);
-		each(p, forget_seen, NULL);
-		registry_each(reg, "topics/", take_subscription, &s);
-		remove_unseen(p);
+	if (!jv_is_valid(s.namespace)) {
+		jv_free(s.namespace);
+		return fault_set(f, FAULT_NOT_FOUND, "there is no namespace");
 	}
+	set_callback(p, s.namespace, &why);
+	read_schedule(&p->common.schedule, s.namespace);
+	each(p, forget_seen, NULL);
+	registry_each(reg, "topics/", take_subscription, &s);
+	remove_unseen(p);
 	jv_free(s.namespace);
 	/* nobody waits there any more: its address is in all keys */
-	if (rc == 0 && before != p->common.callback)
+	if (before != p->common.callback)
 		callback_close(before);
-	return rc;
+	p->no_callback = why;
+	return why.code == FAULT_NONE ? 0 : fault_set(f, why.code, "%s",
+	    why.text);
 }
 
 static int
@@ -300,43 +303,66 @@ settings(struct push *p, struct fault *f)
 
 /* ---- what is asked of us ---- */
 
-static bool
-get(const struct json *j, const char *name, char *out, size_t size,
-    struct fault *f)
-{
-	uint32_t t = json_member(j, 0, name, strlen(name));
-	struct buf b = { 0 };
-
-	*out = '\0';
-	if (t == 0)
-		return true;
-	if (j->tok[t].type == JSON_STRING)
-		json_string(j, t, &b);
-	if (b.len == 0 || b.len >= size || b.bad ||
-	    memchr(buf_data(&b), 0, b.len) != NULL)
-		fault_set(f, FAULT_BAD_REQUEST, "\"%s\" must be a string of 1 "
-		    "to %zu bytes", name, size - 1);
-	else {
-		memcpy(out, buf_data(&b), b.len);
-		out[b.len] = '\0';
-	}
-	buf_free(&b);
-	return *out != '\0';
-}
-
 struct asked {
 	char topic[128], subscription[128]; /* empty: all */
 	char by[64], reason[200];
 };
 
+/* A string of one line. */
 static int
-read_asked(struct asked *a, const struct json *request, struct fault *f)
+get(const struct json *j, uint32_t t, const char *name, char *out, size_t size,
+    struct fault *f)
 {
-	return get(request, "topic", a->topic, sizeof(a->topic), f) &&
-	    get(request, "subscription", a->subscription,
-		sizeof(a->subscription), f) &&
-	    get(request, "by", a->by, sizeof(a->by), f) &&
-	    get(request, "reason", a->reason, sizeof(a->reason), f) ? 0 : -1;
+	struct buf b = { 0 };
+	bool good = false;
+
+	if (j->tok[t].type == JSON_STRING)
+		json_string(j, t, &b);
+	for (size_t i = 0; i < b.len; i++)
+		good = (unsigned char)buf_data(&b)[i] >= ' ' &&
+		    (i == 0 || good);
+	good = good && !b.bad && b.len < size;
+	if (good)
+		snprintf(out, size, "%.*s", (int)b.len, buf_data(&b));
+	buf_free(&b);
+	return good ? 0 : fault_set(f, FAULT_BAD_REQUEST, "\"%s\" must be one "
+	    "line of 1 to %zu bytes", name, size - 1);
+}
+
+static int
+take_member(struct asked *a, const struct json *j, uint32_t name,
+    struct fault *f)
+{
+	const struct {
+		const char *name;
+		char *out;
+		size_t size;
+	} members[] = {
+		{ "topic", a->topic, sizeof(a->topic) },
+		{ "subscription", a->subscription, sizeof(a->subscription) },
+		{ "by", a->by, sizeof(a->by) },
+		{ "reason", a->reason, sizeof(a->reason) },
+	};
+	char q[QUOTE_MAX];
+
+	if (json_is(j, name, "op", 2))
+		return 0;
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+		if (json_is(j, name, members[i].name, strlen(members[i].name)))
+			return get(j, name + 1, members[i].name, members[i].out,
+			    members[i].size, f);
+	return fault_set(f, FAULT_BAD_REQUEST, "no such member: %s", quote(q,
+	    j->text + j->tok[name].start,
+	    j->tok[name].end - j->tok[name].start));
+}
+
+static int
+read_asked(struct asked *a, const struct json *j, struct fault *f)
+{
+	for (uint32_t t = 1; t < j->tok[0].next; t = j->tok[t + 1].next)
+		if (take_member(a, j, t, f) == -1)
+			return -1;
+	return 0;
 }
 
 struct told {
@@ -360,11 +386,35 @@ add_stats(struct entry *e, void *arg)
 	t->n++;
 }
 
+/* What concerns all of them. */
+static void
+add_callback(const struct push *p, struct told *t)
+{
+	if (p->common.callback == NULL && p->no_callback.code == FAULT_NONE)
+		return;
+	buf_str(&t->lines, "{\"listeners\":{");
+	if (p->common.callback != NULL) {
+		buf_str(&t->lines, "\"callback\":\"");
+		callback_address(p->common.callback, &t->lines);
+		buf_str(&t->lines, "\"");
+	}
+	buf_str(&t->lines, "}");
+	if (p->no_callback.code != FAULT_NONE) {
+		buf_str(&t->lines, ",\"error\":");
+		buf_json(&t->lines, p->no_callback.text,
+		    strlen(p->no_callback.text));
+	}
+	buf_str(&t->lines, "}\n");
+	t->n++;
+}
+
 static void
 stats(struct push *p, const struct asked *a, struct buf *answer)
 {
 	struct told t = { .asked = a };
 
+	if (a->topic[0] == '\0')
+		add_callback(p, &t);
 	each(p, add_stats, &t);
 	buf_printf(answer, "{\"ok\":true,\"count\":%u}\n", t.n);
 	buf_add(answer, buf_data(&t.lines), t.lines.len);
@@ -378,6 +428,9 @@ hold(struct push *p, bool on, const struct asked *a, struct fault *f)
 	char path[512], by[QUOTE_MAX], reason[QUOTE_MAX];
 	struct entry *e;
 
+	if (a->topic[0] == '\0' || a->subscription[0] == '\0')
+		return fault_set(f, FAULT_BAD_REQUEST,
+		    "needs \"topic\" and \"subscription\"");
 	snprintf(path, sizeof(path), "topics/%s/eventSubscriptions/%s",
 	    a->topic, a->subscription);
 	if ((e = find(p, path)) == NULL)
@@ -395,7 +448,7 @@ serve(const char *op, const struct json *request, struct buf *answer,
     void *arg, struct fault *f)
 {
 	struct push *p = arg;
-	struct asked a;
+	struct asked a = { .topic = "" };
 	int rc;
 
 	if (read_asked(&a, request, f) == -1)
@@ -607,8 +660,10 @@ push_open(struct push *p, struct fault *f)
 	p->tick.data = p;
 	ev_prepare_init(&p->turn, on_turn);
 	p->turn.data = p;
-	if (settings(p, f) == -1)
+	if (settings(p, f) == -1 && p->no_callback.code == FAULT_NONE)
 		return -1;
+	if (p->no_callback.code != FAULT_NONE)
+		log_warn("%s", p->no_callback.text);
 	watch_run(p);
 	settler_retry(p->common.settler);
 	ev_timer_again(p->common.loop, &p->tick);
