@@ -15,8 +15,6 @@
 
 #define AUDIENCE "https://eventhubs.azure.net"
 #define QUERY "/messages?timeout=60&api-version=2014-01"
-#define IN_FLIGHT 64
-#define TIME 30   /* seconds until the answer's status */
 #define LIFE 3600 /* seconds that a signature is good for */
 #define EARLY 600 /* and how long before its end another one is made */
 
@@ -290,13 +288,12 @@ take_urls(struct eventhub *h, const struct target_use *use, const char *id,
 }
 
 static int
-take_format(struct eventhub *h, const struct target_use *use, jv push,
-    jv properties, struct fault *f)
+take_format(struct eventhub *h, const struct target_use *use, jv properties,
+    struct fault *f)
 {
 	jv list = jq_get(properties, "deliveryAttributeMappings");
-	const char *mode = jq_str(push, "contentMode");
 	int rc = hub_format_init(&h->format, use->name,
-	    mode != NULL && strcmp(mode, "binary") == 0, list, f);
+	    target_binary(use->subscription), list, f);
 
 	jv_free(list);
 	return rc == -1 ? -1 : hub_format_limits(&h->format, &h->target.batch,
@@ -313,9 +310,8 @@ take_http(struct eventhub *h, const struct target_use *use, const char *id,
 		.proof = prove,
 		.proof_arg = h,
 		.connections = (unsigned)jq_int(jq_get(push, "maxInFlight"),
-		    IN_FLIGHT),
-		.timeout_ms = 1000 * (long)jq_int(jq_get(push,
-		    "timeoutInSeconds"), TIME),
+		    HTTP_IN_FLIGHT),
+		.timeout_ms = target_timeout_ms(use->subscription),
 	};
 	const char *type = jq_str(s.credential, "type");
 
@@ -341,7 +337,7 @@ set_up(struct eventhub *h, const struct target_use *use, struct fault *f)
 	if (id == NULL)
 		fault_set(f, FAULT_BAD_REQUEST, "no resourceId");
 	else if (take_urls(h, use, id, f) == 0 &&
-	    take_format(h, use, push, properties, f) == 0)
+	    take_format(h, use, properties, f) == 0)
 		rc = take_http(h, use, id, push, f);
 	jv_free(properties);
 	jv_free(push);
@@ -361,7 +357,7 @@ eventhub_new(const struct target_use *use, struct fault *f)
 		return NULL;
 	}
 	h->target.calls = &calls;
-	h->target.in_flight = IN_FLIGHT;
+	h->target.in_flight = HTTP_IN_FLIGHT;
 	h->target.connects = true;
 	late_init(&h->late, use->loop, &h->target);
 	if (set_up(h, use, f) == 0)

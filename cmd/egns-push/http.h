@@ -16,6 +16,7 @@
  */
 #define HTTP_ANSWER 65536   /* bytes of an answer's body that are read */
 #define HTTP_BODY_TIME 2000 /* milliseconds that it may take */
+#define HTTP_IN_FLIGHT 64   /* attempts at a time, unless maxInFlight says */
 
 struct http;
 

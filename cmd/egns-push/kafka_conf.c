@@ -11,7 +11,6 @@
 #include "kafka_properties.h"
 #include "quote.h"
 
-#define TIMEOUT 30       /* seconds, unless the subscription says */
 #define PROPAGATION 5000 /* milliseconds for which a topic may be unknown */
 #define BUNDLE (8 << 20) /* bytes of the system's authorities */
 
@@ -222,13 +221,11 @@ copy_of(const char *text)
 static void
 take_timeout(struct kafka_conf *c, jv subscription)
 {
-	int64_t ms = 1000 * jq_int(jq_get(subscription,
-	    "properties.deliveryConfiguration.push.timeoutInSeconds"), TIMEOUT);
-	int64_t unknown = ms / 3 < PROPAGATION ? ms / 3 : PROPAGATION;
+	long ms = target_timeout_ms(subscription);
+	long unknown = ms / 3 < PROPAGATION ? ms / 3 : PROPAGATION;
 
-	snprintf(c->timeout, sizeof(c->timeout), "%lld", (long long)ms);
-	snprintf(c->propagation, sizeof(c->propagation), "%lld",
-	    (long long)unknown);
+	snprintf(c->timeout, sizeof(c->timeout), "%ld", ms);
+	snprintf(c->propagation, sizeof(c->propagation), "%ld", unknown);
 }
 
 /* An event hub that is a topic here. Plain ones are not asked for what their

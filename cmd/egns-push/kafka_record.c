@@ -19,12 +19,10 @@ kafka_shape_init(struct kafka_shape *s, jv subscription, const char *name,
 {
 	jv properties = target_properties(subscription);
 	jv list = jq_get(properties, "deliveryAttributeMappings");
-	const char *mode = jq_str(subscription,
-	    "properties.deliveryConfiguration.push.contentMode");
 
 	*s = (struct kafka_shape){
 		.mappings = mappings_new(list, f),
-		.binary = mode != NULL && strcmp(mode, "binary") == 0,
+		.binary = target_binary(subscription),
 		.name = name,
 	};
 	jv_free(list);

@@ -9,6 +9,8 @@
 #define PUSH "properties.deliveryConfiguration.push."
 #define WITH_IDENTITY PUSH "deliveryWithResourceIdentity."
 
+#define TIMEOUT 30 /* seconds until the answer's status */
+
 /* Event hubs of a lab are topics of a Kafka. */
 static struct target *
 hub_new(const struct target_use *use, struct fault *f)
@@ -81,6 +83,21 @@ target_type(jv subscription)
 		type = jq_str(subscription,
 		    WITH_IDENTITY "destination.endpointType");
 	return type != NULL ? type : "";
+}
+
+bool
+target_binary(jv subscription)
+{
+	const char *mode = jq_str(subscription, PUSH "contentMode");
+
+	return mode != NULL && strcmp(mode, "binary") == 0;
+}
+
+long
+target_timeout_ms(jv subscription)
+{
+	return 1000 * (long)jq_int(jq_get(subscription,
+	    PUSH "timeoutInSeconds"), TIMEOUT);
 }
 
 jv

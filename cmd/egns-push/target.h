@@ -115,6 +115,11 @@ jv target_properties(jv subscription);
 jv target_identity(jv subscription);
 /* "WebHook", "EventHub" or "Kafka"; "" of none. Valid as long as it. */
 const char *target_type(jv subscription);
+/* Is contentMode binary: attributes beside the data? */
+bool target_binary(jv subscription);
+/* timeoutInSeconds, or what it is by default, in milliseconds. */
+long target_timeout_ms(jv subscription);
+
 /* What a token or a key for a resource comes from (credential.h): its entry of
  * endpoints; else that identity, or the namespace's. */
 jv target_credential(const struct target_use *, const char *resource_id);

@@ -16,8 +16,6 @@
 #include "target.h"
 #include "uuid.h"
 
-#define IN_FLIGHT 64
-#define TIME 30 /* seconds until the answer's status */
 #define ORIGIN "eventgrid.azure.net"
 #define AGENT "egns-push"
 #define KEEP 65536 /* bytes of a buffer that is used again */
@@ -44,6 +42,13 @@ struct webhook {
 
 /* ---- a delivery ---- */
 
+static void
+add_line(struct buf *b, const char *name, const char *value)
+{
+	buf_str(b, name);
+	buf_add(b, value, strlen(value) + 1);
+}
+
 static int
 add_mapping(const char *name, const char *value, bool secret, void *arg)
 {
@@ -51,8 +56,7 @@ add_mapping(const char *name, const char *value, bool secret, void *arg)
 
 	(void)secret;
 	buf_str(b, name);
-	buf_str(b, ": ");
-	buf_add(b, value, strlen(value) + 1);
+	add_line(b, ": ", value);
 	return b->bad ? -1 : 0;
 }
 
@@ -375,9 +379,8 @@ take_http(struct webhook *w, const struct target_use *use, jv push,
 		.audience = application(properties),
 		.minimum_tls = jq_str(properties, "minimumTlsVersionAllowed"),
 		.connections = (unsigned)jq_int(jq_get(push, "maxInFlight"),
-		    IN_FLIGHT),
-		.timeout_ms = 1000 * (long)jq_int(jq_get(push,
-		    "timeoutInSeconds"), TIME),
+		    HTTP_IN_FLIGHT),
+		.timeout_ms = target_timeout_ms(use->subscription),
 	};
 
 	s.credential = s.audience != NULL ?
@@ -414,22 +417,13 @@ take_handshake(struct webhook *w, const struct target_use *use, jv push,
  * changes nothing, because one event is what the other property is by default.
  */
 static void
-take_batch(struct webhook *w, jv push, jv properties)
+take_batch(struct webhook *w, const struct target_use *use, jv properties)
 {
-	const char *mode = jq_str(push, "contentMode");
-
-	w->binary = mode != NULL && strcmp(mode, "binary") == 0;
+	w->binary = target_binary(use->subscription);
 	w->target.batch = w->binary ? 1 : (unsigned)jq_int(jq_get(properties,
 	    "maxEventsPerBatch"), 1);
 	w->target.batch_bytes = 1024 * (size_t)jq_int(jq_get(properties,
 	    "preferredBatchSizeInKilobytes"), 64);
-}
-
-static void
-add_line(struct buf *b, const char *name, const char *value)
-{
-	buf_str(b, name);
-	buf_add(b, value, strlen(value) + 1);
 }
 
 static int
@@ -481,7 +475,7 @@ set_up(struct webhook *w, const struct target_use *use, struct fault *f)
 	jv properties = target_properties(use->subscription);
 	int rc = -1;
 
-	take_batch(w, push, properties);
+	take_batch(w, use, properties);
 	if (take_url(w, properties, f) == 0 &&
 	    take_mappings(w, push, properties, f) == 0 &&
 	    take_http(w, use, push, properties, f) == 0 &&
@@ -505,7 +499,7 @@ webhook_new(const struct target_use *use, struct fault *f)
 		return NULL;
 	}
 	w->target.calls = &calls;
-	w->target.in_flight = IN_FLIGHT;
+	w->target.in_flight = HTTP_IN_FLIGHT;
 	w->target.connects = true;
 	w->standing = use->standing;
 	late_init(&w->late, use->loop, &w->target);
