@@ -102,6 +102,50 @@ both_posted() {
 	status one '.handshake.rate == 600'
 }
 
+@test "deliveries go on without a callback that cannot be, and status says so" {
+	local port
+	push_ns
+	port=$(url) && port=${port##*:}
+	hook one
+	push_up
+	egns-ctl status --jq .listeners.callback | grep -x null
+	run egns-ctl namespace update -o none \
+		--set "listeners.callback=127.0.0.1:${port%/}"
+	[ "$status" -ne 0 ]
+	[[ $output == *"not in force"*listeners.callback*"in use"* ]]
+	publish 1
+	delivered 1
+	restart egns-push
+	publish 2
+	delivered 1 2
+	egns-ctl status --jq '.problems[].problem' | grep listeners.callback
+	egns-ctl namespace update -o none --set listeners.callback=127.0.0.1:0
+	egns-ctl status --jq .listeners.callback | grep -E '^"127.0.0.1:[1-9]'
+	publish 3
+	delivered 1 2 3
+}
+
+@test "run/push.sock takes what it knows, and nothing else" {
+	told() {
+		printf '%s\n' "$1" | socat -t "$PATIENCE" - \
+			UNIX-CONNECT:spool/run/push.sock | tail -n +2 |
+			jq -r '.error.code // "ok"'
+	}
+	push_ns
+	hook one
+	push_up
+	[ "$(told '{"op":"hold"}')" = BadRequest ]
+	[ "$(told '{"op":"hold","topic":"orders"}')" = BadRequest ]
+	[ "$(told '{"op":"hold","topic":"orders","subscription":"two"}')" = NotFound ]
+	for member in '"why":"x"' '"reason":"a\nb"' '"reason":1' '"by":""'; do
+		[ "$(told "{\"op\":\"hold\",\"topic\":\"orders\",\"subscription\":\"one\",$member}")" = \
+			BadRequest ]
+	done
+	[ "$(told '{"op":"hold","topic":"orders","subscription":"one"}')" = ok ]
+	[ "$(told '{"op":"holdall"}')" = BadRequest ]
+	status one '.state == "OnHold"'
+}
+
 @test "an endpoint may grant it later, by the callback" {
 	local callback
 	push_ns
