@@ -197,21 +197,22 @@ status(const struct request *r, struct session *s)
 	struct rows rows = { .spool = &s->spool, .all = jv_object(),
 		.table = ctl_as_rows(r->ctl) };
 	struct fault f;
-	int rc = find(r, s, &rows);
+	int rc = find(r, s, &rows), missing = 0;
 
 	/* topicd is not to wait for us when it reads the registry */
 	registry_close(s->registry);
 	s->registry = NULL;
-	/* one that it has not, be it expired, is a row without counts */
+	/* one that it has not, be it expired, is a row without counts; and all
+	 * are, when it cannot be asked */
 	if (rc == 0 && stats_each(&s->spool, "topicd", r->topic, r->name, take,
 	    &rows, &f) == -1 && f.code != FAULT_NOT_FOUND)
-		rc = ctl_fault(&f);
+		missing = ctl_fault(&f);
 	if (rc == 0) {
 		ask_push(r, s, &rows);
 		rc = print(r, &rows);
 	}
 	jv_free(rows.all);
-	return rc;
+	return missing != 0 ? missing : rc;
 }
 
 int
