@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "feed.h"
+#include "hold.h"
 #include "jq.h"
 #include "log.h"
 #include "standing.h"
@@ -66,11 +67,7 @@ struct pusher {
 	int64_t next_send; /* clock_mono(): by the rate */
 	/* trouble */
 	bool prepared, preparing, looked;
-	int64_t hold_until, hold_since; /* clock_mono(); clock_now(); 0: no */
-	const char *hold_by;
-	bool hold_said;    /* of this one the log knows */
-	int64_t hold_told; /* clock_mono(): when it last was told of one */
-	char why[512];
+	struct hold hold;
 	unsigned setbacks; /* in a row: nothing could be sent */
 	unsigned finals;   /* in a row: attempts that failed for good */
 	bool rewind;       /* events in order were given back, or never came */
@@ -161,7 +158,7 @@ static bool
 may_work(const struct pusher *p)
 {
 	return p->aim != NULL && !p->ended && !p->common->stopping &&
-	    !held(p) && (p->hold_until == 0 || clock_mono() >= p->hold_until);
+	    !held(p) && hold_is_over(&p->hold);
 }
 
 static void
@@ -174,30 +171,11 @@ wake_at(struct pusher *p, int64_t when)
 	ev_timer_start(p->common->loop, &p->due);
 }
 
-/* One that comes and goes is not told of each time. */
-static void
-say_hold(struct pusher *p, const char *why)
-{
-	int64_t now = clock_mono();
-
-	p->hold_said = p->hold_told == 0 || now - p->hold_told >= SAY;
-	if (!p->hold_said)
-		return;
-	p->hold_told = now;
-	log_warn("%s/%s: on hold: %s", p->topic, p->name, why);
-}
-
 /* Leave the endpoint alone until then. */
 static void
 wait_until(struct pusher *p, int64_t until, const char *by, const char *why)
 {
-	if (p->hold_since == 0) {
-		p->hold_since = clock_now();
-		say_hold(p, why);
-	}
-	p->hold_until = until;
-	p->hold_by = by;
-	snprintf(p->why, sizeof(p->why), "%s", why);
+	hold_begin(&p->hold, until, by, why);
 	p->window = 1;
 	wake_at(p, until);
 	if (p->subjects == NULL)
@@ -209,11 +187,7 @@ static void
 come_back(struct pusher *p)
 {
 	p->setbacks = 0;
-	if (p->hold_since == 0)
-		return;
-	if (p->hold_said)
-		log_warn("%s/%s: delivers again", p->topic, p->name);
-	p->hold_since = p->hold_until = 0;
+	hold_end(&p->hold);
 }
 
 /* Nothing could be sent: not the endpoint's fault, nor the event's. */
@@ -274,14 +248,14 @@ judge(struct pusher *p, const struct attempt *a, const struct outcome *o)
 		return;
 	p->window = p->window / 2 + p->window % 2;
 	if (o->retry_after != 0 && o->result == DL_BUSY) {
-		if (p->hold_until < now + o->retry_after)
+		if (p->hold.until < now + o->retry_after)
 			wait_until(p, now + o->retry_after, "probation",
 			    o->words);
 		return;
 	}
 	if (probation == 0)
 		come_back(p);
-	if (probation == 0 || p->succeeded >= a->since || p->hold_until > now)
+	if (probation == 0 || p->succeeded >= a->since || p->hold.until > now)
 		return;
 	wait_until(p, now + (due < probation ? due : probation), "probation",
 	    o->words);
@@ -722,7 +696,7 @@ on_granted(void *arg)
 
 	if (aim != aim->pusher->aim)
 		return;
-	aim->pusher->hold_until = 0;
+	aim->pusher->hold.until = 0;
 	pump(aim->pusher);
 }
 
@@ -854,15 +828,13 @@ pusher_configure(struct pusher *p, jv namespace, jv subscription)
 	load_standing(p, subscription);
 	read_settings(p, subscription);
 	retire(p);
-	p->hold_until = p->hold_since = 0;
+	p->hold.until = p->hold.since = 0;
 	p->setbacks = p->finals = 0;
 	p->window = WINDOW_FIRST;
 	p->aim = make_aim(p, namespace, subscription, &f);
 	if (p->aim == NULL) {
-		p->hold_since = clock_now();
-		p->hold_by = "settings";
-		snprintf(p->why, sizeof(p->why), "%s", f.text);
-		log_warn("%s/%s: on hold: %s", p->topic, p->name, f.text);
+		p->hold.told = 0; /* somebody waits for this */
+		hold_begin(&p->hold, 0, "settings", f.text);
 		give_back_all(p);
 	}
 	bury_retired(p);
@@ -884,6 +856,8 @@ pusher_new(struct common *common, const char *topic, const char *name)
 	p->due.data = p;
 	p->topic = strdup(topic);
 	p->name = strdup(name);
+	p->hold.topic = p->topic;
+	p->hold.name = p->name;
 	if (p->topic != NULL && p->name != NULL) {
 		p->feed = feed_new(common->loop, common->spool, topic, name,
 		    false, &feed_hooks, p);
@@ -1023,7 +997,7 @@ pusher_unhold(struct pusher *p, struct fault *f)
 	}
 	if (before.hold.since != 0)
 		log_warn("%s/%s: unhold was said", p->topic, p->name);
-	p->hold_until = 0;
+	p->hold.until = 0;
 	p->finals = 0;
 	p->window = 1;
 	pump(p);
@@ -1060,41 +1034,7 @@ pusher_meter(const struct pusher *p)
 bool
 pusher_on_hold(const struct pusher *p)
 {
-	return held(p) || p->hold_since != 0;
-}
-
-static void
-add_time(struct buf *b, const char *name, int64_t us)
-{
-	char text[CLOCK_TEXT + 1];
-
-	clock_format(text, us);
-	buf_printf(b, ",\"%s\":\"%s\"", name, text);
-}
-
-static void
-add_text(struct buf *b, const char *name, const char *text)
-{
-	buf_printf(b, ",\"%s\":", name);
-	buf_json(b, text, strlen(text));
-}
-
-static void
-add_hold(const struct pusher *p, struct buf *b)
-{
-	if (held(p)) {
-		add_time(b, "since", p->standing.hold.since);
-		add_text(b, "by", p->standing.hold.by);
-		add_text(b, "reason", p->standing.hold.reason);
-		return;
-	}
-	add_time(b, "since", p->hold_since);
-	add_text(b, "by", p->hold_by);
-	add_text(b, "reason", p->why);
-	if (p->hold_until != 0)
-		add_time(b, "nextAttempt", clock_now() +
-		    (p->hold_until > clock_mono() ?
-		    p->hold_until - clock_mono() : 0));
+	return held(p) || p->hold.since != 0;
 }
 
 void
@@ -1104,8 +1044,11 @@ pusher_stats(const struct pusher *p, struct buf *b)
 	    "\"endpointType\":\"%s\",\"state\":\"%s\"", p->topic, p->name,
 	    p->type, pusher_on_hold(p) ? "onHold" :
 	    p->prepared ? "active" : "starting");
-	if (pusher_on_hold(p))
-		add_hold(p, b);
+	if (held(p))
+		hold_tell(b, p->standing.hold.since, p->standing.hold.by,
+		    p->standing.hold.reason);
+	else if (pusher_on_hold(p))
+		hold_show(&p->hold, b);
 	if (p->standing.handshake.state != HANDSHAKE_NONE) {
 		buf_str(b, ",\"handshake\":");
 		standing_show(&p->standing, b);
@@ -1116,7 +1059,9 @@ pusher_stats(const struct pusher *p, struct buf *b)
 	    p->aim == NULL ? 0 : limit_of(p), p->meter.attempts,
 	    p->meter.delivered);
 	meter_failures(&p->meter, b);
-	if (p->error[0] != '\0')
-		add_text(b, "lastError", p->error);
+	if (p->error[0] != '\0') {
+		buf_str(b, ",\"lastError\":");
+		buf_json(b, p->error, strlen(p->error));
+	}
 	buf_str(b, "}\n");
 }
