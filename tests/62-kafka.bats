@@ -149,6 +149,18 @@ unsaid() {
 	said "topic 'out': Broker: Message size too large"
 }
 
+@test "a topic that may not be seen is not allowed, which the breaker counts" {
+	kafka_ns
+	cluster_does 'create nau 0' 'topic nau TOPIC_AUTHORIZATION_FAILED'
+	kafka nau '"circuitBreaker":{"failures":2}'
+	push_up
+	publish 1
+	ended '1 Unauthorized Forbidden 1'
+	publish 2
+	status nau '.by == "circuitBreaker" and (.lastError |
+		contains("Topic authorization failed"))'
+}
+
 @test "a topic that is missing ends events, until it is made" {
 	kafka_ns
 	cluster_does 'topic out UNKNOWN_TOPIC_OR_PART'

@@ -3,7 +3,7 @@
  * runs, cluster.servers holds what bootstraps it. It does what is written to the
  * FIFO cluster.orders, which it makes, a line each, and says so in cluster.done:
  *
- *	create TOPIC PARTITIONS
+ *	create TOPIC PARTITIONS      0 for one with an error in Metadata
  *	fail REQUEST ERROR [TIMES]   the next requests: Produce, Metadata,
  *	                             InitProducerId; names as in the protocol
  *	topic TOPIC ERROR            what Metadata says of it

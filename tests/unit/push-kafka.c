@@ -296,6 +296,37 @@ a_topic_may_be_missing(void)
 	end();
 }
 
+/* As a broker does whose rules do not even let us see it. */
+static void
+a_topic_may_be_hidden(void)
+{
+	int64_t since = clock_mono();
+
+	rd_kafka_mock_topic_create(cluster, "hidden", 0, 1);
+	rd_kafka_mock_topic_set_error(cluster, "hidden",
+	    RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+	begin("hidden", "", "");
+	for (unsigned i = 1; i <= 3; i++) {
+		send_text(EVENT "}");
+		await(i);
+		CHECK(ended_for_good(DL_UNAUTHORIZED, DL_FORBIDDEN));
+	}
+	CHECK(clock_mono() - since < 10 * CLOCK_SECOND);
+	end();
+}
+
+static void
+a_cluster_may_let_nobody_write(void)
+{
+	rd_kafka_mock_push_request_errors(cluster, 22, 1,
+	    RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED);
+	begin("closed", "", "");
+	send_text(EVENT "}");
+	await(1);
+	CHECK(ended_for_good(DL_UNAUTHORIZED, DL_FORBIDDEN));
+	end();
+}
+
 /* A port that is somebody's who does not listen. */
 static int
 take_port(char server[32])
@@ -532,3 +563,5 @@ main(void)
 	rmdir(dir);
 	DONE();
 }
+	RUN(a_topic_may_be_hidden);
+	RUN(a_cluster_may_let_nobody_write);
