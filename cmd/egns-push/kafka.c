@@ -21,6 +21,9 @@
 #define EVENTS 64        /* of librdkafka, taken in one turn of the loop */
 #define TOKEN_GOOD 300   /* seconds; then librdkafka asks again */
 #define EXIT_WAIT 1      /* seconds for producers that end with us */
+#define NOBODY_WAIT 3    /* seconds without a broker, of a producer that has
+                          * met none: librdkafka, which begins with pauses of
+                          * 0.1 s, has tried several times */
 
 /*
  * librdkafka's end of the line. It has threads of its own; what it has to say
@@ -64,6 +67,7 @@ struct kafka {
 	struct outcome why;            /* whether a producer is there */
 	bool preparing, answering;     /* prepare is to be answered: by `why` */
 	ev_timer soon;
+	ev_timer nobody;               /* all brokers are down */
 	rd_kafka_resp_err_t trouble;   /* with brokers, since the last success */
 	char words[256];               /* of it */
 };
@@ -222,6 +226,7 @@ retire(struct kafka *k)
 	if (p == NULL)
 		return;
 	ev_io_stop(k->loop, &p->readable);
+	ev_timer_stop(k->loop, &k->nobody);
 	p->over = true;
 	if (!p->polling)
 		bury(p);
@@ -300,7 +305,8 @@ is_trouble(const struct kafka *k, rd_kafka_resp_err_t error)
 {
 	return k->trouble != RD_KAFKA_RESP_ERR_NO_ERROR &&
 	    k->trouble != RD_KAFKA_RESP_ERR__TIMED_OUT &&
-	    error == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT;
+	    (error == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT ||
+	    error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN);
 }
 
 static void
@@ -619,12 +625,22 @@ begin_anew(struct kafka *k)
 	want_producer(k);
 }
 
+/* All that is under way has come to this, and the producer goes. */
+static void
+give_up(struct kafka *k, rd_kafka_resp_err_t error)
+{
+	struct outcome o;
+
+	outcome_of(k, error, &o);
+	retire(k);
+	move_all(&k->sent, &k->waiting);
+	answer_all(k, &k->waiting, &o);
+}
+
 /* The secret may have been changed since we got it. */
 static void
 on_denied(struct kafka *k)
 {
-	struct outcome o;
-
 	if (k->credential != NULL)
 		credential_forget(k->credential);
 	if (k->credential != NULL && !k->renewed) {
@@ -633,10 +649,37 @@ on_denied(struct kafka *k)
 		return;
 	}
 	k->renewed = false;
-	outcome_of(k, RD_KAFKA_RESP_ERR__AUTHENTICATION, &o);
-	retire(k);
-	move_all(&k->sent, &k->waiting);
-	answer_all(k, &k->waiting, &o);
+	give_up(k, RD_KAFKA_RESP_ERR__AUTHENTICATION);
+}
+
+/* Has a broker told it of the cluster? Before that there is no partition that
+ * anything could have been sent to. */
+static bool
+has_met(const struct producer *p)
+{
+	char *cluster = rd_kafka_clusterid(p->rk, 0);
+
+	if (cluster == NULL)
+		return rd_kafka_controllerid(p->rk, 0) != -1;
+	rd_kafka_mem_free(p->rk, cluster);
+	return true;
+}
+
+/*
+ * An address that is wrong need not take an attempt's whole time. Once a broker
+ * has been met it does, as what is under way may have been stored, which only
+ * this producer can find out.
+ */
+static void
+on_nobody(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	static const rd_kafka_resp_err_t why =
+	    RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+	struct kafka *k = timer->data;
+
+	(void)loop, (void)events;
+	if (is_trouble(k, why) && !has_met(k->producer))
+		give_up(k, why);
 }
 
 /* librdkafka says so, too, of a connection that was lost on the way. */
@@ -660,8 +703,11 @@ on_error(struct kafka *k, rd_kafka_event_t *event)
 		end_fatally(k);
 		return;
 	}
-	if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-		return; /* each of them has been heard of */
+	if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+		/* each of them has been heard of */
+		ev_timer_start(k->loop, &k->nobody);
+		return;
+	}
 	k->trouble = error;
 	quote(k->words, words, strlen(words));
 	log_debug("kafka: %s", k->words);
@@ -949,6 +995,8 @@ kafka_new(const struct target_use *use, jv hub, struct fault *f)
 	late_init(&k->late, k->loop, &k->target);
 	ev_timer_init(&k->soon, on_soon, 0, 0);
 	k->soon.data = k;
+	ev_timer_init(&k->nobody, on_nobody, NOBODY_WAIT, 0);
+	k->nobody.data = k;
 	rc = kafka_conf_init(&k->conf, use, hub, f);
 	jv_free(hub);
 	if (rc == 0)

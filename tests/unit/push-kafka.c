@@ -370,6 +370,30 @@ nobody_may_be_there(void)
 	end();
 }
 
+/* No attempt waits for as long as it may when librdkafka knows better. */
+static void
+nobody_there_is_said_soon(void)
+{
+	int64_t since = clock_mono();
+	char server[32];
+	int fd = take_port(server);
+
+	begin_at(server, "t", "", "");
+	for (unsigned i = 0; i < 10; i++)
+		send_text(EVENT "}");
+	await(10);
+	CHECK(ended(VERDICT_LATER, DL_SOCKET_ERROR));
+	CHECK(strstr(got.outcome.words, "refused") != NULL);
+	/* and with a new producer */
+	target->calls->prepare(target);
+	send_text(EVENT "}");
+	await(11);
+	CHECK(ended(VERDICT_LATER, DL_SOCKET_ERROR));
+	CHECK(clock_mono() - since < 20 * CLOCK_SECOND);
+	end();
+	close(fd);
+}
+
 static void
 too_large_is_not_even_sent(void)
 {
@@ -552,7 +576,10 @@ main(void)
 	RUN(what_may_pass_is_ridden_out);
 	RUN(a_fatal_error_is_not_the_end);
 	RUN(a_topic_may_be_missing);
+	RUN(a_topic_may_be_hidden);
+	RUN(a_cluster_may_let_nobody_write);
 	RUN(nobody_may_be_there);
+	RUN(nobody_there_is_said_soon);
 	RUN(too_large_is_not_even_sent);
 	RUN(none_is_lost_when_there_is_no_room);
 	RUN(what_is_dropped_is_not_answered);
@@ -563,5 +590,3 @@ main(void)
 	rmdir(dir);
 	DONE();
 }
-	RUN(a_topic_may_be_hidden);
-	RUN(a_cluster_may_let_nobody_write);
