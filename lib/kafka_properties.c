@@ -80,8 +80,9 @@ check_property(const char *name, jv value, struct fault *f)
 		return fault_set(f, FAULT_BAD_REQUEST, "'%s' is the "
 		    "namespace's trustedCertificates", q);
 	if (!is_known(name))
-		return fault_set(f, FAULT_BAD_REQUEST,
-		    "'%s' cannot be set here", q);
+		return fault_set(f, FAULT_BAD_REQUEST, "'%s': no such property "
+		    "of a producer, or none that can be set here; see "
+		    "egns-push(8)", q);
 	if (jv_get_kind(value) != JV_KIND_STRING)
 		return fault_set(f, FAULT_BAD_REQUEST,
 		    "'%s' must be a string", q);

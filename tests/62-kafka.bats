@@ -273,7 +273,13 @@ all_there() {
 	push_up
 	publish 1
 	arrived good 1
-	status odd '.reason | contains("compression.type")'
+	status odd '.reason | contains("property \"compression.type\"")'
+}
+
+@test "a property that is not known is refused" {
+	kafka_ns
+	run ! kafka odd '' '"properties":{"lingr.ms":"1"}'
+	[[ $output == *"'lingr.ms': no such property of a producer"* ]]
 }
 
 @test "a dry run shows the record" {

@@ -335,17 +335,38 @@ kafka_conf_free(struct kafka_conf *c)
 
 /* ---- for librdkafka ---- */
 
+/* It says why, of an alias by the name that is its own: say that which was
+ * used. */
+static int
+say_refused(const char *name, const char *why, struct fault *f)
+{
+	static const char before[] = "property \"";
+	const char *at = strstr(why, before), *end = NULL;
+	char said[512], q[QUOTE_MAX];
+
+	if (at != NULL) {
+		at += sizeof(before) - 1;
+		end = strchr(at, '"');
+	}
+	if (end != NULL)
+		snprintf(said, sizeof(said), "%.*s%s%s", (int)(at - why), why,
+		    name, end);
+	else
+		snprintf(said, sizeof(said), "%s", why);
+	return fault_set(f, FAULT_BAD_REQUEST, "properties: '%s': %s", name,
+	    quote(q, said, strcspn(said, "\n")));
+}
+
 static int
 set(rd_kafka_conf_t *conf, const char *name, const char *value,
     struct fault *f)
 {
-	char why[256], q[QUOTE_MAX];
+	char why[256];
 
 	if (rd_kafka_conf_set(conf, name, value, why, sizeof(why)) ==
 	    RD_KAFKA_CONF_OK)
 		return 0;
-	return fault_set(f, FAULT_BAD_REQUEST, "properties: '%s': %s", name,
-	    quote(q, why, strlen(why)));
+	return say_refused(name, why, f);
 }
 
 static int

@@ -470,7 +470,12 @@ settings_are_checked(void)
 	struct fault f;
 
 	refused(SET("acks", "1"), "properties: 'acks' is always all");
-	refused(SET("linger.ms", "never"), "linger.ms");
+	refused(SET("linger.ms", "never"), "properties: 'linger.ms': Invalid "
+	    "value for configuration property \"linger.ms\"");
+	refused(SET("linger.ms", "-1"), "property \"linger.ms\" value -1 is "
+	    "outside allowed range 0..900000");
+	refused(SET("socket.keepalive.enable", "maybe"),
+	    "Expected bool value for \"socket.keepalive.enable\"");
 	refused(SET("compression.type", "rar"), "compression.type");
 	refused(SET("security.protocol", "sasl_ssl"), "needs a credential");
 	refused(SET("sasl.mechanism", "PLAIN"), "needs a credential");
