@@ -276,10 +276,15 @@ all_there() {
 	status odd '.reason | contains("property \"compression.type\"")'
 }
 
-@test "a property that is not known is refused" {
+@test "a property that is not known is refused, and a file that is not there named" {
 	kafka_ns
 	run ! kafka odd '' '"properties":{"lingr.ms":"1"}'
 	[[ $output == *"'lingr.ms': no such property of a producer"* ]]
+	kafka file '' '"properties":{"ssl.certificate.location":"/none/c"}'
+	push_up
+	publish 1
+	status file '.attempts == 0 and (.reason |
+		contains("'\''/none/c'\'': No such file"))'
 }
 
 @test "a dry run shows the record" {

@@ -510,10 +510,11 @@ static int
 start_client(struct kafka *k, struct producer *p, const char *secret,
     struct fault *f)
 {
-	rd_kafka_conf_t *conf = kafka_conf_make(&k->conf, secret, f);
+	rd_kafka_conf_t *conf;
 	char why[256], q[QUOTE_MAX];
 
-	if (conf == NULL)
+	if (kafka_conf_check_files(&k->conf, f) == -1 ||
+	    (conf = kafka_conf_make(&k->conf, secret, f)) == NULL)
 		return -1;
 	p->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
 	if (p->rk == NULL) {

@@ -1,10 +1,13 @@
 /* the settings of a producer of Kafka */
 #include "kafka_conf.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "endpoint.h"
 #include "jq.h"
@@ -331,6 +334,41 @@ kafka_conf_free(struct kafka_conf *c)
 	free(c->authorities);
 	jv_free(c->credential);
 	jv_free(c->properties);
+}
+
+/* ---- files ---- */
+
+static int
+check_file(const char *name, const char *path, struct fault *f)
+{
+	struct stat st;
+	char q[QUOTE_MAX];
+	int rc = faccessat(AT_FDCWD, path, R_OK, AT_EACCESS);
+
+	if (rc == 0)
+		rc = stat(path, &st);
+	if (rc == 0 && S_ISDIR(st.st_mode)) {
+		errno = EISDIR;
+		rc = -1;
+	}
+	return rc == 0 ? 0 : fault_errno(f, FAULT_BAD_REQUEST,
+	    "properties: '%s': '%s'", name, quote(q, path, strlen(path)));
+}
+
+int
+kafka_conf_check_files(const struct kafka_conf *c, struct fault *f)
+{
+	static const char *const names[] = { "ssl.certificate.location",
+		"ssl.key.location", "ssl.crl.location" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *path = property(c->properties, names[i]);
+
+		if (path != NULL && *path != '\0' &&
+		    check_file(names[i], path, f) == -1)
+			return -1;
+	}
+	return 0;
 }
 
 /* ---- for librdkafka ---- */

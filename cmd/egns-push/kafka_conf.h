@@ -37,6 +37,10 @@ int kafka_conf_init(struct kafka_conf *, const struct target_use *, jv hub,
     struct fault *);
 void kafka_conf_free(struct kafka_conf *);
 
+/* Can the files that its properties name be read now? librdkafka does not say
+ * which it could not. 0, or -1 and a fault. */
+int kafka_conf_check_files(const struct kafka_conf *, struct fault *);
+
 /* For a producer, with the secret of a password or a connection. NULL and a
  * fault. */
 rd_kafka_conf_t *kafka_conf_make(const struct kafka_conf *, const char *secret,

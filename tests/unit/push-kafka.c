@@ -496,6 +496,32 @@ settings_are_checked(void)
 		end();
 }
 
+/* They may come later. */
+static void
+files_are_looked_for(void)
+{
+	static const struct {
+		const char *path, *words;
+	} rows[] = {
+		{ "/nonexistent/c", "properties: 'ssl.certificate.location': "
+		    "'/nonexistent/c': No such file" },
+		{ "/", "'/': Is a directory" },
+	};
+	char members[256];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(members, sizeof(members),
+		    SET("ssl.certificate.location", "%s"), rows[i].path);
+		begin_at("h:1", "t", members, "");
+		CHECK(got.outcome.verdict == VERDICT_UNMADE);
+		if (strstr(got.outcome.words, rows[i].words) == NULL) {
+			printf("# %s\n", got.outcome.words);
+			CHECK(false);
+		}
+		end();
+	}
+}
+
 /* ---- records ---- */
 
 static bool
@@ -589,6 +615,7 @@ main(void)
 	RUN(none_is_lost_when_there_is_no_room);
 	RUN(what_is_dropped_is_not_answered);
 	RUN(settings_are_checked);
+	RUN(files_are_looked_for);
 	RUN(records_are_those_of_the_binding);
 	rd_kafka_mock_cluster_destroy(cluster);
 	rd_kafka_destroy(rk);
