@@ -73,25 +73,6 @@ find(struct push *p, const char *path)
 
 /* ---- settings ---- */
 
-/* Attempts at 0, 10 s, 30 s, 1 min, 5 min, then every 5 min. */
-static void
-read_schedule(struct schedule *s, jv namespace)
-{
-	static const struct schedule usual = { { 10, 20, 30, 240, 300 }, 5 };
-	jv list = jq_get(namespace, "properties.deliverySchedule");
-
-	s->n = 0;
-	if (jv_get_kind(list) == JV_KIND_ARRAY)
-		jv_array_foreach(list, i, one) {
-			if (s->n < SCHEDULE_MAX)
-				s->pause[s->n++] = (int64_t)jv_number_value(one);
-			jv_free(one);
-		}
-	jv_free(list);
-	if (s->n == 0)
-		*s = usual;
-}
-
 static void
 add_key(struct buf *b, jv resource, const char *path)
 {
@@ -274,7 +255,7 @@ take_settings(struct push *p, struct registry *reg, struct fault *f)
 		return fault_set(f, FAULT_NOT_FOUND, "there is no namespace");
 	}
 	set_callback(p, s.namespace, &why);
-	read_schedule(&p->common.schedule, s.namespace);
+	schedule_read(&p->common.schedule, s.namespace);
 	each(p, forget_seen, NULL);
 	registry_each(reg, "topics/", take_subscription, &s);
 	remove_unseen(p);

@@ -142,12 +142,6 @@ give_back_all(struct pusher *p)
 
 /* ---- waiting ---- */
 
-static int64_t
-pause_at(const struct schedule *s, unsigned i)
-{
-	return s->pause[i < s->n ? i : s->n - 1];
-}
-
 static bool
 held(const struct pusher *p)
 {
@@ -194,7 +188,7 @@ come_back(struct pusher *p)
 static void
 set_back(struct pusher *p, const char *by, const struct outcome *o)
 {
-	int64_t pause = pause_at(&p->common->schedule, p->setbacks++) *
+	int64_t pause = schedule_pause(&p->common->schedule, p->setbacks++) *
 	    CLOCK_SECOND;
 
 	if (pause < PAUSE_LEAST)
@@ -206,22 +200,13 @@ set_back(struct pusher *p, const char *by, const struct outcome *o)
 
 /* ---- what came of an attempt ---- */
 
-static int64_t
-delay_of(const struct pusher *p, unsigned count, int64_t retry_after)
-{
-	int64_t pause = pause_at(&p->common->schedule, count - 1);
-	int64_t least = (retry_after + CLOCK_SECOND - 1) / CLOCK_SECOND;
-
-	pause += arc4random_uniform((uint32_t)(pause / 10 + 1));
-	return pause > least ? pause : least;
-}
-
 static void
 release(struct pusher *p, struct item *item, const struct outcome *o)
 {
 	struct settlement how = { .how = SETTLE_RELEASE, .result = o->result };
 
-	how.delay = delay_of(p, item->count, o->retry_after);
+	how.delay = schedule_delay(&p->common->schedule, item->count - 1,
+	    o->retry_after);
 	if (p->subjects != NULL) /* the last one does not come back */
 		subjects_end(p->subjects, item, item->count >= p->max_count ?
 		    0 : clock_mono() + how.delay * CLOCK_SECOND);
@@ -241,7 +226,7 @@ static void
 judge(struct pusher *p, const struct attempt *a, const struct outcome *o)
 {
 	int64_t now = clock_mono(), probation = outcome_probation(o->result);
-	int64_t due = pause_at(&p->common->schedule, a->count - 1) *
+	int64_t due = schedule_pause(&p->common->schedule, a->count - 1) *
 	    CLOCK_SECOND;
 
 	if (a->aim != p->aim) /* it is somebody else now */

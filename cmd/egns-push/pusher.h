@@ -12,6 +12,7 @@
 #include "callback.h"
 #include "fault.h"
 #include "meter.h"
+#include "schedule.h"
 #include "settler.h"
 #include "spool.h"
 
@@ -25,12 +26,6 @@
 #define PUSHER_IN_FLIGHT 4096 /* attempts of all that may need a connection */
 #define PUSHER_RESERVED 2     /* of them, those that each has in any case */
 #define PUSHER_BYTES (256 * 1024 * 1024) /* of events held, all together */
-
-#define SCHEDULE_MAX 100
-struct schedule {
-	int64_t pause[SCHEDULE_MAX]; /* seconds; the last one repeats */
-	unsigned n;
-};
 
 /* What all pushers share; the daemon's. */
 struct common {
