@@ -24,8 +24,8 @@ struct callback;
  * or with a fault. */
 struct callback *callback_open(struct ev_loop *, const struct spool *,
     jv namespace, struct fault *);
-/* The server's certificate may be another one. 0; or -1 and a fault, and it goes
- * on with what it has. */
+/* The server's certificate may be another one. 0; or -1 and a fault, and it
+ * goes on with what it has. */
 int callback_reload(struct callback *, const struct spool *, struct fault *);
 void callback_close(struct callback *);
 /* Where it listens, HOST:PORT in figures, added to a buffer. */
@@ -33,9 +33,9 @@ void callback_address(const struct callback *, struct buf *);
 
 /*
  * Wait for one; the key is new and random when it is empty. `granted` gets the
- * rate in requests a minute (0: none was said, -1: "*", any), and is called from
- * the loop, once. The wait is there until it is forgotten, which `granted` may
- * do; a callback that is closed takes none of them along, but they wait for
+ * rate in requests a minute (0: none was said, -1: "*", any), and is called
+ * from the loop, once. The wait is there until it is forgotten, which `granted`
+ * may do; a callback that is closed takes none of them along, but they wait for
  * nothing then. NULL without memory.
  */
 struct callback_wait;
@@ -44,8 +44,8 @@ struct callback_wait *callback_wait(struct callback *,
     void *arg);
 void callback_forget(struct callback_wait *); /* NULL is nothing */
 
-/* "https://HOST:PORT/callback/KEY" of a wait, added to a buffer; nothing once the
- * callback was closed. */
+/* "https://HOST:PORT/callback/KEY" of a wait, added to a buffer; nothing once
+ * the callback was closed. */
 void callback_url(const struct callback_wait *, struct buf *);
 
 #endif

@@ -6,8 +6,8 @@
 #include "buf.h"
 
 /*
- * A request to the callback: bytes in, what is asked and the answer out, no I/O.
- * HTTP by http-parser.
+ * A request to the callback: bytes in, what is asked and the answer out, no
+ * I/O. HTTP by http-parser.
  */
 #define CONSENT_REQUEST 8192 /* bytes of its head; what is behind is not read */
 #define CONSENT_KEY 32

@@ -10,9 +10,9 @@
 
 /*
  * Where a push subscription's events come from: a connection to egns-topicd of
- * its own, on which one receive at a time waits. On the first connection of this
- * process the locks of the one before are taken back, so that what it had under
- * way is delivered now.
+ * its own, on which one receive at a time waits. On the first connection of
+ * this process the locks of the one before are taken back, so that what it had
+ * under way is delivered now.
  */
 struct feed_hooks {
 	/* An event, which is the hook's from now on. */
@@ -27,8 +27,8 @@ struct feed_hooks {
 
 struct feed;
 
-/* `ordered`: items are to carry a hash of their subject, and with the locks also
- * delays are taken back. The names are copied. NULL without memory. */
+/* `ordered`: items are to carry a hash of their subject, and with the locks
+ * also delays are taken back. The names are copied. NULL without memory. */
 struct feed *feed_new(struct ev_loop *, const struct spool *, const char *topic,
     const char *subscription, bool ordered, const struct feed_hooks *,
     void *arg);
@@ -44,8 +44,8 @@ void feed_restart(struct feed *);
 /* topicd is there: connect, if it is not connected. */
 void feed_open(struct feed *);
 
-/* Ask for up to n events (1 to 1000), and wait for them, or not. Nothing happens,
- * and false, when it is not connected, or has asked already. */
+/* Ask for up to n events (1 to 1000), and wait for them, or not. Nothing
+ * happens, and false, when it is not connected, or has asked already. */
 bool feed_ask(struct feed *, unsigned n, bool wait);
 bool feed_asked(const struct feed *);
 

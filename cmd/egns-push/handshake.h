@@ -9,10 +9,10 @@
 
 /*
  * May we deliver to a webhook (CloudEvents HTTP webhooks 1.0.2, 4: abuse
- * protection)? OPTIONS of its URL asks, and WebHook-Allowed-Origin in the answer
- * says yes, whatever the status; or it says yes later, by our callback. What has
- * been granted is kept in the subscription's standing, and is not asked again
- * for the same URL and origin.
+ * protection)? OPTIONS of its URL asks, and WebHook-Allowed-Origin in the
+ * answer says yes, whatever the status; or it says yes later, by our callback.
+ * What has been granted is kept in the subscription's standing, and is not
+ * asked again for the same URL and origin.
  */
 struct handshake;
 

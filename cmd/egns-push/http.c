@@ -141,8 +141,8 @@ on_soon(struct ev_loop *loop, ev_timer *timer, int events)
 
 static void begin(struct http_exchange *);
 
-/* A token may have been taken back since we got it. Of many requests that it was
- * sent with, the first whose answer says so forgets it. */
+/* A token may have been taken back since we got it. Of many requests that it
+ * was sent with, the first whose answer says so forgets it. */
 static void
 begin_again(struct http_exchange *x)
 {

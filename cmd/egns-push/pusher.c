@@ -514,8 +514,8 @@ send_attempt(struct pusher *p, struct attempt *a)
 /* ---- asking for events ---- */
 
 /*
- * How many events to hold: what can be under way, and as many again when that is
- * for a moment only. Where the order counts some more, to have some of other
+ * How many events to hold: what can be under way, and as many again when that
+ * is for a moment only. Where the order counts some more, to have some of other
  * subjects; and when all of them wait for one that has failed, it has to come.
  */
 static unsigned
@@ -550,8 +550,8 @@ ask(struct pusher *p)
 
 /*
  * To find out whether we may deliver is a part of the first attempt: when the
- * destination cannot be reached, that counts for the event that waits for it. So
- * when it has failed before, look whether there is one.
+ * destination cannot be reached, that counts for the event that waits for it.
+ * So when it has failed before, look whether there is one.
  */
 static void
 prepare(struct pusher *p)

@@ -41,7 +41,7 @@ struct common {
 
 struct pusher;
 
-/* NULL without memory. It begins with pusher_configure. The names are copied. */
+/* NULL without memory. It begins with pusher_configure. Names are copied. */
 struct pusher *pusher_new(struct common *, const char *topic, const char *name);
 /* Attempts under way are not answered any more: they may be made again. */
 void pusher_free(struct pusher *);

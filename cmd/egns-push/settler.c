@@ -284,7 +284,7 @@ refuse(struct settler *s, struct request *r)
 	postpone(s, r);
 }
 
-/* {"lockToken","error":{"code"}}: no room for the record of its end, or lost. */
+/* {"lockToken","error":{"code"}}: no room to record its end, or lost. */
 static void
 take_failed(struct settler *s, const struct request *r, struct request **again,
     uint32_t t)

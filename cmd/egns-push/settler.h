@@ -49,7 +49,7 @@ void settler_retry(struct settler *);
 
 /* Tokens that are not known to be settled. */
 size_t settler_owed(const struct settler *);
-/* Tokens that were lost, as their locks had run out: these events come again. */
+/* Tokens that were lost, as their locks had run out: these come again. */
 uint64_t settler_lost(const struct settler *);
 
 /* A subscription's part of it. The names are copied. What it has gathered is

@@ -7,8 +7,8 @@
 #include "target.h"
 
 /*
- * The order of events with the same subject: one of them is under way at a time,
- * and one that has failed goes before those behind it when it comes back.
+ * The order of events with the same subject: one of them is under way at a
+ * time, and one that has failed goes before those behind it when it comes back.
  */
 struct subjects;
 struct subjects *subjects_new(void); /* NULL without memory */

@@ -16,10 +16,10 @@
 
 /*
  * The destination of a push subscription, behind one small seam: a webhook
- * (webhook.c), an event hub over HTTPS (eventhub.c), a topic of Kafka (kafka.c).
- * A target makes attempts and says what came of them. It never retries by
- * itself (but for a credential that has become stale), keeps no event, and
- * decides nothing: that is the pusher's.
+ * (webhook.c), an event hub over HTTPS (eventhub.c), a topic of Kafka
+ * (kafka.c). A target makes attempts and says what came of them. It never
+ * retries by itself (but for a credential that has become stale), keeps no
+ * event, and decides nothing: that is the pusher's.
  */
 #define ITEM_TOKEN 24 /* bytes of a lock token */
 

@@ -321,7 +321,7 @@ take_url(struct webhook *w, jv properties, struct fault *f)
 	return w->url == NULL ? -1 : 0;
 }
 
-/* The identifier of the application that tokens are for; NULL: it wants none. */
+/* Of the application that tokens are for; NULL: it wants none. */
 static const char *
 application(jv properties)
 {
