@@ -991,13 +991,6 @@ pusher_unhold(struct pusher *p, struct fault *f)
 
 /* ---- looks ---- */
 
-bool
-pusher_is(const struct pusher *p, const char *topic, const char *name)
-{
-	return !p->ended && strcmp(p->topic, topic) == 0 &&
-	    strcmp(p->name, name) == 0;
-}
-
 const char *
 pusher_topic(const struct pusher *p)
 {

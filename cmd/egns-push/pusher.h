@@ -66,7 +66,6 @@ int pusher_hold(struct pusher *, const char *by, const char *reason,
     struct fault *);
 int pusher_unhold(struct pusher *, struct fault *);
 
-bool pusher_is(const struct pusher *, const char *topic, const char *name);
 const struct meter *pusher_meter(const struct pusher *);
 bool pusher_on_hold(const struct pusher *);
 const char *pusher_topic(const struct pusher *);
