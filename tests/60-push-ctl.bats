@@ -107,7 +107,7 @@ destination=deliveryConfiguration.push.destination
 	destination:{endpointType:Kafka,properties:{bootstrapServers:h,topic:t}}|bootstrapServers: must be HOST:PORT
 	destination:{endpointType:Kafka,properties:{bootstrapServers:"h:1",topic:t,properties:{acks:"1"}}}|properties: 'acks' is always all
 	destination:{endpointType:Kafka,properties:{bootstrapServers:"h:1",topic:t,properties:{"sasl.password":s3cret}}}|use credential
-	destination:{endpointType:Kafka,properties:{bootstrapServers:"h:1",topic:t,properties:{"plugin.library.paths":x}}}|cannot be set here
+	destination:{endpointType:Kafka,properties:{bootstrapServers:"h:1",topic:t,properties:{"plugin.library.paths":x}}}|can be set here
 	contentMode:binary,destination:{endpointType:WebHook,properties:{endpointUrl:"https://h/",maxEventsPerBatch:2}}|maxEventsPerBatch: contentMode is binary
 	destination:{endpointType:WebHook,properties:{endpointUrl:"http://h/"}}|endpointUrl: must be https://
 	destination:{endpointType:WebHook,properties:{endpointUrl:"https://h/",azureActiveDirectoryApplicationIdOrUri:a,deliveryAttributeMappings:[{name:Authorization,type:Static,properties:{value:v}}]}}|deliveryAttributeMappings: delivery attribute 'Authorization'
