@@ -7,11 +7,11 @@
 #
 #	PUSHED   events of a run, one a request (300000)
 #	BATCHED  in batches, and to Kafka (1000000)
-#	SPREAD   events for each of 100 endpoints (1000)
+#	SPREAD   events for each of 100 endpoints (2000)
 
 PUSHED=${PUSHED:-300000}
 BATCHED=${BATCHED:-1000000}
-SPREAD=${SPREAD:-1000}
+SPREAD=${SPREAD:-2000}
 
 # free_ports N - ports that nobody listens on now.
 free_ports() {
@@ -31,7 +31,8 @@ push_endpoints() {
 	cat >nginx.conf <<-END
 		daemon off;
 		pid nginx.pid;
-		events { worker_connections 4096; }
+		worker_rlimit_nofile 65536;
+		events { worker_connections 32768; }
 		http {
 			access_log off;
 			keepalive_requests 1000000000;
@@ -97,7 +98,7 @@ await_pushed() {
 			echo "not all of $2 events were delivered" >&2
 			exit 1
 		fi
-		sleep 0.1
+		sleep 0.5 # to look costs something, too
 	done
 }
 
