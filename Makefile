@@ -15,7 +15,7 @@ BUILD_DEPS = gcc make libc6-dev libjq-dev libtokyocabinet-dev libev-dev \
 	libmosquitto-dev librdkafka-dev
 DEMO_DEPS = jq python3
 TEST_DEPS = bats jq python3 procps iproute2 socat parallel openssl mosquitto \
-	mosquitto-clients python3-paho-mqtt nginx $(NPM_DEPS)
+	mosquitto-clients python3-paho-mqtt nginx curl $(NPM_DEPS)
 # Nobody who has npm from elsewhere gets Debian's, too.
 NPM_DEPS = $(if $(shell command -v npm),,nodejs npm)
 MQTTJS = 5.16.0
