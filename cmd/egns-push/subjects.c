@@ -10,6 +10,9 @@
 /* An event that is due and does not come has ended, by its time to live. This
  * counts from when we see that it is due, as we may have slept. */
 #define GRACE (5 * CLOCK_SECOND)
+/* Subjects of which nothing came any more are forgotten when it has been due for
+ * so long, and looked for as often. */
+#define FORGET (600 * CLOCK_SECOND)
 
 struct subject {
 	int64_t back;   /* 0: one is under way */
@@ -21,6 +24,7 @@ struct subjects {
 	TCMAP *map; /* of those that are not free */
 	struct hash_key key;
 	int64_t due; /* the earliest `back` */
+	int64_t swept; /* when such subjects were last looked for */
 };
 
 struct subjects *
@@ -58,6 +62,28 @@ put(struct subjects *s, const struct item *item, struct subject one)
 {
 	tcmapput(s->map, &item->subject, sizeof(item->subject), &one,
 	    sizeof(one));
+}
+
+/* Or each event that has ended by its time to live would leave one here. */
+static void
+sweep(struct subjects *s, int64_t now)
+{
+	const uint64_t *key;
+	const struct subject *one;
+	uint64_t subject;
+	int n;
+
+	if (now - s->swept < FORGET)
+		return;
+	s->swept = now;
+	tcmapiterinit(s->map);
+	while ((key = tcmapiternext(s->map, &n)) != NULL) {
+		one = tcmapiterval(key, &n);
+		if (one->back == 0 || now - one->back < FORGET)
+			continue;
+		subject = *key; /* which goes with it */
+		tcmapout(s->map, &subject, sizeof(subject));
+	}
 }
 
 bool
@@ -105,6 +131,7 @@ subjects_end(struct subjects *s, const struct item *item, int64_t back)
 	    .event = hash_bytes(&s->key, item->text, item->len) });
 	if (back < s->due)
 		s->due = back;
+	sweep(s, clock_mono());
 }
 
 bool
