@@ -55,8 +55,9 @@ struct pusher {
 	bool ended;
 	struct meter meter;
 	char error[512];   /* of the last attempt that failed */
-	int64_t said;      /* clock_mono() */
-	uint64_t unsaid;
+	char fatal[512];   /* of the last that failed for good */
+	int64_t said;      /* clock_mono(): of such events */
+	uint64_t unsaid;   /* how many there have been since */
 };
 
 /* items.c: what topicd has handed out. A link is what points to an item. */

@@ -65,7 +65,7 @@ result_say(struct pusher *p)
 		return;
 	log_warn("%s/%s: %" PRIu64 " %s for good: %s", p->topic, p->name,
 	    p->unsaid, p->unsaid == 1 ? "event has failed" :
-	    "events have failed", p->error);
+	    "events have failed", p->fatal);
 	p->said = now;
 	p->unsaid = 0;
 }
@@ -98,6 +98,7 @@ fail_for_good(struct pusher *p, struct attempt *a, const struct outcome *o)
 
 	if (!keep) {
 		p->unsaid += a->n;
+		snprintf(p->fatal, sizeof(p->fatal), "%s", o->words);
 		result_say(p);
 	}
 	while ((item = a->first) != NULL) {
@@ -107,7 +108,7 @@ fail_for_good(struct pusher *p, struct attempt *a, const struct outcome *o)
 		else
 			finish(p, item, &how);
 	}
-	if (!keep)
+	if (!keep && a->aim == p->aim)
 		count_final(p, o);
 }
 
