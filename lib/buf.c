@@ -39,6 +39,14 @@ buf_free(struct buf *b)
 }
 
 void
+buf_wipe(struct buf *b)
+{
+	if (b->mem != NULL)
+		explicit_bzero(b->mem, b->cap);
+	buf_free(b);
+}
+
+void
 buf_reset(struct buf *b, size_t keep)
 {
 	b->start = b->len = 0;

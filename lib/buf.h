@@ -26,6 +26,10 @@ buf_data(const struct buf *b)
 
 void buf_free(struct buf *);
 
+/* The same of a secret: none of it stays in memory, but for what it had when it
+ * grew. */
+void buf_wipe(struct buf *);
+
 /* Empty, and good again; keeps the memory unless it is more than `keep`. */
 void buf_reset(struct buf *, size_t keep);
 

@@ -36,14 +36,6 @@ crypto_fault(struct fault *f, const char *what, int rc)
 	    wc_GetErrorString(rc));
 }
 
-void
-issue_forget(struct buf *b)
-{
-	if (b->mem != NULL)
-		explicit_bzero(b->mem, b->cap);
-	buf_free(b);
-}
-
 /* DER, in armour, added to a buffer. */
 static int
 add_pem(struct buf *b, const byte *der, int len, int type, struct fault *f)

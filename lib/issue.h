@@ -9,7 +9,7 @@
 /*
  * Making certificates for a namespace: P-256 keys, signed by ECDSA with SHA-256.
  * All texts are PEM. What is added to a buffer is not NUL-terminated; a buffer
- * that holds a key is to be given back by issue_forget().
+ * that holds a key is to be given back by buf_wipe().
  */
 #define ISSUE_NAME_MAX 64 /* bytes of a common name; X.520 has no more */
 #define ISSUE_DAYS_MAX 36500
@@ -38,8 +38,5 @@ int issue_key(struct buf *, struct fault *);
 
 /* The certificate. 0, or -1 and a fault. */
 int issue_certificate(const struct issue *, struct buf *, struct fault *);
-
-/* Empty a buffer, and leave nothing of it in memory. */
-void issue_forget(struct buf *);
 
 #endif

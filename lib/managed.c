@@ -408,9 +408,7 @@ on_answer(const struct fetch_answer *a, void *arg)
 	else
 		rc = read_token(m, a, &token, &good_for, &f);
 	m->done(rc == 0 ? buf_data(&token) : NULL, good_for, &f, m->arg);
-	if (token.len > 0)
-		explicit_bzero(buf_data(&token), token.len);
-	buf_free(&token);
+	buf_wipe(&token);
 	managed_drop(m);
 }
 
@@ -440,14 +438,6 @@ managed_start(struct fetcher *r, const char *identity, const char *audience,
 	return m;
 }
 
-static void
-wipe(struct buf *b)
-{
-	if (b->len > 0)
-		explicit_bzero(buf_data(b), b->len);
-	buf_free(b);
-}
-
 void
 managed_drop(struct managed *m)
 {
@@ -455,7 +445,7 @@ managed_drop(struct managed *m)
 		return;
 	fetch_drop(m->fetch);
 	buf_free(&m->url);
-	wipe(&m->header);
-	wipe(&m->body);
+	buf_wipe(&m->header);
+	buf_wipe(&m->body);
 	free(m);
 }

@@ -111,7 +111,7 @@ new_key(struct fault *f)
 	if (issue_key(&b, f) == 0 && (text = strndup(buf_data(&b), b.len))
 	    == NULL)
 		fault_set(f, FAULT_INTERNAL, "out of memory");
-	issue_forget(&b);
+	buf_wipe(&b);
 	return text;
 }
 

@@ -120,14 +120,6 @@ eventhub_drop(struct target *target)
 }
 
 static void
-wipe(struct buf *b)
-{
-	if (b->mem != NULL)
-		explicit_bzero(b->mem, b->cap);
-	buf_free(b);
-}
-
-static void
 eventhub_free(struct target *target)
 {
 	struct eventhub *h = (struct eventhub *)target;
@@ -135,8 +127,8 @@ eventhub_free(struct target *target)
 	late_drop(&h->late);
 	http_free(h->http);
 	hub_format_free(&h->format);
-	wipe(&h->signature);
-	wipe(&h->string);
+	buf_wipe(&h->signature);
+	buf_wipe(&h->string);
 	free(h->hub);
 	free(h->url);
 	free(h);
@@ -160,8 +152,8 @@ sign(struct eventhub *h, const char *string, struct fault *f)
 	struct sas_connection c = { .host = NULL };
 	int rc = sas_parse(&c, string, f);
 
-	wipe(&h->signature);
-	wipe(&h->string);
+	buf_wipe(&h->signature);
+	buf_wipe(&h->string);
 	h->made = clock_now();
 	if (rc == 0) {
 		sas_sign(&h->signature, h->hub, c.rule, c.key,
@@ -172,7 +164,7 @@ sign(struct eventhub *h, const char *string, struct fault *f)
 			rc = fault_set(f, FAULT_INTERNAL, "out of memory");
 	}
 	if (rc == -1)
-		wipe(&h->signature);
+		buf_wipe(&h->signature);
 	explicit_bzero(&c, sizeof(c));
 	return rc;
 }

@@ -57,18 +57,10 @@ move(struct http_exchange *x, struct exchanges *to)
 }
 
 static void
-forget_proof(struct http_exchange *x)
-{
-	if (x->proof.mem != NULL)
-		explicit_bzero(x->proof.mem, x->proof.cap);
-	buf_free(&x->proof);
-}
-
-static void
 exchange_free(struct http_exchange *x)
 {
 	fetch_drop(x->fetch);
-	forget_proof(x);
+	buf_wipe(&x->proof);
 	buf_free(&x->request.head);
 	buf_free(&x->request.secret);
 	buf_free(&x->request.body);
@@ -219,7 +211,7 @@ start(struct http_exchange *x, const char *token)
 	/* a POST says that its body is empty */
 	if (q.body == NULL && strcmp(q.method, "POST") == 0)
 		q.body = "";
-	forget_proof(x);
+	buf_wipe(&x->proof);
 	if (token != NULL &&
 	    h->proof(h->credential, token, q.url, h->proof_arg, &x->proof,
 	    &f) == -1) {

@@ -378,9 +378,7 @@ hub_format_free(struct hub_format *h)
 {
 	mappings_free(h->mappings);
 	event_free(&h->event);
-	if (h->mapped.mem != NULL)
-		explicit_bzero(h->mapped.mem, h->mapped.cap);
-	buf_free(&h->mapped);
+	buf_wipe(&h->mapped);
 	buf_free(&h->data);
 	buf_free(&h->key);
 	buf_free(&h->first_key);

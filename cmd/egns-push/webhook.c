@@ -280,12 +280,8 @@ webhook_free(struct target *target)
 	handshake_free(w->handshake);
 	http_free(w->http);
 	mappings_free(w->mappings);
-	if (w->same.mem != NULL)
-		explicit_bzero(w->same.mem, w->same.cap);
-	if (w->asked.mem != NULL)
-		explicit_bzero(w->asked.mem, w->asked.cap);
-	buf_free(&w->same);
-	buf_free(&w->asked);
+	buf_wipe(&w->same);
+	buf_wipe(&w->asked);
 	buf_free(&w->secret);
 	buf_free(&w->firsts);
 	buf_free(&w->others);

@@ -140,14 +140,6 @@ explain(struct custom *c, const struct fetch_answer *a, struct fault *f)
 
 /* ---- the parcel ---- */
 
-static void
-forget_proof(struct custom *c)
-{
-	if (c->proof.len > 0)
-		explicit_bzero(buf_data(&c->proof), c->proof.len);
-	buf_free(&c->proof);
-}
-
 /* Hooks are called from the loop, where nobody minds what they do. */
 static void
 later(struct custom *c, enum news news)
@@ -226,7 +218,7 @@ start(struct custom *c, const char *token, struct fault *f)
 		.answer_max = ANSWER,
 	};
 
-	forget_proof(c);
+	buf_wipe(&c->proof);
 	if (token != NULL) {
 		credential_header(c->credential, token, &c->proof);
 		headers[1] = buf_data(&c->proof);
@@ -292,7 +284,7 @@ on_soon(struct ev_loop *loop, ev_timer *timer, int events)
 		break;
 	case ANSWERED:
 		buf_reset(&c->body, PARCEL_BYTES);
-		forget_proof(c);
+		buf_wipe(&c->proof);
 		c->target.hooks->answered(c->outcome, c->retry_after, &f,
 		    c->target.arg);
 		break;
@@ -360,7 +352,7 @@ custom_close(struct target *target)
 	c->waits = false;
 	c->news = NOTHING;
 	buf_reset(&c->body, 0);
-	forget_proof(c);
+	buf_wipe(&c->proof);
 }
 
 static void

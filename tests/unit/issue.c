@@ -231,8 +231,8 @@ main(void)
 	RUN(what_is_no_alternative_name_is_refused);
 	RUN(nothing_outlives_its_authority);
 	RUN(broken_keys_and_authorities_are_refused);
-	issue_forget(&ca);
-	issue_forget(&ca_key);
-	issue_forget(&key);
+	buf_wipe(&ca);
+	buf_wipe(&ca_key);
+	buf_wipe(&key);
 	DONE();
 }
