@@ -43,22 +43,23 @@ ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
 	deliveries maildir record mqtt_properties mosq endpoint kafka_properties \
 	mapping binding standing
 topicd = $(ground) log base64 crc32c json jq event filter changes registry \
-	role segment journal queue deliveries deadletter maildir commit daemon metrics
+	role segment journal queue deliveries daybook deadletter maildir commit \
+	daemon metrics
 pull = $(ground) json line client
 brokerd = $(ground) log base64 crc32c json jq changes registry role topic \
-	template tree group grants access segment deadletter maildir commit daemon \
-	metrics control mqtt mqtt_properties mqtt_write record tls chain ws identity \
+	template tree group grants access segment daybook deadletter maildir commit \
+	daemon metrics control mqtt mqtt_properties mqtt_write record tls chain ws identity \
 	jwt fetch credential endpoint managed uuid cert iprange expiry lifecycle \
 	address
 route = $(ground) log base64 crc32c json jq event enrich routing \
 	routing_message routing_payload foreign record topic mqtt_properties \
 	changes registry role segment maildir intake intake_files intake_left \
-	lifecycle uuid line client wire deadletter commit daemon metrics control \
-	credential endpoint managed fetch mosq
+	lifecycle uuid line client wire daybook deadletter commit daemon metrics \
+	control credential endpoint managed fetch mosq
 
 push = $(ground) log base64 crc32c json jq event filter binding mapping \
-	changes registry role standing line client wire deadletter daemon metrics \
-	control credential endpoint kafka_properties managed fetch sas uuid tls \
+	changes registry role standing line client wire daybook deadletter daemon \
+	metrics control credential endpoint kafka_properties managed fetch sas uuid tls \
 	chain cert address segment
 
 PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd egns-route egns-push
