@@ -1,0 +1,56 @@
+#ifndef LEDGER_H
+#define LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "fault.h"
+#include "letter.h"
+#include "spool.h"
+
+/*
+ * What was replayed, so that no dead letter goes back twice: egns-spool(5).
+ *	replay/YYYY-MM-DD.ndjson  a line for each dead letter and result; truth
+ *	replay/pending.ndjson     what is being published now, or was when
+ *	                          somebody was killed: requests as topicd takes them
+ *	replay/index.tch          Tokyo Cabinet hash, letter_key -> where its line
+ *	                          is; rebuilt from the lines when it is missing,
+ *	                          broken or behind
+ *	replay/lock               held by who publishes
+ * Days that are older than LEDGER_DAYS are removed, with their keys.
+ */
+#define LEDGER_DAYS 90
+
+struct ledger;
+
+/* Open for looking, or for writing, too. NULL and a fault. */
+struct ledger *ledger_open(const struct spool *, bool write, struct fault *);
+void ledger_close(struct ledger *);
+
+/* Was it dealt with? As of the last lock, or of opening. */
+bool ledger_has(const struct ledger *, const uint8_t key[LETTER_KEY]);
+
+/*
+ * Keep others from publishing, waiting for who does now, and catch up with what
+ * they have done. *pending gets the text of what a killed one has left, empty
+ * when there is none: it has to be published again, as it is, and ended, before
+ * anything else. 0, or -1 and a fault.
+ */
+int ledger_lock(struct ledger *, struct buf *pending, struct fault *);
+void ledger_unlock(struct ledger *);
+
+/* With the lock: make safe what will be sent, before the first byte of it is. */
+int ledger_begin(struct ledger *, const struct buf *requests, struct fault *);
+
+/*
+ * With the lock: it has ended. Lines (whole ones, of one or more letters) are
+ * appended to the day's file and synced, their keys are in the index then, and
+ * nothing is pending. Without lines nothing was done. 0, or -1 and a fault: it
+ * is pending still.
+ */
+int ledger_end(struct ledger *, const struct buf *lines,
+    const uint8_t (*keys)[LETTER_KEY], size_t n, struct fault *);
+
+#endif
