@@ -10,18 +10,15 @@
 #include <unistd.h>
 
 #include "client.h"
-#include "clock.h"
 #include "ctl.h"
 #include "event.h"
 #include "num.h"
+#include "progress.h"
 #include "values.h"
 #include "wrap.h"
 
 /* Batches on their way at a time: topicd checks one while it syncs another. */
 #define WINDOW 4
-#define PROGRESS_AFTER CLOCK_SECOND
-#define PROGRESS_EVERY (CLOCK_SECOND / 10)
-#define PROGRESS_WIDTH 20
 
 /* Where the events of a batch came from. */
 struct batch {
@@ -50,44 +47,9 @@ struct publish {
 	struct event event;
 	struct buf wrapped;
 
-	/* of the bar on a terminal */
-	bool bar;
-	int64_t started, shown;
+	struct progress progress;
 	uint64_t read, total; /* bytes; total 0: not known */
 };
-
-/* ---- the bar ---- */
-
-static void
-bar_show(struct publish *p)
-{
-	int64_t now;
-	double part;
-	int n;
-
-	if (!p->bar || (now = clock_mono()) - p->started < PROGRESS_AFTER ||
-	    now - p->shown < PROGRESS_EVERY)
-		return;
-	p->shown = now;
-	fprintf(stderr, "\r\033[K");
-	if (p->total > 0) {
-		part = (double)p->read / (double)p->total;
-		part = part > 1 ? 1 : part;
-		n = (int)(part * PROGRESS_WIDTH);
-		fprintf(stderr, "[%.*s%*s] %3d%%  ", n, "####################",
-		    PROGRESS_WIDTH - n, "", (int)(part * 100));
-	}
-	fprintf(stderr, "%llu events stored, %.0f/s",
-	    (unsigned long long)p->stored,
-	    (double)p->stored / ((double)(now - p->started) / CLOCK_SECOND));
-}
-
-static void
-bar_wipe(const struct publish *p)
-{
-	if (p->shown > 0)
-		fprintf(stderr, "\r\033[K");
-}
 
 /* The size of all files, when they have one. */
 static uint64_t
@@ -142,7 +104,8 @@ hear(struct publish *p, struct fault *f)
 	p->oldest = (p->oldest + 1) % WINDOW;
 	p->nsent--;
 	p->failed = p->failed || f->code != FAULT_NONE;
-	bar_show(p);
+	progress_show(&p->progress, p->read, p->total, p->stored,
+	    "events stored");
 	return f->code == FAULT_NONE ? 0 : -1;
 }
 
@@ -337,7 +300,7 @@ publish_files(struct publish *p, char *files[])
 	}
 	if (rc == -1)
 		hear_rest(p, &f);
-	bar_wipe(p);
+	progress_wipe(&p->progress);
 	return rc == -1 ? report(p, &f) : EX_OK;
 }
 
@@ -444,8 +407,7 @@ publish(struct publish *p, struct ctl *ctl, char *files[])
 	if (client_open(&p->client, &spool, "topicd", &f) == -1) {
 		status = ctl_fault(&f);
 	} else {
-		p->started = clock_mono();
-		p->bar = isatty(STDERR_FILENO);
+		progress_begin(&p->progress);
 		p->total = total(files);
 		status = publish_files(p, files);
 		client_close(&p->client);
