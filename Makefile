@@ -54,11 +54,11 @@ brokerd = $(ground) log base64 crc32c json jq changes registry role topic \
 route = $(ground) log base64 crc32c json jq event enrich routing \
 	routing_message routing_payload foreign record topic mqtt_properties \
 	changes registry role segment maildir intake intake_files intake_left \
-	lifecycle uuid line client wire daybook deadletter commit daemon metrics \
+	lifecycle uuid schedule line client wire daybook deadletter commit daemon metrics \
 	control credential endpoint managed fetch mosq
 
 push = $(ground) log base64 crc32c json jq event filter binding mapping \
-	changes registry role standing line client wire daybook deadletter daemon \
+	changes registry role schedule standing line client wire daybook deadletter daemon \
 	metrics control credential endpoint kafka_properties managed fetch sas uuid tls \
 	chain cert address segment
 

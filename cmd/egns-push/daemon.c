@@ -246,6 +246,8 @@ set_callback(struct push *p, jv namespace, struct fault *f)
 static int
 take_settings(struct push *p, struct registry *reg, struct fault *f)
 {
+	/* attempts at 0, 10 s, 30 s, 1 min, 5 min, then every 5 min */
+	static const struct schedule usual = { { 10, 20, 30, 240, 300 }, 5 };
 	struct settings s = { p, registry_get(reg, "namespace") };
 	struct callback *before = p->common.callback;
 	struct fault why = { .code = FAULT_NONE };
@@ -255,7 +257,8 @@ take_settings(struct push *p, struct registry *reg, struct fault *f)
 		return fault_set(f, FAULT_NOT_FOUND, "there is no namespace");
 	}
 	set_callback(p, s.namespace, &why);
-	schedule_read(&p->common.schedule, s.namespace);
+	schedule_read(&p->common.schedule, s.namespace, "deliverySchedule",
+	    &usual);
 	each(p, forget_seen, NULL);
 	registry_each(reg, "topics/", take_subscription, &s);
 	remove_unseen(p);

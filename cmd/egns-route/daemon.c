@@ -94,28 +94,6 @@ static const struct {
 
 /* ---- settings ---- */
 
-static void
-read_schedule(struct schedule *s, jv namespace)
-{
-	static const int seconds[] = { 10, 30, 60, 300, 600, 1800, 3600, 10800,
-		21600, 43200 }; /* reference section 14.2 */
-	jv list = jq_get(namespace, "properties.routingSchedule");
-	unsigned n = 0;
-
-	if (jv_get_kind(list) == JV_KIND_ARRAY)
-		jv_array_foreach(list, i, one) {
-			int64_t pause = jq_int(one, 1);
-
-			if (n < SCHEDULE_MAX)
-				s->pause[n++] = pause * CLOCK_SECOND;
-		}
-	jv_free(list);
-	if (n == 0)
-		for (; n < sizeof(seconds) / sizeof(seconds[0]); n++)
-			s->pause[n] = seconds[n] * CLOCK_SECOND;
-	s->n = n;
-}
-
 /* Of two that are the same the target need not be made anew. */
 static char *
 key_of(jv namespace, const char *id, bool own, bool exists)
@@ -220,6 +198,9 @@ counts(const struct route *r)
 static int
 take_settings(struct route *r, struct registry *reg, struct fault *f)
 {
+	/* reference section 14.2 */
+	static const struct schedule usual = { { 10, 30, 60, 300, 600, 1800,
+		3600, 10800, 21600, 43200 }, 10 };
 	jv namespace = registry_get(reg, "namespace");
 	struct routing *routing = NULL;
 	int rc = -1;
@@ -232,7 +213,8 @@ take_settings(struct route *r, struct registry *reg, struct fault *f)
 		r->counts = counts(r);
 		routing_free(r->routing);
 		r->routing = routing;
-		read_schedule(&r->schedule, namespace);
+		schedule_read(&r->schedule, namespace, "routingSchedule",
+		    &usual);
 	} else
 		routing_free(routing);
 	for (int i = 0; i < LANES && rc == 0; i++)

@@ -316,9 +316,7 @@ fill(struct lane *l)
 static int64_t
 pause_of(const struct lane *l)
 {
-	const struct schedule *s = l->schedule;
-
-	return s->pause[l->attempts < s->n ? l->attempts : s->n - 1];
+	return schedule_pause(l->schedule, l->attempts) * CLOCK_SECOND;
 }
 
 static void

@@ -8,6 +8,7 @@
 
 #include "buf.h"
 #include "drop.h"
+#include "schedule.h"
 #include "spool.h"
 #include "supply.h"
 #include "target.h"
@@ -18,13 +19,6 @@
  * it cannot be reached everything waits where it is. What it will never take is
  * recorded in dropped/ before the line is let go.
  */
-#define SCHEDULE_MAX 100
-
-struct schedule {
-	int64_t pause[SCHEDULE_MAX]; /* microseconds; the last one repeats */
-	unsigned n;
-};
-
 struct lane_counts {
 	uint64_t routed;    /* events */
 	uint64_t dropped[DROPS];

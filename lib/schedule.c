@@ -1,4 +1,3 @@
-/* when what has failed is tried again */
 #include "schedule.h"
 
 #include <stdlib.h>
@@ -7,11 +6,11 @@
 #include "jq.h"
 
 void
-schedule_read(struct schedule *s, jv namespace)
+schedule_read(struct schedule *s, jv namespace, const char *property,
+    const struct schedule *usual)
 {
-	/* attempts at 0, 10 s, 30 s, 1 min, 5 min, then every 5 min */
-	static const struct schedule usual = { { 10, 20, 30, 240, 300 }, 5 };
-	jv list = jq_get(namespace, "properties.deliverySchedule");
+	jv properties = jq_get(namespace, "properties");
+	jv list = jq_get(properties, property);
 
 	s->n = 0;
 	if (jv_get_kind(list) == JV_KIND_ARRAY)
@@ -21,8 +20,9 @@ schedule_read(struct schedule *s, jv namespace)
 			jv_free(one);
 		}
 	jv_free(list);
+	jv_free(properties);
 	if (s->n == 0)
-		*s = usual;
+		*s = *usual;
 }
 
 int64_t

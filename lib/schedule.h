@@ -12,8 +12,10 @@ struct schedule {
 	unsigned n;
 };
 
-/* A namespace's deliverySchedule (not consumed), or what it is by default. */
-void schedule_read(struct schedule *, jv namespace);
+/* What a property of the namespace (not consumed) says, "deliverySchedule" for
+ * one, or the usual. */
+void schedule_read(struct schedule *, jv namespace, const char *property,
+    const struct schedule *usual);
 
 /* The pause behind the i-th attempt, from 0, in seconds. */
 int64_t schedule_pause(const struct schedule *, unsigned i);
