@@ -298,8 +298,8 @@ store_metrics(struct store *st, struct buf *b)
 	} rows[] = {
 		{ MATCHED, "egns_MatchedEventCount", "counter",
 		    "Events that matched the subscription." },
-		{ DEAD, "egns_DeadLetteredCount", "counter",
-		    "Events handed over as dead letters, by reason." },
+		{ DEAD, "egns_DeadLettersHandedOver", "counter",
+		    "Dead letters handed over to deadletter/, by reason." },
 		{ DROPPED, "egns_DroppedEventCount", "counter",
 		    "Events dropped, each with a line in dropped/." },
 		{ PENDING, "egns_PendingEvents", "gauge",
