@@ -92,14 +92,17 @@ int selection_has(const struct selection *, const struct letter *,
  * read: 1 yes, 0 no; `letter` gets every letter of it, with whether it was
  * selected; `end` is told when all of a blob's have been seen, and may replace
  * and delete it then. Each returns -1 and a fault to end the walk; `end` and
- * `letter` may also return 1: enough. `trouble` is told of what cannot be read,
- * a container, a blob, a line (0: all of the blob): the walk goes on.
+ * `letter` may also return 1: enough. `leave` is told when the last of a
+ * container's blobs has been seen (or enough is), and before it is closed.
+ * `trouble` is told of what cannot be read, a container, a blob, a line (0: all
+ * of the blob): the walk goes on.
  */
 struct letter_walk {
 	int (*blob)(const struct letter_place *, void *arg, struct fault *);
 	int (*letter)(const struct letter *, const struct letter_place *,
 	    bool selected, void *arg, struct fault *);
 	int (*end)(const struct letter_place *, void *arg, struct fault *);
+	int (*leave)(struct container *, void *arg, struct fault *);
 	void (*trouble)(const char *container, const char *blob, uint64_t line,
 	    const struct fault *, void *arg);
 	void *arg;

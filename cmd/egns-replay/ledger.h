@@ -32,6 +32,11 @@ void ledger_close(struct ledger *);
 /* Was it dealt with? As of the last lock, or of opening. */
 bool ledger_has(const struct ledger *, const uint8_t key[LETTER_KEY]);
 
+/* Its line, the last of them, added without newline: "time" and "result" say
+ * what became of it. 1, 0: it has none, or -1 and a fault. */
+int ledger_line(struct ledger *, const uint8_t key[LETTER_KEY], struct buf *,
+    struct fault *);
+
 /*
  * Keep others from publishing, waiting for who does now, and catch up with what
  * they have done. *pending gets the text of what a killed one has left, empty

@@ -27,6 +27,7 @@ struct returned { /* a dead letter; strings until it has ended */
 	const char *subscription; /* that it failed at */
 	const char *reason;
 	int64_t offset;           /* -1: not known */
+	bool again;               /* though the ledger has it */
 	void *owner;              /* the caller's */
 };
 
