@@ -55,6 +55,13 @@ struct json {
  */
 int json_scan(struct json *, const char *text, size_t, struct fault *);
 
+/*
+ * The same of the value that a text begins with, whatever is behind it. *used is
+ * the first byte behind it; of one that is none, how far it was looked at.
+ */
+int json_scan_first(struct json *, const char *text, size_t, size_t *used,
+    struct fault *);
+
 /* Are arrays and objects in no more than so many levels (to JSON_DEPTH)? */
 bool json_is_within(const struct json *, uint32_t levels);
 

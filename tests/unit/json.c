@@ -194,6 +194,24 @@ depth_is_bounded(void)
 }
 
 static void
+the_first_of_many_values(void)
+{
+	static const char text[] = " {\"a\":1} [2]\n3x";
+	struct json js = { 0 };
+	size_t used;
+
+	CHECK(json_scan_first(&js, text, sizeof(text) - 1, &used, NULL) == 0);
+	CHECK(used == 8 && js.tok[0].start == 1 && js.ntok == 3);
+	CHECK(json_scan_first(&js, text + 8, 4, &used, NULL) == 0);
+	CHECK(used == 4 && js.ntok == 2);
+	CHECK(json_scan_first(&js, text + 12, 3, &used, NULL) == 0);
+	CHECK(used == 2 && js.tok[0].type == JSON_NUMBER);
+	CHECK(json_scan_first(&js, text, 7, &used, NULL) == -1);
+	CHECK(used == 7 && js.ntok == 0);
+	json_free(&js);
+}
+
+static void
 huge_text_is_given_back(void)
 {
 	struct json js = { 0 };
@@ -349,6 +367,7 @@ main(void)
 	RUN(accepted_texts);
 	RUN(positions);
 	RUN(depth_is_bounded);
+	RUN(the_first_of_many_values);
 	RUN(huge_text_is_given_back);
 	RUN(members);
 	RUN(strings);
