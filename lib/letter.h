@@ -35,29 +35,34 @@ struct letter {
 	int64_t attempts;  /* -1: missing */
 	int64_t published, attempted, died; /* microseconds; 0: not said */
 	int64_t offset;    /* in the topic's log; -1: not said */
-	/* tokens in `json` of what the event has; 0: missing */
 	const struct json *json;
 	uint32_t event;    /* the object that holds the attributes */
-	uint32_t id, source, type, subject;
+	uint32_t id, source, type, subject; /* its strings; 0: missing */
 	bool wrapped;      /* it has "event"; else the event is around the
 	                    * properties */
 };
 
-/* A blob's text, letter by letter. The text outlives it; all zeros but for text
- * and len. */
+/*
+ * A blob's text, letter by letter. The text outlives it; all zeros but for text
+ * and len. Between letters are blanks, commas and the brackets of arrays, which
+ * are passed over, so that an array without its end has letters, too.
+ */
 struct letters {
 	const char *text;
 	size_t len, at;
 	struct json json;
-	uint64_t number;
-	uint32_t element, end; /* of an array that is walked */
+	uint64_t number; /* of the last one: each letter, each empty line and
+	                  * whatever is refused counts */
+	size_t wasted;   /* bytes that were looked at behind broken lines: when
+	                  * they are more than all, values end with their line */
 };
 
 /*
  * The next one, valid until the next call: 1, or 0 at the end, or -1 and a
- * fault: what is here is no dead letter (letter->text, len and number say what),
- * and the next call goes on behind it. An event in it that is none of ours is a
- * letter all the same: whoever publishes it finds out.
+ * fault: what is here is no dead letter (letter->text, len and number say what:
+ * a value, or the rest of a line), and the next call goes on behind it. An event
+ * in it that is none of ours is a letter all the same: whoever publishes it
+ * finds out.
  */
 int letters_next(struct letters *, struct letter *, struct fault *);
 void letters_free(struct letters *);
@@ -67,13 +72,15 @@ void letters_free(struct letters *);
 int64_t letter_time(const struct letter *);
 
 /* Add the event as it was published, to the byte; newlines between its tokens,
- * which ours never have, become blanks. */
+ * which ours never have, become blanks. Of ours the last member goes, of others
+ * all that is named above. */
 void letter_event(const struct letter *, struct buf *);
 
 /*
  * What it is known by, wherever it lies: topic, subscription, offset and the
- * time of publication for ours, the blob's name and what it says for others.
- * Two of the same key are the same dead letter, written twice.
+ * time of publication for ours, the blob's name and the record's text for
+ * others, and where topic or subscription is "". Two of the same key are the same dead letter, written twice. (SHA-256,
+ * cut short.)
  */
 #define LETTER_KEY 16
 void letter_key(const struct letter *, const char *topic,
