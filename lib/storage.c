@@ -1,0 +1,63 @@
+#include "storage.h"
+
+#include <string.h>
+
+#define LETTERS "abcdefghijklmnopqrstuvwxyz"
+#define CAPITALS "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+#define ACCOUNTS "/providers/Microsoft.Storage/storageAccounts/"
+
+const char *
+storage_name(const char *id)
+{
+	const char *slash = strrchr(id, '/');
+
+	return slash == NULL ? id : slash + 1;
+}
+
+int
+storage_check_account(const char *id, struct fault *f)
+{
+	const char *at = id[0] == '/' ? strcasestr(id, ACCOUNTS) : NULL;
+	size_t len;
+
+	if (at != NULL) {
+		at += sizeof(ACCOUNTS) - 1;
+		len = strlen(at);
+		/* ids are the same in any case of letters */
+		if (len >= 3 && len <= 24 &&
+		    strspn(at, LETTERS CAPITALS DIGITS) == len)
+			return 0;
+	}
+	return fault_set(f, FAULT_BAD_REQUEST, "must be the id of a storage "
+	    "account, .../resourceGroups/GROUP" ACCOUNTS "NAME");
+}
+
+int
+storage_check_container(const char *name, struct fault *f)
+{
+	size_t len = strlen(name);
+
+	if (len >= 3 && len <= 63 &&
+	    strspn(name, LETTERS DIGITS "-") == len && name[0] != '-' &&
+	    name[len - 1] != '-' && strstr(name, "--") == NULL)
+		return 0;
+	return fault_set(f, FAULT_BAD_REQUEST, "must be the name of a "
+	    "container: 3 to 63 lower-case letters, digits and single hyphens, "
+	    "which are between others");
+}
+
+int
+storage_check_path(const char *path, struct fault *f)
+{
+	if (*path == '\0')
+		return fault_set(f, FAULT_BAD_REQUEST,
+		    "must be the path of a directory");
+	for (const char *p = path; p != NULL; p = strchr(p, '/')) {
+		p += strspn(p, "/");
+		if (strncmp(p, "..", 2) == 0 && (p[2] == '/' || p[2] == '\0'))
+			return fault_set(f, FAULT_BAD_REQUEST, "must have no "
+			    ".. in it; a path is absolute, or below the spool");
+	}
+	return 0;
+}

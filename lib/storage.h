@@ -1,0 +1,23 @@
+#ifndef STORAGE_H
+#define STORAGE_H
+
+#include "fault.h"
+
+/*
+ * The words in which dead-letter destinations are named. Checks: 0, or -1 and a
+ * fault.
+ */
+
+/* Is it the resource id of a storage account? */
+int storage_check_account(const char *id, struct fault *);
+/* The name of what a resource id is of, which it ends with. */
+const char *storage_name(const char *id);
+
+/* Is it a name that a container of Blob Storage can have? */
+int storage_check_container(const char *name, struct fault *);
+
+/* Is it the path of a directory, whose parts are all below the one before, so
+ * that a relative one is below where it starts? */
+int storage_check_path(const char *path, struct fault *);
+
+#endif
