@@ -106,11 +106,11 @@ look(struct intake *in)
 
 /* ---- taking ---- */
 
-static void
-name_taken(char out[MAILDIR_NAME], const struct batch *b)
+void
+batch_name(const struct batch *b, char name[MAILDIR_NAME])
 {
 	/* there is room for all of it: maildir.c */
-	snprintf(out, MAILDIR_NAME, "%.150s:%016" PRIx64 ".%" PRIu64, b->name,
+	snprintf(name, MAILDIR_NAME, "%.150s:%016" PRIx64 ".%" PRIu64, b->name,
 	    b->run, b->first);
 }
 
@@ -128,7 +128,7 @@ number(struct intake *in, const struct intake_name *name,
 		return 0;
 	b->run = in->run;
 	b->first = in->number;
-	name_taken(taken, b);
+	batch_name(b, taken);
 	if (intake_move(in, "new", b->name, "cur", taken) == 0) {
 		in->number += b->proof.lines;
 		return 0;
@@ -274,7 +274,7 @@ keep(struct intake *in, const struct batch *b)
 
 	proof.run = b->run;
 	proof.first = b->first;
-	name_taken(taken, b);
+	batch_name(b, taken);
 	return intake_add(&in->cur, taken, &proof);
 }
 
@@ -284,7 +284,7 @@ write_joined(struct intake *in, const struct batch *b)
 {
 	char taken[MAILDIR_NAME], path[PATH_MAX];
 
-	name_taken(taken, b);
+	batch_name(b, taken);
 	if (intake_path(path, in, "cur", taken) == -1)
 		return -1;
 	return spool_replace(in->dir, path, b->text, b->proof.bytes, true);
@@ -399,6 +399,6 @@ intake_done(struct intake *in, const struct batch *b)
 {
 	char taken[MAILDIR_NAME];
 
-	name_taken(taken, b);
+	batch_name(b, taken);
 	return intake_forget(in, taken);
 }

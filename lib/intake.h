@@ -50,6 +50,8 @@ struct batch {
 	char *text;              /* whole lines; proof.bytes, proof.lines */
 };
 void batch_free(struct batch *);
+/* Its name in cur/. */
+void batch_name(const struct batch *, char name[MAILDIR_NAME]);
 void batches_free(struct batch *list);
 
 /*
