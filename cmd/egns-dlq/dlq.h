@@ -2,6 +2,7 @@
 #define DLQ_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "selection.h"
 
@@ -9,17 +10,18 @@
 struct options {
 	const char *spool;
 	struct selection selection;
-	const char *format;  /* -o: "table" (as none), "tsv" or "json" */
+	const char *format;  /* -o: "table", "tsv" or "json" */
 	const char *by;      /* --by of list: "subscription,reason,hour" */
-	int64_t older;       /* --older-than of prune: microseconds; 0: none */
+	int64_t older;       /* --older-than of prune: before then; 0: not said */
 	bool dry;            /* --dry-run of prune */
+	bool events;         /* --events of cat */
 	int ready;           /* -r: -1: nobody waits */
 };
 
 /*
  * All return the exit status: the daemon (daemon.c), one round over records of
  * standard input (pipe.c), and what people ask (list.c, stat.c, prune.c ...);
- * words are what follows the options, NULL-terminated.
+ * words are what follows the options and the verb, NULL-terminated.
  */
 int daemon_run(const struct options *);
 int pipe_run(const struct options *);
