@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define BOM "\xef\xbb\xbf"
+
 static bool
 is_space(char c)
 {
@@ -49,6 +51,8 @@ behind(struct buf *left, size_t begin, const char *text, size_t len, size_t at)
 static bool
 is_nothing(const char *text, size_t len)
 {
+	if (len >= 3 && memcmp(text, BOM, 3) == 0)
+		text += 3, len -= 3;
 	for (; len > 0; text++, len--) {
 		if (!is_space(*text) && *text != '[' && *text != ']')
 			return false;

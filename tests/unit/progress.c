@@ -1,0 +1,116 @@
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "clock.h"
+#include "progress.h"
+
+static char file[] = "/tmp/egns-progress-XXXXXX";
+static int terminal = -1, usual;
+
+/* Standard error is a terminal, and the clock moves; or it is as usual. */
+static void
+see(bool eyes)
+{
+	int side;
+
+	if (!eyes) {
+		dup2(usual, STDERR_FILENO);
+		close(terminal);
+		return;
+	}
+	terminal = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
+	if (terminal == -1 || grantpt(terminal) == -1 ||
+	    unlockpt(terminal) == -1 ||
+	    (side = open(ptsname(terminal), O_RDWR | O_NOCTTY)) == -1)
+		abort();
+	dup2(side, STDERR_FILENO);
+	close(side);
+}
+
+/* What the terminal got since the last look. */
+static const char *
+seen(void)
+{
+	static char text[4096];
+	ssize_t n = read(terminal, text, sizeof(text) - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static void
+pass(double seconds)
+{
+	static double all;
+	int64_t before = clock_mono();
+	FILE *f = fopen(file, "w");
+
+	fprintf(f, "%f", all += seconds);
+	fclose(f);
+	while (clock_mono() - before < (int64_t)(seconds * CLOCK_SECOND))
+		usleep(1000);
+}
+
+static void
+a_bar_is_there_after_a_second(void)
+{
+	struct progress p;
+
+	see(true);
+	progress_begin(&p);
+	progress_show(&p, 1, 4, 10, "events");
+	CHECK(*seen() == '\0');
+	pass(1.5);
+	progress_show(&p, 2, 4, 30, "events");
+	CHECK(strstr(seen(), "\r\033[K[##########          ]  50%  30 events, ")
+	    != NULL);
+	/* not so often that it flickers */
+	progress_show(&p, 3, 4, 30, "events");
+	CHECK(*seen() == '\0');
+	pass(0.5);
+	progress_show(&p, 9, 4, 40, "events");
+	CHECK(strstr(seen(), "[####################] 100%  40 ") != NULL);
+	pass(0.5);
+	progress_show(&p, 9, 0, 50, "letters");
+	CHECK(strncmp(seen(), "\r\033[K50 letters, ", 14) == 0);
+	progress_wipe(&p);
+	CHECK(strcmp(seen(), "\r\033[K") == 0);
+	progress_wipe(&p);
+	CHECK(*seen() == '\0');
+	see(false);
+}
+
+static void
+nobody_looks_nothing_is_shown(void)
+{
+	struct progress p, never = { .on = false };
+	int null;
+
+	see(true);
+	null = open("/dev/null", O_WRONLY);
+	dup2(null, STDERR_FILENO);
+	close(null);
+	progress_begin(&p);
+	CHECK(!p.on);
+	pass(2);
+	progress_show(&p, 1, 2, 3, "events");
+	CHECK(p.shown == 0);
+	progress_show(&never, 1, 2, 3, "events");
+	progress_wipe(&never);
+	CHECK(*seen() == '\0');
+	see(false);
+}
+
+int
+main(void)
+{
+	close(mkstemp(file));
+	setenv("EGNS_CLOCK", file, 1);
+	usual = dup(STDERR_FILENO);
+	RUN(a_bar_is_there_after_a_second);
+	RUN(nobody_looks_nothing_is_shown);
+	unlink(file);
+	DONE();
+}
