@@ -72,7 +72,7 @@ merge(int spool, struct parcels *list, struct parcel *first, unsigned n,
 		return NULL;
 	*m = *first;
 	m->sending = sending;
-	uuid_next(m->guid);
+	uuid_new(m->guid);
 	for (unsigned i = 1; i < n; i++) {
 		p = TAILQ_NEXT(p, entry);
 		m->last = p->last;

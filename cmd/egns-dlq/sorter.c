@@ -183,7 +183,7 @@ begin_parcel(struct sorter *s, struct parcel *p)
 	s->last = now > s->last ? now : s->last + 1;
 	p->first = p->last = s->last;
 	p->letters = p->bytes = 0;
-	uuid_next(p->guid);
+	uuid_new(p->guid);
 }
 
 /* Its file is in the batch; the group is empty then, and begins another. */
