@@ -12,6 +12,7 @@
 #include "group.h"
 #include "iprange.h"
 #include "kafka_properties.h"
+#include "storage.h"
 #include "template.h"
 
 #define END { .name = NULL }
@@ -467,14 +468,16 @@ static const struct schema topic_members[] = {
 
 static const struct schema blob[] = {
 	{ "resourceId", SCHEMA_STRING, .flags = SCHEMA_REQUIRED,
+	    .check = storage_check_account,
 	    .help = "of the storage account" },
 	{ "blobContainerName", SCHEMA_STRING, .flags = SCHEMA_REQUIRED,
-	    .min = 3, .max = 63 },
+	    .check = storage_check_container },
 	END,
 };
 static const struct schema directory[] = {
 	{ "path", SCHEMA_STRING, .flags = SCHEMA_REQUIRED, .min = 1,
-	    .max = 4000 },
+	    .max = 4000, .check = storage_check_path,
+	    .help = "of a directory; a relative one is below the spool" },
 	END,
 };
 static const struct schema dead_letter_types[] = {
@@ -769,7 +772,9 @@ static const struct schema role_assignment_members[] = {
 	    "Storage Blob Data Contributor|Azure Event Hubs Data Sender|"
 	    "d5a91429-5739-47e2-a06b-3470a27159e7=EventGrid Data Sender|"
 	    "1d8c3fe3-8864-474b-8749-01e3783e8157=EventGrid Data Contributor|"
-	    "1e241071-0855-49ea-94dc-649edcd759de=EventGrid Contributor" },
+	    "1e241071-0855-49ea-94dc-649edcd759de=EventGrid Contributor|"
+	    "ba92f5b4-2d11-453d-a403-e96b0029c9fe="
+	    "Storage Blob Data Contributor" },
 	{ "scope", SCHEMA_STRING, .flags = SCHEMA_REQUIRED | SCHEMA_FIXED,
 	    .help = "namespace, topics/T, topics/T/eventSubscriptions/S, or a "
 	    "resource id" },

@@ -8,8 +8,8 @@
 #include "clock.h"
 #include "enrich.h"
 #include "jq.h"
+#include "principal.h"
 #include "quote.h"
-#include "uuid.h"
 
 #define ATTRIBUTES_MAX 4096 /* bytes of a client's attributes, as JSON */
 
@@ -196,6 +196,29 @@ check_enrichments(struct making *m, jv p)
 	return ok;
 }
 
+/* What role assignments may call the identities that it has been given. */
+static jv
+user_identities(jv identity)
+{
+	jv map = jq_get(identity, "userAssignedIdentities"), out;
+	char uuid[UUID_SIZE];
+
+	if (jv_get_kind(map) != JV_KIND_OBJECT) {
+		jv_free(map);
+		return identity;
+	}
+	out = jv_object();
+	jv_object_foreach(map, id, one) {
+		principal_of_identity(uuid, jv_string_value(id));
+		out = jv_object_set(out, id, jv_get_kind(one) !=
+		    JV_KIND_OBJECT ? one : jv_object_set(one,
+		    jv_string("principalId"), jv_string(uuid)));
+	}
+	jv_free(map);
+	return jv_object_set(identity, jv_string("userAssignedIdentities"),
+	    out);
+}
+
 /* Identity and host names: made up, but always the same. */
 static jv
 namespace_identity(struct making *m, jv p)
@@ -203,7 +226,7 @@ namespace_identity(struct making *m, jv p)
 	const char *name = jq_str(m->namespace, "name");
 	const char *type = jq_str(p, "identity.type");
 	const char *location = jq_str(p, "location");
-	char uuid[UUID_SIZE], words[SCHEMA_PATH];
+	char uuid[UUID_SIZE];
 	bool system = strstr(type, "SystemAssigned") != NULL;
 	jv host = jv_string_fmt("%s.%s-1.eventgrid.azure.net", name, location);
 	jv mqtt = jv_string_fmt("%s.%s-1.ts.eventgrid.azure.net", name,
@@ -213,13 +236,12 @@ namespace_identity(struct making *m, jv p)
 	identity = jv_object_delete(identity, jv_string("principalId"));
 	identity = jv_object_delete(identity, jv_string("tenantId"));
 	if (system) {
-		snprintf(words, sizeof(words), "principal %s", name);
-		uuid_of(uuid, words);
+		principal_of_namespace(uuid, name);
 		identity = jq_set(identity, "principalId", jv_string(uuid));
 		uuid_of(uuid, "tenant");
 		identity = jq_set(identity, "tenantId", jv_string(uuid));
 	}
-	p = jq_set(p, "identity", identity);
+	p = jq_set(p, "identity", user_identities(identity));
 	p = jq_set(p, "topicsConfiguration.hostname", host);
 	return jq_set(p, "topicSpacesConfiguration.hostname", mqtt);
 }
@@ -278,9 +300,19 @@ certificate_rules(struct making *m, jv p)
 
 static const char *const principals[] = { "user:", "uid:", "group:" };
 
+#define IDENTITIES \
+	"/providers/Microsoft.ManagedIdentity/userAssignedIdentities/"
+
 static bool
 good_principal(const char *name)
 {
+	const char *identity = name[0] == '/' ? strcasestr(name, IDENTITIES) :
+	    NULL;
+
+	if (identity != NULL) {
+		identity += sizeof(IDENTITIES) - 1;
+		return *identity != '\0' && strchr(identity, '/') == NULL;
+	}
 	for (int i = 0; i < 3; i++) {
 		size_t len = strlen(principals[i]);
 

@@ -175,6 +175,72 @@ queue_of() {
 	subscription t01 s04
 }
 
+# dead_letters SETTINGS - an update of s01's dead-letter destination.
+dead_letters() {
+	echo "{deliveryMode:Queue,queue:{deadLetterDestinationWithResourceIdentity:{deadLetterDestination:$1}}}"
+}
+
+@test "a dead-letter destination is one that can be" {
+	ns t01/s01
+	local account=/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts
+	local update=(namespace topic event-subscription update --topic-name t01 -n s01)
+	local row
+	while IFS='|' read -r row words; do
+		refused 65 "$words" "${update[@]}" --delivery-configuration "$(dead_letters "$row")"
+	done <<-EOF
+	{endpointType:StorageBlob,properties:{resourceId:/x,blobContainerName:dead}}|resourceId: must be the id of a storage account
+	{endpointType:StorageBlob,properties:{resourceId:$account/,blobContainerName:dead}}|resourceId: must be the id of a storage account
+	{endpointType:StorageBlob,properties:{resourceId:$account/a/b,blobContainerName:dead}}|resourceId: must be the id of a storage account
+	{endpointType:StorageBlob,properties:{resourceId:$account/acct,blobContainerName:De}}|blobContainerName: must be the name of a container
+	{endpointType:StorageBlob,properties:{resourceId:$account/acct,blobContainerName:Dead}}|blobContainerName: must be the name of a container
+	{endpointType:StorageBlob,properties:{resourceId:$account/acct,blobContainerName:a--b}}|blobContainerName: must be the name of a container
+	{endpointType:StorageBlob,properties:{resourceId:$account/acct,blobContainerName:dead-}}|blobContainerName: must be the name of a container
+	{endpointType:StorageBlob,properties:{resourceId:$account/acct,blobContainerName:../x}}|blobContainerName: must be the name of a container
+	{endpointType:Directory,properties:{path:../dead}}|path: must have no .. in it
+	{endpointType:Directory,properties:{path:dead/../../x}}|path: must have no .. in it
+	{endpointType:Directory,properties:{path:/dead/..}}|path: must have no .. in it
+	{endpointType:Directory,properties:{path:""}}|path: has 0 characters
+	EOF
+	for row in "{endpointType:StorageBlob,properties:{resourceId:$account/acct7,blobContainerName:dead-letters-1}}" \
+		"{endpointType:StorageBlob,properties:{resourceId:${account^^}/ACCT,blobContainerName:abc}}" \
+		'{endpointType:Directory,properties:{path:dead/..letters}}' \
+		'{endpointType:Directory,properties:{path:/var/dead}}'; do
+		egns-ctl "${update[@]}" -o none --delivery-configuration "$(dead_letters "$row")"
+	done
+	[ "$(queue_of s01 deadLetterDestinationWithResourceIdentity.deadLetterDestination.properties.path)" = /var/dead ]
+}
+
+@test "endpoints have storage accounts, of the service or of an emulator, with each kind of credential" {
+	ns
+	local id=/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/acct url row
+	for url in https://acct.blob.core.windows.net http://127.0.0.1:10000/devstoreaccount1; do
+		for row in '{file:key,type:key}' '{command:"cat sas",type:sas}' '{file:c,type:connectionString}' \
+			'{file:t,type:bearer}' '{identity:SystemAssigned}'; do
+			egns-ctl namespace update -o none --endpoints "[{resourceId:$id,url:\"$url\",credential:$row}]"
+		done
+		egns-ctl namespace update -o none --endpoints "[{resourceId:$id,url:\"$url\"}]"
+	done
+	refused 65 "must be https://HOST[:PORT]/..., or http:// on this machine" \
+		namespace update --endpoints "[{resourceId:$id,url:\"http://acct.blob.core.windows.net\"}]"
+}
+
+@test "an identity that the namespace is given has roles by its principal or its resource id" {
+	ns
+	local id=/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/letters
+	local account=/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/local who
+	egns-ctl namespace update -o none --identity "{type:UserAssigned,userAssignedIdentities:{'$id':{}}}"
+	who=$(egns-ctl namespace show -o tsv --jq ".identity.userAssignedIdentities[\"$id\"].principalId")
+	[[ $who =~ ^[0-9a-f-]{36}$ ]]
+	egns-ctl role assignment create -o none --assignee "$who" \
+		--role 'storage blob data contributor' --scope $account
+	egns-ctl role assignment create -o none --assignee "$id" \
+		--role ba92f5b4-2d11-453d-a403-e96b0029c9fe --scope $account
+	[ "$(egns-ctl role assignment list --scope $account -o tsv --jq \
+		'map(.roleDefinitionName) | unique | .[]')" = "Storage Blob Data Contributor" ]
+	refused 65 "principalName: must be user:NAME" role assignment create --assignee ${id%/*} \
+		--role 'Storage Blob Data Contributor' --scope $account
+}
+
 @test "names between resources have to mean something" {
 	ns t01
 	all=\$all

@@ -16,6 +16,7 @@
 #include "jq.h"
 #include "maildir.h"
 #include "odata.h"
+#include "principal.h"
 #include "query.h"
 #include "request.h"
 #include "session.h"
@@ -205,13 +206,11 @@ static int
 grant_local(struct session *s, jv namespace, struct fault *f)
 {
 	const char *id = jq_str(namespace, "id");
-	char uuid[UUID_SIZE], words[128], path[SCHEMA_PATH];
+	char uuid[UUID_SIZE], path[SCHEMA_PATH];
 	bool changed;
 	jv v;
 
-	snprintf(words, sizeof(words), "principal %s",
-	    jq_str(namespace, "name"));
-	uuid_of(uuid, words);
+	principal_of_namespace(uuid, jq_str(namespace, "name"));
 	v = JV_OBJECT(jv_string("principalName"), jv_string(uuid),
 	    jv_string("roleDefinitionName"),
 	    jv_string("Storage Blob Data Contributor"), jv_string("scope"),
