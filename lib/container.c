@@ -540,9 +540,6 @@ page_get(struct page *p, struct container *c, const char *prefix,
 		return -1;
 	if (p->bad || p->text.bad)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
-	if (marker != NULL && strcmp(marker, w->text) == 0)
-		return fault_set(f, FAULT_INTERNAL, "'%s': the list goes round "
-		    "in a circle", c->name);
 	return 0;
 }
 
