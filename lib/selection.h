@@ -65,9 +65,10 @@ enum selection_ch {
 	{ "limit", required_argument, NULL, SELECTION_LIMIT }
 
 /*
- * Take one. A time is RFC 3339, a date, or how long ago: 90s, 30m, 2h, 7d; reasons
- * are separated by commas. Values are kept as they are given, not copied; a list
- * of reasons is cut up. 0, or -1 and a BadRequest fault.
+ * Take one. A time is RFC 3339, a date (its first moment, UTC), or how long ago:
+ * 90s, 30m, 2h, 7d. Reasons are separated by commas: names that letter_reason()
+ * knows, or what the letters say. Values are kept as they are given, not copied;
+ * a list of reasons is cut up. 0, or -1 and a BadRequest fault.
  */
 int selection_option(struct selection *, int ch, char *value, struct fault *);
 void selection_free(struct selection *);
@@ -83,7 +84,8 @@ struct letter_place {
 };
 
 /* Is it one of them? 1, 0, or -1 and a fault: the expression failed on it, for
- * instance, and it is not. */
+ * instance, and it is not. Where it lies in the container is not asked, nor how
+ * many there were. */
 int selection_has(const struct selection *, const struct letter *,
     const struct letter_place *, struct fault *);
 
@@ -91,8 +93,11 @@ int selection_has(const struct selection *, const struct letter *,
  * The walk, blob after blob. Calls may be NULL. `blob` says whether it is to be
  * read: 1 yes, 0 no; `letter` gets every letter of it, with whether it was
  * selected; `end` is told when all of a blob's have been seen, and may replace
- * and delete it then. Each returns -1 and a fault to end the walk; `end` and
- * `letter` may also return 1: enough. `leave` is told when the last of a
+ * and delete it then. A blob that is gone when it is to be read has no `end`, nor
+ * has one that cannot be read. Each returns -1 and a fault to end the walk at
+ * once; `end` and `letter` may also return 1: enough. With that, and with the
+ * limit, the rest of the blob's letters are told as not selected, then its end,
+ * and then the walk ends. `leave` is told when the last of a
  * container's blobs has been seen (or enough is), and before it is closed.
  * `trouble` is told of what cannot be read, a container, a blob, a line (0: all
  * of the blob): the walk goes on.
@@ -107,7 +112,13 @@ struct letter_walk {
 	    const struct fault *, void *arg);
 	void *arg;
 };
-/* 0, or -1 and the fault of a callback, or of the registry. */
+/*
+ * 0, or -1 and a fault: a callback's, or the container that was named is none.
+ * With a topic only the blobs of this namespace's are listed. Blobs are passed
+ * over that were there, and whose hour was over, before `since`; and those that
+ * were put aside, unless the quarantine is meant. The registry rests meanwhile,
+ * and when this returns: registry_resume().
+ */
 int selection_walk(const struct selection *, const struct container_use *,
     struct registry *, const struct letter_walk *, struct fault *);
 
