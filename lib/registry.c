@@ -1,6 +1,5 @@
 #include "registry.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "buf.h"
+#include "cabinet.h"
 #include "changes.h"
 #include "clock.h"
 #include "file.h"
@@ -41,11 +41,6 @@
 
 /* Bytes of lines formatted before they are written. */
 #define WRITE_CHUNK (1024 * 1024)
-
-/* Of Tokyo Cabinet's header: flags that a dead writer leaves, and the size. */
-#define TC_FLAGS_AT 33
-#define TC_SIZE_AT 56
-#define TC_HEADER 64
 
 /*
  * Two locks, so that readers hardly ever wait. The writers' lock is on
@@ -103,33 +98,6 @@ index_path(const struct registry *r, const char *name, char path[64])
 	snprintf(path, 64, "/proc/self/fd/%d/%s", r->dir, name);
 }
 
-/*
- * Tokyo Cabinet believes what it finds; so look first: a writer that died
- * leaves its flag, and a file cut short is shorter than it says.
- */
-static bool
-index_sound(const struct registry *r)
-{
-	unsigned char head[TC_HEADER];
-	struct stat st;
-	uint64_t size;
-	bool ok;
-	int fd;
-
-	if ((fd = openat(r->dir, INDEX_NAME, O_RDONLY | O_CLOEXEC)) == -1)
-		return false;
-	ok = pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
-	    fstat(fd, &st) == 0;
-	close(fd);
-	if (!ok || memcmp(head, "ToKyO CaBiNeT", 13) != 0 ||
-	    (head[TC_FLAGS_AT] & (HDBFOPEN | HDBFFATAL)) != 0)
-		return false;
-	memcpy(&size, head + TC_SIZE_AT, sizeof(size));
-	/* its byte order is that of the build; the other one gives nonsense */
-	return le64toh(size) <= (uint64_t)st.st_size ||
-	    be64toh(size) <= (uint64_t)st.st_size;
-}
-
 /* The mark, when it fits the log; the log may have gone on since. */
 static bool
 index_mark(struct registry *r)
@@ -174,7 +142,8 @@ index_open(struct registry *r)
 
 	index_close(r);
 	memset(&r->mark, 0, sizeof(r->mark));
-	if (!index_sound(r) || (r->index = tcbdbnew()) == NULL)
+	if (!cabinet_sound(r->dir, INDEX_NAME) ||
+	    (r->index = tcbdbnew()) == NULL)
 		return false;
 	index_path(r, INDEX_NAME, path);
 	/* some MB at most: a reader that rests keeps it */
