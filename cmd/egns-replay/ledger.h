@@ -19,9 +19,15 @@
  *	                          is; rebuilt from the lines when it is missing,
  *	                          broken or behind
  *	replay/lock               held by who publishes
+ * A line begins {"time":"...","key":"..."; time and key as clock_format and
+ * ledger_key_format write them.
  * Days that are older than LEDGER_DAYS are removed, with their keys.
  */
 #define LEDGER_DAYS 90
+
+#define LEDGER_KEY_TEXT (2 * LETTER_KEY) /* lower-case hexadecimal digits */
+void ledger_key_format(char text[LEDGER_KEY_TEXT + 1],
+    const uint8_t key[LETTER_KEY]);
 
 struct ledger;
 
@@ -37,25 +43,36 @@ bool ledger_has(const struct ledger *, const uint8_t key[LETTER_KEY]);
 int ledger_line(struct ledger *, const uint8_t key[LETTER_KEY], struct buf *,
     struct fault *);
 
+/* What is published together: the lines of its letters, in the order of their
+ * events, and the requests as topicd takes them. */
+struct ledger_round {
+	struct buf lines, requests;
+};
+void ledger_round_free(struct ledger_round *);
+
 /*
  * Keep others from publishing, waiting for who does now, and catch up with what
- * they have done. *pending gets the text of what a killed one has left, empty
- * when there is none: it has to be published again, as it is, and ended, before
- * anything else. 0, or -1 and a fault.
+ * they have done. *left gets what a killed one has left, empty when there is
+ * none: it has to be published again, as it is, and ended, before anything else.
+ * 0, or -1 and a fault.
  */
-int ledger_lock(struct ledger *, struct buf *pending, struct fault *);
+int ledger_lock(struct ledger *, struct ledger_round *left, struct fault *);
 void ledger_unlock(struct ledger *);
 
 /* With the lock: make safe what will be sent, before the first byte of it is. */
-int ledger_begin(struct ledger *, const struct buf *requests, struct fault *);
+int ledger_begin(struct ledger *, const struct ledger_round *, struct fault *);
 
 /*
  * With the lock: it has ended. Lines (whole ones, of one or more letters) are
- * appended to the day's file and synced, their keys are in the index then, and
- * nothing is pending. Without lines nothing was done. 0, or -1 and a fault: it
- * is pending still.
+ * appended to the day's file and synced, unless they are there already, their
+ * keys are in the index then, and nothing is pending. Without lines nothing was
+ * done. 0, or -1 and a fault: it is pending still.
  */
-int ledger_end(struct ledger *, const struct buf *lines,
-    const uint8_t (*keys)[LETTER_KEY], size_t n, struct fault *);
+int ledger_end(struct ledger *, const struct buf *lines, struct fault *);
+
+/* Without the lock: a line of what is not published, unless there is one of its
+ * letter (or `again`). What is pending stays so. */
+int ledger_note(struct ledger *, const struct buf *line, bool again,
+    struct fault *);
 
 #endif
