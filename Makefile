@@ -12,7 +12,7 @@ FUZZ_SECONDS = 10
 # Debian packages, in the one place where they are named.
 BUILD_DEPS = gcc make libc6-dev libjq-dev libtokyocabinet-dev libev-dev \
 	libwolfssl-dev libwslay-dev libhttp-parser-dev libcurl4-openssl-dev \
-	libmosquitto-dev librdkafka-dev
+	libmosquitto-dev librdkafka-dev libexpat1-dev
 DEMO_DEPS = jq python3
 TEST_DEPS = bats jq python3 procps iproute2 socat parallel openssl mosquitto \
 	mosquitto-clients python3-paho-mqtt nginx curl $(NPM_DEPS)
@@ -59,8 +59,13 @@ route = $(ground) log base64 crc32c json jq event enrich routing \
 
 push = $(ground) log base64 crc32c json jq event filter binding mapping \
 	changes registry role schedule standing line client wire daybook deadletter daemon \
-	metrics control credential endpoint kafka_properties managed fetch sas uuid tls \
+	metrics control credential endpoint kafka_properties managed fetch sas hmac \
+	connection uuid tls \
 	chain cert address segment
+
+# Blob Storage; its answers are XML, so that who uses it links -lexpat, too.
+blob = blob blob_answer blob_auth blob_xml hmac connection base64 credential \
+	managed fetch
 
 PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd egns-route egns-push
 LIBS_egns-ctl = -ljq -ltokyocabinet -lwolfssl -lmosquitto -lev -lm
@@ -102,8 +107,8 @@ $(B)/lib.a: $(call objects,$(wildcard lib/*.c))
 
 # What tests build: unit/ (TAP), fuzz/ (a program that reads its corpus; under
 # `make fuzz` FUZZ_MAIN makes it a fuzzer), helpers of soak/, crash/ and bench/.
-ALL_LIBS = -ljq -ltokyocabinet -lwolfssl -lwslay -lhttp_parser -lcurl -lev \
-	-lpthread -lm
+ALL_LIBS = -ljq -ltokyocabinet -lwolfssl -lwslay -lhttp_parser -lcurl -lexpat \
+	-lev -lpthread -lm
 FUZZ_MAIN = $(B)/tests/corpus.o
 UNITS = $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*.c))
 FUZZERS = $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*.c))
