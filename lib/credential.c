@@ -330,7 +330,8 @@ copy_settings(struct credential *c, jv settings, bool connections,
 	set_type(c, jq_str(settings, "type"));
 	if (c->type == CONNECTION && !connections)
 		return fault_set(f, FAULT_BAD_REQUEST, "credential: a "
-		    "connection string is for event hubs only");
+		    "connection string is for event hubs and storage "
+		    "accounts only");
 	if (c->file == NULL && c->command == NULL && c->identity == NULL)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
 	if (c->identity != NULL && c->audience == NULL)

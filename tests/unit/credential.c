@@ -115,7 +115,8 @@ test_types(void)
 	CHECK(strstr(of_type("sas", "a\tb"), "not one token") != NULL);
 	CHECK(strstr(of_type("sas", "a\x7f" "b"), "not one token") != NULL);
 	CHECK(strstr(of_type("connectionString", "a"),
-	    "a connection string is for event hubs only") != NULL);
+	    "a connection string is for event hubs and "
+	    "storage accounts only") != NULL);
 	use.connections = true;
 	CHECK(strcmp(of_type("connectionString", "Endpoint=sb://h/;Shared "
 	    "x=y\n"), "Endpoint=sb://h/;Shared x=y") == 0);

@@ -430,7 +430,8 @@ settings(void)
 	    "endpoints: url: must be https");
 	refused(namespace("{\"file\":\"secret\","
 	    "\"type\":\"connectionString\"}", ""), ID,
-	    "a connection string is for event hubs only");
+	    "a connection string is for event hubs and storage "
+	    "accounts only");
 }
 
 int
