@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@ struct carry {
 	size_t nwants;
 	struct container *open[CARRY_CONTAINERS];
 	size_t nopen;
+	uint64_t whole; /* bytes of the plan, 0: not known */
 };
 
 /* ---- lines of a blob ---- */
@@ -119,7 +121,7 @@ carry_blob(struct carry *c, struct letter_place *place, struct fault *f)
 	else
 		rc = carry_letters(c, place, blob, text, f);
 	free(text);
-	return rc == -1 ? -1 : run_blob_end(&c->run, blob, f);
+	return rc == -1 ? -1 : run_blob_end(&c->run, blob, etag, f);
 }
 
 static struct container *
@@ -219,6 +221,8 @@ take(struct carry *c, struct fault *f)
 	if (opt->to != NULL)
 		wants[c->nwants].wish.to_topic = strcmp(opt->to, "topic") == 0;
 	c->nwants++;
+	progress_show(&c->run.tally.progress, p->bytes, c->whole,
+	    c->run.tally.replayed, "events replayed");
 	return 0;
 }
 
@@ -246,6 +250,7 @@ int
 carry_run(const struct options *opt)
 {
 	struct carry c = { .plan.in.fd = STDIN_FILENO };
+	struct stat st;
 	struct fault f;
 	char q[QUOTE_MAX];
 	int rc;
@@ -257,6 +262,9 @@ carry_run(const struct options *opt)
 		err(EX_NOINPUT, "%s", c.file);
 	if ((rc = run_begin(&c.run, opt, &f)) == 0) {
 		registry_rest(c.run.registry);
+		progress_begin(&c.run.tally.progress);
+		c.whole = fstat(c.plan.in.fd, &st) == 0 ?
+		    (uint64_t)st.st_size : 0;
 		rc = carry_plan(&c, &f);
 	}
 	while (c.nopen > 0)

@@ -17,7 +17,7 @@ struct leaving_blob {
 	struct leaving_blob *newer, *older;
 	struct leaving_blob *next; /* of those that are ready */
 	struct container *container;
-	char *etag;
+	char etag[BLOB_ETAG];
 	struct item *items;
 	size_t nitems, waiting;
 	bool stays;  /* something that is no item */
@@ -44,10 +44,6 @@ leaving_open(struct leaving *l, const struct letter_place *place)
 	*b = (struct leaving_blob){ .container = place->container,
 		.older = l->all };
 	memcpy(b->name, place->blob, len);
-	if ((b->etag = strdup(place->etag)) == NULL) {
-		free(b);
-		return NULL;
-	}
 	if (l->all != NULL)
 		l->all->newer = b;
 	l->all = b;
@@ -66,7 +62,6 @@ drop(struct leaving *l, struct leaving_blob *b)
 		l->all = b->older;
 	l->n--;
 	free(b->items);
-	free(b->etag);
 	free(b);
 }
 
@@ -111,8 +106,12 @@ get_ready(struct leaving *l, struct leaving_blob *b)
 }
 
 void
-leaving_close(struct leaving *l, struct leaving_blob *b)
+leaving_close(struct leaving *l, struct leaving_blob *b, const char *etag)
 {
+	if (etag == NULL || strlen(etag) >= sizeof(b->etag))
+		b->stays = true;
+	else
+		memcpy(b->etag, etag, strlen(etag) + 1);
 	b->closed = true;
 	get_ready(l, b);
 }

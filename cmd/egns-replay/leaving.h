@@ -46,8 +46,8 @@ void leaving_stays(struct leaving_blob *);
 int leaving_letter(struct leaving_blob *, const uint8_t key[LETTER_KEY],
     uint64_t line, enum leaving_state);
 
-/* That was all of it. */
-void leaving_close(struct leaving *, struct leaving_blob *);
+/* That was all of it, as it was with this ETag. NULL: some of it was not seen. */
+void leaving_close(struct leaving *, struct leaving_blob *, const char *etag);
 
 /* How one ended that has been waited for. */
 void leaving_result(struct leaving *, struct leaving_blob *, uint64_t line,

@@ -39,10 +39,10 @@ add_time(struct buf *b, const char *name, int64_t time)
 static void
 add_key(struct buf *b, const uint8_t key[LETTER_KEY])
 {
-	buf_str(b, ",\"key\":\"");
-	for (int i = 0; i < LETTER_KEY; i++)
-		buf_printf(b, "%02x", key[i]);
-	buf_str(b, "\"");
+	char text[LEDGER_KEY_TEXT + 1];
+
+	ledger_key_format(text, key);
+	add_string(b, "key", text);
 }
 
 void
@@ -188,6 +188,7 @@ plan_next(struct plan_reader *p, struct fault *f)
 		    (unsigned long long)p->in.number);
 	if (rc == 0)
 		return 0;
+	p->bytes += len + 1;
 	if (json_scan(&p->json, text, len, &why) == 0 && take(p, &why) == 0)
 		return 1;
 	return fault_set(f, why.code, "line %llu: %s",

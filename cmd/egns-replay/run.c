@@ -184,9 +184,10 @@ run_letter(struct run *run, const struct letter *letter,
 }
 
 int
-run_blob_end(struct run *run, struct leaving_blob *blob, struct fault *f)
+run_blob_end(struct run *run, struct leaving_blob *blob, const char *etag,
+    struct fault *f)
 {
-	leaving_close(&run->leaving, blob);
+	leaving_close(&run->leaving, blob, etag);
 	leaving_settle(&run->leaving);
 	return run->leaving.n < LEAVING_BLOBS ? 0 : run_flush(run, f);
 }

@@ -37,8 +37,9 @@ int run_letter(struct run *, const struct letter *, const struct letter_place *,
     const struct wish *, struct leaving_blob *blob, struct decision *,
     struct fault *);
 
-/* That was all of a blob. */
-int run_blob_end(struct run *, struct leaving_blob *, struct fault *);
+/* That was all of a blob: as leaving_close(). */
+int run_blob_end(struct run *, struct leaving_blob *, const char *etag,
+    struct fault *);
 
 /* Everything goes, and is taken out of its blob: before containers are closed. 0,
  * or -1 and a fault. */

@@ -33,6 +33,7 @@ tally_say(struct tally *t, const char *fmt, ...)
 
 	if (t->words++ >= TALLY_WORDS)
 		return;
+	progress_wipe(&t->progress);
 	va_start(ap, fmt);
 	vwarnx(fmt, ap);
 	va_end(ap);
@@ -104,10 +105,11 @@ add_all(struct buf *b, const struct tally *t, enum tally_of what)
 }
 
 int
-tally_end(const struct tally *t, enum tally_of what)
+tally_end(struct tally *t, enum tally_of what)
 {
 	struct buf b = { 0 };
 
+	progress_wipe(&t->progress);
 	if (isatty(STDERR_FILENO) || what == TALLY_PLANNED ||
 	    (what == TALLY_DONE && is_something(t))) {
 		add_all(&b, t, what);

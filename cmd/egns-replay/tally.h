@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "letter.h"
+#include "progress.h"
 
 /* What a run did, for its last line and its exit status. */
 #define TALLY_REASONS 8 /* names of what was held that are told */
@@ -22,6 +23,7 @@ struct tally {
 	bool unreadable;      /* a container or a blob: may be later */
 	int status;           /* another to exit with; 0: none */
 	uint64_t words;
+	struct progress progress; /* the bar, which makes room for words */
 };
 
 void tally_held(struct tally *, const char *reason);
@@ -37,6 +39,6 @@ enum tally_of {
 };
 /* The last line, if there is anything to say or somebody to read it; the exit
  * status. */
-int tally_end(const struct tally *, enum tally_of);
+int tally_end(struct tally *, enum tally_of);
 
 #endif

@@ -14,7 +14,45 @@ struct walk {
 	struct leaving_blob *blob; /* the one that is read; NULL with --dry-run */
 	bool enough;
 	struct buf out;
+	uint64_t read, whole; /* bytes, for the bar */
 };
+
+/* ---- how much there is ---- */
+
+static int
+add_size(const struct letter_place *place, void *arg, struct fault *f)
+{
+	struct walk *w = arg;
+
+	(void)f;
+	w->whole += place->size;
+	return 0;
+}
+
+/* Where there is somebody to see it. What cannot be listed will be told of. */
+static void
+look_ahead(struct walk *w, const struct selection *selection)
+{
+	const struct letter_walk calls = { .blob = add_size, .arg = w };
+	struct fault f;
+
+	progress_begin(&w->run.tally.progress);
+	if (w->run.tally.progress.on)
+		selection_walk(selection, &w->run.use, w->run.registry, &calls,
+		    &f);
+}
+
+static void
+show(struct walk *w)
+{
+	const struct options *opt = w->run.opt;
+
+	progress_show(&w->run.tally.progress, w->read, w->whole,
+	    w->run.tally.replayed, opt->dry ? "events to replay" :
+	    "events replayed");
+}
+
+/* ---- the walk ---- */
 
 static int
 print(struct walk *w, struct fault *f)
@@ -30,18 +68,14 @@ print(struct walk *w, struct fault *f)
 	return 0;
 }
 
-/* One that could not be read to its end stays as it is. */
+/* Without an ETag it was not read to its end. */
 static int
-leave_blob(struct walk *w, bool whole, struct fault *f)
+leave_blob(struct walk *w, const char *etag, struct fault *f)
 {
 	struct leaving_blob *blob = w->blob;
 
 	w->blob = NULL;
-	if (blob == NULL)
-		return 0;
-	if (!whole)
-		leaving_stays(blob);
-	return run_blob_end(&w->run, blob, f);
+	return blob == NULL ? 0 : run_blob_end(&w->run, blob, etag, f);
 }
 
 /* The fault ends the walk, and the containers with it. */
@@ -58,7 +92,7 @@ on_blob(const struct letter_place *place, void *arg, struct fault *f)
 {
 	struct walk *w = arg;
 
-	if (leave_blob(w, false, f) == -1)
+	if (leave_blob(w, NULL, f) == -1)
 		return lost(w);
 	if (w->enough)
 		return 0;
@@ -79,6 +113,7 @@ on_letter(const struct letter *letter, const struct letter_place *place,
 	uint64_t limit = w->run.opt->selection.limit;
 	struct decision d;
 
+	show(w);
 	if (!selected || w->enough) {
 		if (w->blob != NULL)
 			leaving_stays(w->blob);
@@ -98,9 +133,9 @@ on_end(const struct letter_place *place, void *arg, struct fault *f)
 {
 	struct walk *w = arg;
 
-	(void)place;
-	if (leave_blob(w, true, f) == -1)
+	if (leave_blob(w, place->etag, f) == -1)
 		return lost(w);
+	w->read += place->size;
 	return w->enough;
 }
 
@@ -110,7 +145,7 @@ on_leave(struct container *container, void *arg, struct fault *f)
 	struct walk *w = arg;
 
 	(void)container;
-	if (leave_blob(w, false, f) == -1 || run_flush(&w->run, f) == -1)
+	if (leave_blob(w, NULL, f) == -1 || run_flush(&w->run, f) == -1)
 		return lost(w);
 	return 0;
 }
@@ -138,7 +173,11 @@ walk_run(const struct options *opt)
 
 	/* ours is of letters that something is done with */
 	selection.limit = 0;
-	if ((rc = run_begin(&w.run, opt, &f)) == 0)
+	if ((rc = run_begin(&w.run, opt, &f)) == 0) {
+		look_ahead(&w, &selection);
+		rc = registry_resume(w.run.registry, &f);
+	}
+	if (rc == 0)
 		rc = selection_walk(&selection, &w.run.use, w.run.registry,
 		    &calls, &f);
 	if (rc != -1)
