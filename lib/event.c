@@ -421,6 +421,9 @@ event_parse(struct event *ev, const char *text, size_t n, struct fault *f)
 	json_trim(&ev->json); /* the event before was perhaps a rare one */
 	if (json_scan(&ev->json, text, n, f) == -1)
 		return -1;
+	if (!json_is_within(&ev->json, EVENT_DEPTH))
+		return fault_set(f, FAULT_BAD_REQUEST,
+		    "an event may have at most %d levels", EVENT_DEPTH);
 	p.js = &ev->json;
 	p.fault = f;
 	p.seen = p.members = p.nothers = 0;

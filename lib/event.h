@@ -16,6 +16,8 @@
 #define EVENT_MAX (1024 * 1024)       /* bytes of one event */
 #define EVENT_BATCH_MAX (1024 * 1024) /* bytes of all events of a publish */
 #define EVENT_BATCH_COUNT 1000        /* events of a publish */
+#define EVENT_DEPTH (JSON_DEPTH - 2)  /* levels: it is put into records and
+                                       * answers, and these into arrays */
 #define EVENT_ATTRIBUTES 128          /* members of an event */
 #define EVENT_NAME_MAX 20             /* bytes of an attribute's name */
 

@@ -280,6 +280,17 @@ depth_is_bounded(void)
 	CHECK(event_parse(&ev, text, sizeof(text), &f) == -1);
 	CHECK(f.code == FAULT_BAD_REQUEST);
 	CHECK(strstr(f.text, "nested too deep") != NULL);
+	/* the event itself is a level, and records go around it */
+	memset(text + sizeof(front) - 1 + EVENT_DEPTH - 1, ']', EVENT_DEPTH - 1);
+	text[sizeof(front) - 1 + 2 * (EVENT_DEPTH - 1)] = '}';
+	CHECK(event_parse(&ev, text, sizeof(front) + 2 * (EVENT_DEPTH - 1),
+	    &f) == 0);
+	memset(text + sizeof(front) - 1, '[', EVENT_DEPTH);
+	memset(text + sizeof(front) - 1 + EVENT_DEPTH, ']', EVENT_DEPTH);
+	text[sizeof(front) - 1 + 2 * EVENT_DEPTH] = '}';
+	CHECK(event_parse(&ev, text, sizeof(front) + 2 * EVENT_DEPTH, &f) ==
+	    -1);
+	CHECK(strcmp(f.text, "an event may have at most 126 levels") == 0);
 	event_free(&ev);
 }
 
