@@ -1,25 +1,35 @@
 #!/bin/sh
-# What is dead, by subscription and reason, what of it is new, and what was dropped:
+# What is dead, by subscription and reason, what of it is new, what was put aside, and
+# whether anything was dropped:
 #	report.sh [HOW-LONG]
-# Nothing is printed when there is nothing of either. HOW-LONG, 24h when it is not
+# Nothing is printed when there is nothing of all this. HOW-LONG, 24h when it is not
 # said, is how long ago the last report was.
 set -u
 
 since=${1:-24h}
+failed=0
 
-# heading TEXT COMMAND... - what the command prints, below a heading, if it prints
-# anything; below another one, what went wrong.
-heading() {
-	text=$1
-	shift
-	said=$("$@" 2>&1)
-	status=$?
-	[ "$status" -eq 0 ] || failed=$status
-	[ -z "$said" ] || printf '%s\n\n%s\n\n' "$text" "$said"
+# below TEXT SAID - what was said, below a heading, if it was anything.
+below() {
+	[ -z "$2" ] || printf '%s\n\n%s\n\n' "$1" "$2"
 }
 
-failed=0
-heading 'Dead letters, all of them:' egns-dlq stat -o table
-heading "Those of the last $since:" egns-dlq list --since "$since" -o table
-heading "Those that were put aside:" egns-dlq list --quarantine -o table
+# list TEXT OPTION... - dead letters, or what went wrong.
+list() {
+	text=$1
+	shift
+	said=$(egns-dlq list "$@" 2>&1) || failed=$?
+	below "$text" "$said"
+}
+
+list 'Dead letters:' --by topic,subscription,reason
+list "New ones, of the last $since:" --since "$since"
+list 'Put aside:' --quarantine --by topic,subscription,reason
+
+# 2: events were dropped; 3 and above: nobody knows
+said=$(egns-dlq check --since "$since" 2>&1)
+case $? in
+0 | 1) ;;
+*) below "Dropped in the last $since:" "${said%% |*}" ;;
+esac
 exit "$failed"
