@@ -76,6 +76,27 @@ find(const struct carry *c, const struct letter *letter,
 }
 
 static int
+by_line(const void *a, const void *b)
+{
+	const struct want *one = a, *other = b;
+
+	return one->line < other->line ? -1 : one->line > other->line;
+}
+
+/* Lines whose letters were not met. */
+static void
+say_missing(struct carry *c)
+{
+	qsort(c->wants, c->nwants, sizeof(*c->wants), by_line);
+	for (size_t i = 0; i < c->nwants; i++) {
+		if (!c->wants[i].seen)
+			tally_say(&c->run.tally, "%s: line %llu: the letter "
+			    "is not there any more", c->file,
+			    (unsigned long long)c->wants[i].line);
+	}
+}
+
+static int
 carry_letters(struct carry *c, const struct letter_place *place,
     struct leaving_blob *blob, const char *text, struct fault *f)
 {
@@ -108,6 +129,10 @@ carry_blob(struct carry *c, struct letter_place *place, struct fault *f)
 
 	text = container_get(place->container, place->blob, LETTER_BLOB_MAX,
 	    &len, etag, f);
+	if (text == NULL && f->code == FAULT_NOT_FOUND) {
+		say_missing(c);
+		return 0;
+	}
 	if (text == NULL) {
 		run_trouble(&c->run, container_name(place->container),
 		    place->blob, 0, f);
@@ -121,7 +146,10 @@ carry_blob(struct carry *c, struct letter_place *place, struct fault *f)
 	else
 		rc = carry_letters(c, place, blob, text, f);
 	free(text);
-	return rc == -1 ? -1 : run_blob_end(&c->run, blob, etag, f);
+	if (rc == -1 || run_blob_end(&c->run, blob, etag, f) == -1)
+		return -1;
+	say_missing(c);
+	return 0;
 }
 
 static struct container *
@@ -142,27 +170,6 @@ container(struct carry *c, struct fault *f)
 	return c->open[c->nopen] == NULL ? NULL : c->open[c->nopen++];
 }
 
-static int
-by_line(const void *a, const void *b)
-{
-	const struct want *one = a, *other = b;
-
-	return one->line < other->line ? -1 : one->line > other->line;
-}
-
-/* Lines whose letters were not met. */
-static void
-say_missing(struct carry *c)
-{
-	qsort(c->wants, c->nwants, sizeof(*c->wants), by_line);
-	for (size_t i = 0; i < c->nwants; i++) {
-		if (!c->wants[i].seen)
-			tally_say(&c->run.tally, "%s: line %llu: the letter "
-			    "is not there any more", c->file,
-			    (unsigned long long)c->wants[i].line);
-	}
-}
-
 /* All lines that stand together. */
 static int
 carry_wants(struct carry *c, struct fault *f)
@@ -180,8 +187,8 @@ carry_wants(struct carry *c, struct fault *f)
 	if (place.container == NULL)
 		run_trouble(&c->run, quote(q, buf_data(&c->container),
 		    c->container.len - 1), NULL, 0, f);
-	else if ((rc = carry_blob(c, &place, f)) == 0)
-		say_missing(c);
+	else
+		rc = carry_blob(c, &place, f);
 	c->nwants = 0;
 	return rc;
 }

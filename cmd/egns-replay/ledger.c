@@ -148,14 +148,6 @@ ledger_close(struct ledger *l)
 
 /* ---- looking ---- */
 
-bool
-ledger_has(const struct ledger *l, const uint8_t key[LETTER_KEY])
-{
-	struct index_place place;
-
-	return index_find(&l->index, key, &place);
-}
-
 /* Add the line that begins at a place. 0, or -1 and errno. */
 static int
 read_line(int fd, uint64_t at, struct buf *line)
@@ -180,7 +172,8 @@ read_line(int fd, uint64_t at, struct buf *line)
 }
 
 static int
-read_place(struct ledger *l, const struct index_place *place, struct buf *line)
+read_place(const struct ledger *l, const struct index_place *place,
+    struct buf *line)
 {
 	char day[CLOCK_TEXT + 1], name[64];
 	int fd;
@@ -190,6 +183,24 @@ read_place(struct ledger *l, const struct index_place *place, struct buf *line)
 	if ((fd = openat(l->dir, name, O_RDONLY | O_CLOEXEC)) == -1)
 		return -1;
 	return file_close(fd, read_line(fd, place->offset, line));
+}
+
+bool
+ledger_has(const struct ledger *l, const uint8_t key[LETTER_KEY])
+{
+	static const char aside[] = ",\"result\":\"quarantined\"}";
+	const size_t n = sizeof(aside) - 1;
+	struct index_place place;
+	struct buf line = { 0 };
+	bool has;
+
+	if (!index_find(&l->index, key, &place))
+		return false;
+	/* what cannot be read was something, and does not go twice */
+	has = read_place(l, &place, &line) == -1 || line.len < n ||
+	    memcmp(buf_data(&line) + line.len - n, aside, n) != 0;
+	buf_free(&line);
+	return has;
 }
 
 int
@@ -404,13 +415,14 @@ int
 ledger_note(struct ledger *l, const struct buf *line, bool again,
     struct fault *f)
 {
+	struct index_place place;
 	uint8_t key[LETTER_KEY];
 	int rc = 0;
 
 	if (lock(l, f) == -1)
 		return -1;
 	if (again || !index_key(&l->index.json, buf_data(line), line->len,
-	    key) || !ledger_has(l, key))
+	    key) || !index_find(&l->index, key, &place))
 		rc = append(l, line, f);
 	ledger_unlock(l);
 	return rc;

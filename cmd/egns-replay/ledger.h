@@ -35,7 +35,8 @@ struct ledger;
 struct ledger *ledger_open(const struct spool *, bool write, struct fault *);
 void ledger_close(struct ledger *);
 
-/* Was it dealt with? As of the last lock, or of opening. */
+/* Was it replayed? As of the last lock, or of opening. What was only put aside
+ * may be put back, and is as any other then. */
 bool ledger_has(const struct ledger *, const uint8_t key[LETTER_KEY]);
 
 /* Its line, the last of them, added without newline: "time" and "result" say

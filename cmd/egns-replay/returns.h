@@ -62,7 +62,7 @@ int returns_flush(struct returns *, struct fault *);
 
 /*
  * A letter that was dealt with otherwise: "quarantined". Its line, too, is safe
- * when this returns, and ledger_has() knows it.
+ * when this returns. It may be put back: ledger_has() does not have it.
  */
 int returns_note(struct returns *, const struct returned *, const char *result,
     struct fault *);
