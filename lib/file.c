@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -77,6 +78,25 @@ file_opendir(int dir, const char *path, int flags)
 	if (fd != -1 && d == NULL)
 		file_close(fd, -1);
 	return d;
+}
+
+uint64_t
+file_lines(int dir, const char *path)
+{
+	int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	char block[64 * 1024], *p;
+	uint64_t lines = 0;
+	ssize_t n;
+
+	if (fd == -1)
+		return 0;
+	while ((n = read(fd, block, sizeof(block))) > 0) {
+		for (p = block; (p = memchr(p, '\n',
+		    (size_t)(block + n - p))) != NULL; p++)
+			lines++;
+	}
+	close(fd);
+	return lines;
 }
 
 bool

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Calls that do all of what they are asked, however often it takes. */
@@ -23,6 +24,9 @@ int file_lock(int fd, int how);
 
 /* opendir(3) below dir, with more open(2) flags. NULL and errno. */
 DIR *file_opendir(int dir, const char *path, int flags);
+
+/* How many newlines there are in a file below dir; 0 when it cannot be read. */
+uint64_t file_lines(int dir, const char *path);
 
 /* Does this errno say that there is no room, and that the rest is well? */
 bool file_no_room(int error);

@@ -78,8 +78,8 @@ at() {
 @test "while audit reads the files topicd cannot start" {
 	books
 	stop egns-topicd
-	mkfifo spool/dropped/slow.ndjson
-	exec 5<>spool/dropped/slow.ndjson
+	mkfifo spool/dropped/2000-01-01.ndjson
+	exec 5<>spool/dropped/2000-01-01.ndjson
 	egns-ctl audit -o none 3>&- 5>&- &
 	locked() { egns-ctl status --jq '.daemons[0].running' | grep true; }
 	wait_for locked
@@ -185,6 +185,178 @@ at() {
 	subscription t01 s02 '' --no-dead-letter
 	run -0 egns-ctl audit --query 'subscriptions[1].droppedRecords' -o tsv
 	[ "$output" = 0 ]
+}
+
+# parcels - as egns-dlq does: the two dead letters of s01 in a parcel each.
+parcels() {
+	local i=0 line
+	mkdir -p spool/deadletter/{sorted,sending}
+	while read -r line; do
+		i=$((i + 1))
+		printf '%s\n' "$line" \
+			>"spool/deadletter/sorted/t01.s01.$(date -u +%Y%m%d%H).$i-$i.$(uuid)"
+	done < <(cat spool/deadletter/new/*)
+	rm spool/deadletter/new/*
+}
+
+uuid() {
+	cat /proc/sys/kernel/random/uuid
+}
+
+# written [CONTAINER] - the first parcel has become a blob of it, which is there
+# when it is a local one.
+written() {
+	local container=${1:-local/deadletter} blob parcel dir
+	parcel=$(find spool/deadletter/sorted -type f | head -n 1)
+	blob=testns/t01/s01/$(date -u +%Y/%m/%d/%H)/${parcel##*.}.json
+	mkdir -p spool/deadletter/written
+	jq -c --arg container "$container" --arg blob "$blob" '
+		{time, topic, subscription, container: $container, blob: $blob,
+		count: 1, reasons: {Rejected: 1}, offsets: [.offset]}' "$parcel" \
+		>>"spool/deadletter/written/$(date -u +%F).ndjson"
+	if [[ $container == local/* ]]; then
+		dir=spool/containers/$container/${blob%/*}
+		mkdir -p "$dir"
+		jq -c '.event + {deadletterProperties: (.deadletterProperties +
+			{deadLetterTime: .time, offset: .offset})}' "$parcel" \
+			>"$dir/${blob##*/}"
+	fi
+	rm "$parcel"
+}
+
+# fates N... - how many dead letters of s01 are on record, wait, were written,
+# dropped late, are in containers, elsewhere, replayed, pruned and gone.
+fates() {
+	run --separate-stderr egns-ctl audit -o tsv \
+		--query 'subscriptions[0].[deadLetterRecords, waiting, written,
+			lateDrops, inContainers, elsewhere, replayed, pruned, gone]'
+	# shellcheck disable=SC2086 # the words of it
+	[ "$(echo $output)" = "$*" ] || { echo "$output $stderr"; return 1; }
+}
+
+@test "dead letters that wait are on record in every stage" {
+	books
+	fates 2 2 0 0 0 0 0 0 0
+	cp -r spool/deadletter letters
+	parcels
+	for stage in sorted sending batch; do
+		mkdir -p "spool/deadletter/$stage"
+		[ "$stage" = sorted ] ||
+			mv spool/deadletter/sorted/* "spool/deadletter/$stage/"
+		fates 2 2 0 0 0 0 0 0 0
+		[ -z "$stderr" ]
+		[ "$stage" = sorted ] ||
+			mv "spool/deadletter/$stage"/* spool/deadletter/sorted/
+	done
+	# files of a round that does not count yet, and of one that has just begun
+	# to, do not count twice
+	cp letters/new/* spool/deadletter/cur/
+	mkdir spool/deadletter/batch.tmp
+	cp spool/deadletter/sorted/* spool/deadletter/batch.tmp/
+	echo 1769860800.M123456P943Q0.pump >spool/deadletter/batch/taken
+	fates 2 2 0 0 0 0 0 0 0
+	[ "$status" -eq 0 ]
+}
+
+@test "a dead letter that is missing is named by audit" {
+	books
+	parcels
+	rm "$(find spool/deadletter/sorted -type f | head -n 1)"
+	differs "subscription 't01/s01': 2 events were dead-lettered, but 1 are on record: 1 are missing from deadletter/"
+	rm -r spool/deadletter/sorted
+	stop egns-topicd
+	differs "2 events were dead-lettered, but 0 are on record"
+}
+
+@test "dead letters that were written are on record, and where they are" {
+	books
+	parcels
+	written
+	fates 2 1 1 0 1 0 0 0 0
+	written http://127.0.0.1:10000/account/dead
+	fates 2 0 2 0 1 1 0 0 0
+	[ -z "$stderr" ]
+	# what was written twice is there once
+	for day in spool/deadletter/written/*; do
+		cat "$day" "$day" >both && mv both "$day"
+	done
+	fates 2 0 2 0 1 1 0 0 0
+	sed -i '/10000/d' spool/deadletter/written/*
+	differs "2 events were dead-lettered, but 1 are on record"
+}
+
+@test "dead letters whose destination could not be reached are late drops" {
+	books
+	parcels
+	jq -c 'del(.destination) + {reason: "DeadLetterWriteFailed",
+		error: "no such container"}' spool/deadletter/sorted/* \
+		>>"$(echo spool/dropped/*.ndjson)"
+	rm spool/deadletter/sorted/*
+	fates 2 0 0 2 0 0 0 0 0
+	run -0 egns-ctl audit --query 'subscriptions[].droppedRecords' -o tsv
+	[ "$output" = $'0\n3' ]
+}
+
+@test "a dead letter that was put aside, replayed or pruned is not gone" {
+	books
+	parcels
+	written
+	written
+	blobs=spool/containers/local/deadletter
+	mkdir "$blobs/_quarantine"
+	mv "$blobs/testns" "$blobs/_quarantine/testns"
+	fates 2 0 2 0 2 0 0 0 0
+	mkdir -p spool/replay
+	head -n 1 spool/deadletter/written/* |
+		jq -c '{time, container, blob, line: 1, id: "9", topic,
+			subscription, reason: "Rejected", offset: .offsets[0],
+			result: "replayed"}' >"spool/replay/$(date -u +%F).ndjson"
+	fates 2 0 2 0 1 0 1 0 0
+	rm -r "$blobs/_quarantine"
+	tail -n 1 spool/deadletter/written/* |
+		jq -c '{time, topic, subscription, container, blob, pruned: 1}' \
+			>pruned
+	cat pruned >>"$(echo spool/deadletter/written/*)"
+	fates 2 0 2 0 0 0 1 1 0
+	[ -z "$stderr" ]
+}
+
+@test "audit tells of dead letters that other hands have removed" {
+	books
+	parcels
+	written
+	written
+	find spool/containers -name '*.json' | head -n 1 | xargs rm
+	fates 2 0 2 0 1 0 0 0 1
+	[ "$status" -eq 0 ]
+	[ "$stderr" = "egns-ctl: subscription 't01/s01': 1 dead letters that were written to containers/ are not there, and were neither replayed nor pruned" ]
+	# after 90 days nobody knows whether it was replayed
+	stop egns-topicd
+	advance $((91 * 86400))
+	fates 2 0 2 0 1 0 0 0 0
+	[ -z "$stderr" ]
+}
+
+@test "dead letters of an earlier subscription of the same name do not count" {
+	books
+	parcels
+	written
+	egns-ctl namespace topic event-subscription delete --yes -o none \
+		--topic-name t01 -n s01
+	subscription t01 s01
+	fates 0 0 0 0 0 0 0 0 0
+	[ "$status" -eq 0 ]
+}
+
+@test "a blob that cannot be read is named by audit, and no difference" {
+	books
+	parcels
+	written
+	blob=$(find spool/containers -name '*.json')
+	truncate -s 33M "$blob"
+	fates 2 1 1 0 0 0 0 0 1
+	[ "$status" -eq 0 ]
+	[[ $stderr == *"egns-ctl: ${blob#spool/}: "* ]]
 }
 
 @test "a broken dead letter is named by scrub" {

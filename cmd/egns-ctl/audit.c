@@ -61,6 +61,23 @@ check_account(struct ledger *l, struct account *a, bool running)
 	if (a->drops.n < a->dropped)
 		differ(l, a, "%" PRIu64 " events were dropped, but dropped/ "
 		    "has records of %zu", a->dropped, a->drops.n);
+	if (a->recorded < a->dead_lettered)
+		differ(l, a, "%" PRIu64 " events were dead-lettered, but %"
+		    PRIu64 " are on record: %" PRIu64 " are missing from "
+		    "deadletter/, deadletter/written/ and dropped/",
+		    a->dead_lettered, a->recorded,
+		    a->dead_lettered - a->recorded);
+}
+
+/* People may do with containers what they like: no difference. */
+static void
+tell_gone(const struct ledger *l, const struct account *a)
+{
+	if (a->gone > 0)
+		fprintf(stderr, "egns-ctl: subscription '%s/%s': %" PRIu64
+		    " dead letters that were written to containers/ are not "
+		    "there, and were neither replayed nor pruned\n", l->topic,
+		    a->name, a->gone);
 }
 
 static int
@@ -77,6 +94,7 @@ check_ledger(struct ledger *l, bool running, struct fault *f)
 	for (i = 0; i < l->n; i++) {
 		check_account(l, &l->account[i], running);
 		tell_more(l, &l->account[i], l->account[i].differences);
+		tell_gone(l, &l->account[i]);
 	}
 	tell_more(l, NULL, l->differences);
 	return 0;
@@ -99,7 +117,15 @@ account_row(const struct ledger *l, const struct account *a)
 	v = jq_set_number(v, "deadLettered", a->dead_lettered);
 	v = jq_set_number(v, "dropped", a->dropped);
 	v = jq_set_number(v, "settledBefore", a->settled_before);
-	v = jq_set_number(v, "deadLetterRecords", a->letters.n);
+	v = jq_set_number(v, "deadLetterRecords", a->recorded);
+	v = jq_set_number(v, "waiting", a->waiting);
+	v = jq_set_number(v, "written", a->written);
+	v = jq_set_number(v, "lateDrops", a->late);
+	v = jq_set_number(v, "inContainers", a->kept);
+	v = jq_set_number(v, "elsewhere", a->away);
+	v = jq_set_number(v, "replayed", a->replayed);
+	v = jq_set_number(v, "pruned", a->pruned);
+	v = jq_set_number(v, "gone", a->gone);
 	v = jq_set_number(v, "droppedRecords", a->drops.n);
 	return jq_set_number(v, "differences", a->differences);
 }
@@ -172,7 +198,8 @@ audit(struct ctl *ctl, struct books *b, struct fault *f)
 		fprintf(stderr, "egns-ctl: %s\n", f->text);
 		broken++;
 	}
-	if (records_gather(b, &broken, f) == -1)
+	if (records_gather(b, &broken, f) == -1 ||
+	    fates_find(b, &broken, f) == -1)
 		return ctl_fault(f);
 	for (i = 0; i < b->n; i++) {
 		if (check_ledger(&b->ledger[i], b->running, f) == -1)

@@ -31,6 +31,19 @@ int trail_follow(struct ledger *, struct fault *);
  */
 int records_gather(struct books *, uint64_t *broken, struct fault *);
 
+/* The same of dead letters that were written: those that were replayed, and how
+ * many were pruned. Both after their containers were looked at, so that what
+ * happens meanwhile is seen. */
+int records_gather_replayed(struct books *, uint64_t *broken, struct fault *);
+int records_gather_pruned(struct books *, struct fault *);
+
+/*
+ * What became of the dead letters that were written, for people: counted in the
+ * accounts, and who has lost some to other hands is told on stderr. 0, or -1
+ * and a fault. (fates.c)
+ */
+int fates_find(struct books *, uint64_t *broken, struct fault *);
+
 /* Is every line of the registry whole? 0, or -1, a fault, and the offset of the
  * transaction that is not. (scrub.c) */
 int scrub_registry(const struct spool *, uint64_t *offset, struct fault *);

@@ -15,6 +15,7 @@
 #include "stats.h"
 
 #define CHECKPOINT_MAX (16 * 1024 * 1024)
+#define MARK_BITS 8
 #define PATH_SIZE 256 /* topics and subscriptions have at most 50 letters */
 
 int
@@ -51,6 +52,31 @@ offsets_sort(struct offsets *o)
 	qsort(o->at, o->n, sizeof(*o->at), compare);
 	for (i = 1; i < o->n; i++) {
 		if (o->at[i] != o->at[n])
+			o->at[++n] = o->at[i];
+	}
+	o->n = n + 1;
+}
+
+int
+marks_add(struct offsets *o, int64_t offset, unsigned marks)
+{
+	if (offset < 0 || offset > (int64_t)(UINT64_MAX >> MARK_BITS))
+		return 0;
+	return offsets_add(o, (uint64_t)offset << MARK_BITS | marks);
+}
+
+void
+marks_sort(struct offsets *o)
+{
+	size_t i, n = 0;
+
+	if (o->n == 0)
+		return;
+	qsort(o->at, o->n, sizeof(*o->at), compare);
+	for (i = 1; i < o->n; i++) {
+		if (o->at[i] >> MARK_BITS == o->at[n] >> MARK_BITS)
+			o->at[n] |= o->at[i];
+		else
 			o->at[++n] = o->at[i];
 	}
 	o->n = n + 1;

@@ -22,6 +22,22 @@ struct offsets {
 	size_t n, cap;
 };
 
+/*
+ * Dead letters of a subscription, each with what is known of it: the offset in
+ * the upper 56 bits, marks in the lower 8.
+ */
+enum mark {
+	MARK_WAITS = 1,    /* in deadletter/, on its way */
+	MARK_LATE = 2,     /* in dropped/, as it could not be written */
+	MARK_LOCAL = 4,    /* written to a container of the spool */
+	MARK_AWAY = 8,     /* written elsewhere */
+	MARK_RECENT = 16,  /* written so lately that replay/ knows of it */
+	MARK_REPLAYED = 32,
+	MARK_KEPT = 64,    /* in a container of the spool now */
+	MARK_WRITTEN = MARK_LOCAL | MARK_AWAY,
+	MARK_RECORDED = MARK_WAITS | MARK_LATE | MARK_WRITTEN,
+};
+
 struct account { /* of a subscription */
 	char *name, *uid;
 	int64_t created; /* microseconds */
@@ -32,7 +48,11 @@ struct account { /* of a subscription */
 	uint64_t vouched; /* queue entries that the checkpoint counts */
 	struct offsets held;    /* unsettled; only when topicd does not run */
 	struct offsets drops;   /* records in dropped/ */
-	struct offsets letters; /* records in deadletter/ */
+	struct offsets letters; /* with their marks */
+	uint64_t recorded, waiting, written, late; /* of them */
+	/* what became of the written ones; of those that replay/ has forgotten
+	 * nobody knows */
+	uint64_t replayed, kept, away, pruned, gone;
 	uint64_t differences;
 };
 
@@ -73,5 +93,10 @@ bool books_expired(jv resource);
 int offsets_add(struct offsets *, uint64_t);
 /* In order, each once. */
 void offsets_sort(struct offsets *);
+
+/* The same of dead letters: one more mark of one; an offset that can be none is
+ * left out. In order, each once with all its marks. */
+int marks_add(struct offsets *, int64_t offset, unsigned marks);
+void marks_sort(struct offsets *);
 
 #endif
