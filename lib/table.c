@@ -17,6 +17,15 @@ is_scalar(jv v)
 	return !is_list(v) && jv_get_kind(v) != JV_KIND_OBJECT;
 }
 
+/* A control character of two bytes: some terminals obey them. The text ends with
+ * a NUL. */
+static bool
+is_c1(const char *p)
+{
+	return (unsigned char)p[0] == 0xc2 && (unsigned char)p[1] >= 0x80 &&
+	    (unsigned char)p[1] < 0xa0;
+}
+
 /* A cell (consumed). Whatever would break a line or a column is escaped. */
 static void
 cell(struct buf *b, jv v)
@@ -41,7 +50,10 @@ cell(struct buf *b, jv v)
 	p = jv_string_value(text);
 	len = jv_string_length_bytes(jv_copy(text));
 	for (int i = 0; i < len; i++)
-		if (iscntrl((unsigned char)p[i]))
+		if (is_c1(p + i)) {
+			buf_printf(b, "\\xc2\\x%02x", (unsigned char)p[i + 1]);
+			i++;
+		} else if (iscntrl((unsigned char)p[i]))
 			buf_printf(b, "\\x%02x", (unsigned char)p[i]);
 		else
 			buf_add(b, p + i, 1);
