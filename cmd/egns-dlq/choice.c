@@ -81,7 +81,6 @@ take(const struct letter *letter, const struct letter_place *place,
     bool selected, void *arg, struct fault *f)
 {
 	struct choice *c = arg;
-	int rc;
 
 	if (!selected || !is_meant(c, letter, place))
 		return 0;
@@ -89,9 +88,8 @@ take(const struct letter *letter, const struct letter_place *place,
 	c->format(&c->text, letter, place, c->arg);
 	if (c->text.bad)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
-	rc = look_print(buf_data(&c->text), c->text.len, f);
-	c->enough = rc == 1;
-	return rc;
+	c->enough = look_print(buf_data(&c->text), c->text.len) == 1;
+	return c->enough;
 }
 
 int
@@ -109,8 +107,7 @@ choice_print(struct options *opt, char *words[], void (*format)(struct buf *,
 		err(EX_OSERR, NULL);
 	if ((rc = look_open(&c.look, opt, &f)) == 0)
 		rc = look_walk(&c.look, take, NULL, &f);
-	if (rc == 0 && look_flush(&f) == -1)
-		rc = -1;
+	look_flush();
 	status = look_end(&c.look, rc, &f);
 	if (status == EX_OK && !c.enough && !all_met(&c))
 		status = EX_NOINPUT;

@@ -117,36 +117,36 @@ look_reason(const struct letter *letter)
 	    letter->reason_text;
 }
 
+/* 0; 1: nobody wants it. */
 static int
-written(int rc, struct fault *f)
+written(bool done)
 {
-	if (rc == 0)
-		return 0;
-	if (errno == EPIPE)
-		return 1;
-	return fault_errno(f, FAULT_INTERNAL, "standard output");
+	if (!done && errno != EPIPE)
+		err(EX_IOERR, "standard output");
+	return done ? 0 : 1;
 }
 
 int
-look_print(const void *data, size_t len, struct fault *f)
+look_print(const void *data, size_t len)
 {
-	return written(len == 0 || fwrite(data, len, 1, stdout) == 1 ? 0 : -1, f);
+	return written(len == 0 || fwrite(data, len, 1, stdout) == 1);
 }
 
 int
-look_flush(struct fault *f)
+look_flush(void)
 {
-	return written(fflush(stdout), f);
+	return written(fflush(stdout) == 0);
 }
 
 int
 look_write(struct buf *b, struct fault *f)
 {
-	int rc = b->bad ? fault_set(f, FAULT_INTERNAL, "out of memory") :
-	    look_print(buf_data(b), b->len, f);
+	int rc = 0;
 
+	if (b->bad)
+		rc = fault_set(f, FAULT_INTERNAL, "out of memory");
+	else if (look_print(buf_data(b), b->len) == 0)
+		look_flush();
 	buf_free(b);
-	if (rc == 0)
-		rc = look_flush(f);
-	return rc == -1 ? -1 : 0;
+	return rc;
 }

@@ -63,14 +63,11 @@ int64_t look_time(const struct letter *, const struct letter_place *);
 /* Its reason: our name for it, else as it stands; "" when it has none. */
 const char *look_reason(const struct letter *);
 
-/*
- * Write to standard output. 0, or -1 and a fault; 1: who reads it has enough,
- * which is no fault.
- */
-int look_print(const void *, size_t, struct fault *);
-int look_flush(struct fault *);
-/* All of a buffer, which is freed. 0, also when nobody wants it; -1 and a
- * fault. */
+/* Write to standard output. 0; 1: who reads it has enough, which is no fault.
+ * Whatever else goes wrong there ends the command. */
+int look_print(const void *, size_t);
+int look_flush(void);
+/* All of a buffer, which is freed. 0, or -1 and a fault when it is bad. */
 int look_write(struct buf *, struct fault *);
 
 #endif

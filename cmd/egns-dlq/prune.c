@@ -106,7 +106,7 @@ take_out(struct prune *p, const struct letter_place *place, struct fault *f)
 
 /* What would go: its number of dead letters, and the blob. */
 static int
-tell(struct prune *p, const struct letter_place *place, struct fault *f)
+tell(const struct prune *p, const struct letter_place *place)
 {
 	const char *container = container_name(place->container);
 	struct buf b = { 0 };
@@ -117,7 +117,7 @@ tell(struct prune *p, const struct letter_place *place, struct fault *f)
 	buf_str(&b, "/");
 	plain_text(&b, place->blob, strlen(place->blob));
 	buf_str(&b, "\n");
-	rc = look_print(buf_data(&b), b.len, f);
+	rc = look_print(buf_data(&b), b.len);
 	buf_free(&b);
 	return rc;
 }
@@ -150,7 +150,7 @@ end(const struct letter_place *place, void *arg, struct fault *f)
 	int rc = 0;
 
 	if (p->n > 0) {
-		rc = p->look.opt->dry ? tell(p, place, f) :
+		rc = p->look.opt->dry ? tell(p, place) :
 		    take_out(p, place, f);
 		if (rc == -1)
 			look_trouble(container_name(place->container),
@@ -181,8 +181,7 @@ verb_prune(struct options *opt, char *words[])
 		progress_begin(&p.look.progress);
 		rc = look_walk(&p.look, take, end, &f);
 	}
-	if (rc == 0 && look_flush(&f) == -1)
-		rc = -1;
+	look_flush();
 	status = look_end(&p.look, rc, &f);
 	if (rc == 0 || p.letters > 0)
 		warnx("%" PRIu64 " dead letter%s of %" PRIu64 " blob%s %s",

@@ -65,8 +65,13 @@ string(struct gathering *g, uint32_t object, const char *member,
 static bool
 is_one_of(const struct selection *s, const char *reason)
 {
+	int ours = dl_reason_parse(reason, strlen(reason));
+	const char *name;
+
 	for (size_t i = 0; i < s->nreasons; i++) {
-		if (strcasecmp(s->reasons[i], reason) == 0)
+		name = s->reasons[i];
+		if (strcasecmp(name, reason) == 0 || (ours != -1 &&
+		    letter_reason(name, strlen(name), "", 0) == ours))
 			return true;
 	}
 	return s->nreasons == 0;

@@ -101,7 +101,7 @@ format(const struct summary *s, struct buf *b)
 		v = numbers(jv_object(), &s->all);
 		v = jq_set_number(v, "unreadable", s->look.troubles);
 		v = jv_object_set(v, jv_string("reasons"), rows(s));
-		jq_print(b, v, true);
+		jq_print(b, v, false);
 		buf_str(b, "\n");
 		return;
 	}
