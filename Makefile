@@ -41,11 +41,8 @@ ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
 	iprange nouns schema schema_check schema_help schema_links schema_rules \
 	schema_subscription shorthand query table line client segment journal \
 	deliveries maildir record mqtt_properties mosq endpoint kafka_properties \
-<<<<<<< Updated upstream
-	mapping binding standing storage principal progress
-=======
-	mapping binding standing progress daybook deadletter letter
->>>>>>> Stashed changes
+	mapping binding standing storage principal progress daybook deadletter \
+	letter
 topicd = $(ground) log base64 crc32c json jq event filter changes registry \
 	role segment journal queue deliveries daybook deadletter maildir commit \
 	daemon metrics
