@@ -342,54 +342,44 @@ value(struct scan *s)
 static int
 scan(struct scan *s, bool whole, struct fault *f)
 {
+	struct json *js = s->js;
+	const unsigned char *text = s->p;
+
+	js->text = (const char *)text;
+	js->ntok = 0;
+	if (s->end - text > UINT32_MAX)
+		return fault_set(f, FAULT_TOO_LARGE, "JSON text over 4 GiB");
 	space(s);
 	if (value(s)) {
 		if (!whole || s->p == s->end)
 			return 0;
 		bad(s, s->p, "something behind the value");
 	}
-	s->js->ntok = 0;
+	js->ntok = 0;
 	if (*s->why == '\0')
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
 	return fault_set(f, FAULT_BAD_REQUEST, "invalid JSON at byte %zu: %s",
-	    (size_t)(s->at - (const unsigned char *)s->js->text) + 1, s->why);
-}
-
-static int
-start(struct scan *s, struct json *js, const char *text, size_t n,
-    struct fault *f)
-{
-	js->text = text;
-	js->ntok = 0;
-	if (n > UINT32_MAX)
-		return fault_set(f, FAULT_TOO_LARGE, "JSON text over 4 GiB");
-	s->js = js;
-	s->p = (const unsigned char *)text;
-	s->end = s->p + n;
-	s->depth = 0;
-	return 0;
+	    (size_t)(s->at - text) + 1, s->why);
 }
 
 int
 json_scan(struct json *js, const char *text, size_t n, struct fault *f)
 {
-	struct scan s;
+	const unsigned char *p = (const unsigned char *)text;
+	struct scan s = { .js = js, .p = p, .end = p + n };
 
-	return start(&s, js, text, n, f) == -1 ? -1 : scan(&s, true, f);
+	return scan(&s, true, f);
 }
 
 int
 json_scan_first(struct json *js, const char *text, size_t n, size_t *used,
     struct fault *f)
 {
-	struct scan s;
-	int rc;
+	const unsigned char *p = (const unsigned char *)text;
+	struct scan s = { .js = js, .p = p, .end = p + n };
+	int rc = scan(&s, false, f);
 
-	*used = 0;
-	if (start(&s, js, text, n, f) == -1)
-		return -1;
-	rc = scan(&s, false, f);
-	*used = rc == 0 ? js->tok[0].end : offset(&s, s.p);
+	*used = rc == 0 ? js->tok[0].end : (size_t)(s.p - p);
 	return rc;
 }
 

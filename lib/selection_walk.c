@@ -291,7 +291,7 @@ read_blob(struct walk *w, const struct letter_place *place, size_t *len,
 }
 
 static int
-walk_blob(struct walk *w, struct letter_place *place)
+walk_blob(struct walk *w, struct letter_place place)
 {
 	const struct letter_walk *calls = w->calls;
 	char etag[BLOB_ETAG], *text;
@@ -299,21 +299,21 @@ walk_blob(struct walk *w, struct letter_place *place)
 	int rc;
 
 	if (calls->blob != NULL) {
-		rc = calls->blob(place, calls->arg, w->fault);
+		rc = calls->blob(&place, calls->arg, w->fault);
 		if (rc != 1)
 			return rc == -1 ? fail(w) : 0;
 	}
 	if (calls->letter != NULL) {
-		if ((text = read_blob(w, place, &len, etag)) == NULL)
+		if ((text = read_blob(w, &place, &len, etag)) == NULL)
 			return 0;
-		place->etag = etag;
-		place->size = len;
-		rc = tell_letters(w, text, len, place);
+		place.etag = etag;
+		place.size = len;
+		rc = tell_letters(w, text, len, &place);
 		free(text);
 		if (rc == -1)
 			return -1;
 	}
-	rc = calls->end == NULL ? 0 : calls->end(place, calls->arg, w->fault);
+	rc = calls->end == NULL ? 0 : calls->end(&place, calls->arg, w->fault);
 	if (rc == -1)
 		return fail(w);
 	w->enough |= rc == 1;
@@ -342,12 +342,12 @@ on_blob(const struct blob_entry *entry, void *arg)
 {
 	struct walk *w = arg;
 	struct blob_path path;
-	struct letter_place place = { .container = w->container,
+	const struct letter_place place = { .container = w->container,
 		.blob = entry->name, .etag = entry->etag, .path = &path,
 		.modified = entry->modified, .size = entry->size };
 
 	blob_path_read(&path, entry->name);
-	return is_meant(w->selection, &path, entry) ? walk_blob(w, &place) : 0;
+	return is_meant(w->selection, &path, entry) ? walk_blob(w, place) : 0;
 }
 
 /* ---- all ---- */
