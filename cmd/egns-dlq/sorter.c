@@ -147,23 +147,32 @@ take_hour(const struct json *j, int64_t *hour, struct fault *f)
 	return 0;
 }
 
+static int
+need_object(const struct json *j, const char *member, struct fault *f)
+{
+	uint32_t t = json_member(j, 0, member, strlen(member));
+
+	if (t != 0 && j->tok[t].type == JSON_OBJECT)
+		return 0;
+	return fault_set(f, FAULT_BAD_REQUEST, "\"%s\" must be an object",
+	    member);
+}
+
 int
 sorter_check(struct sorter_check *c, const char *line, size_t len,
     struct fault *f)
 {
 	struct json *j = &c->json;
-	uint32_t event;
 
 	c->parcel = (struct parcel){ .hour = 0 };
 	if (json_scan(j, line, len, f) == -1)
 		return -1;
 	if (j->tok[0].type != JSON_OBJECT)
 		return fault_set(f, FAULT_BAD_REQUEST, "no object");
-	event = json_member(j, 0, "event", 5);
-	if (event == 0 || j->tok[event].type != JSON_OBJECT)
-		return fault_set(f, FAULT_BAD_REQUEST,
-		    "\"event\" must be an object");
-	if (take_hour(j, &c->parcel.hour, f) == -1 ||
+	/* what a letter is made of: none is found missing when that is done */
+	if (need_object(j, "event", f) == -1 ||
+	    need_object(j, "deadletterProperties", f) == -1 ||
+	    take_hour(j, &c->parcel.hour, f) == -1 ||
 	    take_word(j, "topic", c->parcel.topic, f) == -1)
 		return -1;
 	return take_word(j, "subscription", c->parcel.subscription, f);
