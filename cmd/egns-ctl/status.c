@@ -1,11 +1,9 @@
 /* status: do the daemons answer, and what waits for a person */
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "client.h"
 #include "clock.h"
@@ -18,6 +16,7 @@
 #include "push.h"
 #include "schema.h"
 #include "stats.h"
+#include "transit.h"
 
 #define ROUTE_BYTES 1073741824.0 /* routingSpool.maximumBytes by default */
 #define HOLDS_NAMED 5 /* of push subscriptions on hold, one by one */
@@ -73,24 +72,6 @@ count_files(const struct status *s, const char *path, struct files *count)
 			count->oldest = name.time;
 	}
 	closedir(dir);
-}
-
-static uint64_t
-count_lines(const struct status *s, const char *path)
-{
-	int fd = openat(s->spool.fd, path, O_RDONLY | O_CLOEXEC);
-	char block[64 * 1024], *p;
-	uint64_t lines = 0;
-	ssize_t n;
-
-	if (fd == -1)
-		return 0;
-	while ((n = read(fd, block, sizeof(block))) > 0) {
-		for (p = block; p < block + n; p++)
-			lines += *p == '\n';
-	}
-	close(fd);
-	return lines;
 }
 
 static void
@@ -185,12 +166,32 @@ look_into_registry(struct status *s)
 	registry_close(r);
 }
 
+/* A running egns-dlq takes them at once, and tells itself why they go no
+ * further. */
+static void
+find_letters(struct status *s)
+{
+	bool running = spool_holder(&s->spool, "dlq") != 0;
+	char text[CLOCK_TEXT + 1], words[96];
+	int64_t oldest;
+	uint64_t n = transit_count(&s->spool, !running, &oldest);
+
+	if (n > 0 && !running) {
+		problem(s, "dead letters wait, and egns-dlq does not run",
+		    "deadletter", n);
+	} else if (n > 0 && oldest < clock_now() - LATE) {
+		clock_format(text, oldest);
+		snprintf(words, sizeof(words), "dead letters wait for egns-dlq "
+		    "since %s", text);
+		problem(s, words, "deadletter", n);
+	}
+}
+
 static void
 find_problems(struct status *s)
 {
 	static const char *const corrupt[] = { "deadletter/corrupt",
 		"route/corrupt", "lifecycle/corrupt" };
-	struct files letters = { 0 };
 	char now[CLOCK_TEXT + 1], path[32];
 	uint64_t lines;
 	size_t i;
@@ -202,13 +203,10 @@ find_problems(struct status *s)
 		if (files.n > 0)
 			problem(s, "corrupt files", corrupt[i], files.n);
 	}
-	count_files(s, "deadletter/new", &letters);
-	count_files(s, "deadletter/cur", &letters);
-	if (letters.lines > 0)
-		problem(s, "dead letters wait", "deadletter", letters.lines);
+	find_letters(s);
 	clock_format(now, clock_now());
 	snprintf(path, sizeof(path), "dropped/%.10s.ndjson", now);
-	if ((lines = count_lines(s, path)) > 0)
+	if ((lines = file_lines(s->spool.fd, path)) > 0)
 		problem(s, "events dropped today", path, lines);
 	look_into_registry(s);
 }
@@ -464,6 +462,72 @@ push_counts(struct status *s, jv row)
 	return jq_set_number(row, "failures", p.failed);
 }
 
+struct writing {
+	struct status *status;
+	uint64_t destinations, failing, waiting, written, blobs, dropped;
+};
+
+/* Why its letters wait. */
+static void
+destination_problem(struct writing *w, jv line)
+{
+	const char *container = jq_str(line, "container");
+	const char *since = jq_str(line, "failingSince");
+	const char *error = jq_str(line, "lastError");
+	const char *next = jq_str(line, "nextAttempt");
+	jv words = jv_string("dead letters wait");
+
+	if (since != NULL)
+		words = jv_string_concat(words, jv_string_fmt(" since %s",
+		    since));
+	if (error != NULL)
+		words = jv_string_concat(words, jv_string_fmt(": %s", error));
+	if (next != NULL)
+		words = jv_string_concat(words, jv_string_fmt(
+		    "; next attempt %s", next));
+	problem(w->status, jv_string_value(words),
+	    container != NULL ? container : "deadletter",
+	    stats_number(line, "waiting"));
+	jv_free(words);
+}
+
+static void
+add_writing(jv line, void *arg)
+{
+	struct writing *w = arg;
+	const char *state = jq_str(line, "state");
+
+	w->destinations++;
+	w->waiting += stats_number(line, "waiting");
+	w->written += stats_number(line, "written");
+	w->blobs += stats_number(line, "blobs");
+	w->dropped += stats_number(line, "dropped");
+	if (state != NULL && strcmp(state, "failing") == 0) {
+		w->failing++;
+		destination_problem(w, line);
+	}
+	jv_free(line);
+}
+
+static jv
+dlq_counts(struct status *s, jv row)
+{
+	struct writing w = { .status = s };
+	struct fault f;
+
+	if (stats_each(&s->spool, "dlq", NULL, NULL, add_writing, &w, &f)
+	    == -1) {
+		problem(s, f.text, "run/dlq.sock", 0);
+		return row;
+	}
+	row = jq_set_number(row, "destinations", w.destinations);
+	row = jq_set_number(row, "failing", w.failing);
+	row = jq_set_number(row, "waiting", w.waiting);
+	row = jq_set_number(row, "written", w.written);
+	row = jq_set_number(row, "blobs", w.blobs);
+	return jq_set_number(row, "dropped", w.dropped);
+}
+
 /* A daemon writes its pid into its lock when it starts. */
 static jv
 since(const struct status *s, const char *name)
@@ -559,6 +623,8 @@ look_at(struct status *s, const char *name)
 		row = route_counts(s, row);
 	} else if (strcmp(name, "push") == 0) {
 		row = push_counts(s, row);
+	} else if (strcmp(name, "dlq") == 0) {
+		row = dlq_counts(s, row);
 	}
 	s->daemons = jv_array_append(s->daemons, s->rows ? narrow(row) : row);
 }
