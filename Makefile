@@ -21,6 +21,8 @@ NPM_DEPS = $(if $(shell command -v npm),,nodejs npm)
 MQTTJS = 5.16.0
 # The last that Debian's node is new enough for.
 CLOUDEVENTS = 9.0.0
+AZURITE = 3.35.0
+STORAGE_BLOB = 12.27.0
 LINT_DEPS = clang-tidy cppcheck shellcheck mandoc
 FMT_DEPS = clang-format git
 FUZZ_DEPS = clang libclang-rt-14-dev
@@ -155,18 +157,22 @@ $(B)/tests/crash/shim.so: tests/crash/shim.c
 	@echo ld $@
 	$(Q)$(CC) $(CPPFLAGS_) $(WARN) $(WERROR) -O2 -g -fPIC -shared -o $@ $<
 
-# MQTT.js, a client that tests drive; and what their webhook is made with.
-MODULES = $(B)/npm/mqtt-$(MQTTJS) $(B)/npm/cloudevents-$(CLOUDEVENTS)
+# MQTT.js, a client that tests drive; what their webhook is made with; a Blob
+# Storage, and a client of it. The file that stands for one may have a scope as
+# its directory.
+MODULES = $(addprefix $(B)/npm/,mqtt@$(MQTTJS) cloudevents@$(CLOUDEVENTS) \
+	azurite@$(AZURITE) @azure/storage-blob@$(STORAGE_BLOB))
 $(B)/npm/%:
 	@mkdir -p $(@D)
 	@echo npm $*
-	$(Q)flock $(@D) npm install --loglevel=error --no-audit --no-fund \
-	    --prefix $(@D) $(subst -,@,$*)
+	$(Q)flock $(B)/npm npm install --loglevel=error --no-audit --no-fund \
+	    --prefix $(B)/npm $*
 	@touch $@
 
 KAFKA = $(patsubst %.c,$(B)/%,$(wildcard tests/kafka/*.c))
+BLOB = $(patsubst %.c,$(B)/%,$(wildcard tests/blob/*.c))
 
-testing: all $(UNITS) $(FUZZERS) $(KAFKA) $(B)/tests/soak/load \
+testing: all $(UNITS) $(FUZZERS) $(KAFKA) $(BLOB) $(B)/tests/soak/load \
 	$(B)/tests/crash/shim.so $(MODULES)
 
 test: test-deps

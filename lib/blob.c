@@ -271,8 +271,8 @@ send_request(struct blob_request *r, const char *url, struct buf *head,
 	return r->fetch == NULL ? -1 : 0;
 }
 
-/* The service compares the date with its clock, and refuses what is a quarter of
- * an hour off: it is the machine's, whatever EGNS_CLOCK adds for us. */
+/* The service compares the date with its clock, and refuses what is a quarter
+ * of an hour off: it is the machine's, whatever EGNS_CLOCK adds for us. */
 static void
 start(struct blob_request *r, const char *token)
 {

@@ -15,13 +15,13 @@
  * Containers of Azure Blob Storage, and of what speaks like it (REST version
  * 2021-08-06), on the loop. The account is the namespace's endpoint of its
  * resource id:
- *	url         https://ACCOUNT.blob.core.windows.net, or
- *	            http://127.0.0.1:10000/ACCOUNT of an emulator
+ *	url         https://ACCOUNT.blob.core.windows.net, which is also what
+ *	            none means, or http://127.0.0.1:10000/ACCOUNT of an emulator
  *	credential  credential.h: "key" is the account's key (Shared Key), "sas"
  *	            a query that is added to each URL, "connectionString" has
  *	            AccountName and AccountKey, or SharedAccessSignature, and
- *	            perhaps BlobEndpoint; "bearer" and identities are for
- *	            https://storage.azure.com/
+ *	            perhaps BlobEndpoint, which counts when there is no url;
+ *	            "bearer" and identities are for https://storage.azure.com/
  */
 #define BLOB_TIME 60000  /* milliseconds for a request, all of it */
 #define BLOB_NAME 1024   /* bytes of a name, which is UTF-8 */
@@ -54,7 +54,8 @@ enum blob_result {
 	BLOB_CHANGED, /* ConditionNotMet: it is not as it was */
 	BLOB_MISSING, /* no such blob */
 	BLOB_LATER,   /* it may succeed later: no answer, 401, 403, 408, 429,
-	               * 5xx, no container, no token */
+	               * 5xx, no container, no token, a lease, what was damaged
+	               * on its way, and what the service never says: 3xx */
 	BLOB_REFUSED, /* never, as it is: 400, 413, and others */
 };
 
@@ -64,7 +65,11 @@ struct blob_answer {
 	                       * same, the answer was lost */
 	struct fault fault;   /* unless BLOB_DONE: status, code, the service's
 	                       * words, and what to do where that is known
-	                       * (the role to grant, the container to make) */
+	                       * (the role to grant, the container to make).
+	                       * With BLOB_LATER it is Unavailable, or without
+	                       * memory InternalServerError; with the others
+	                       * Conflict, NotFound, PayloadTooLarge or
+	                       * BadRequest */
 	const char *text;     /* of a get; until the callback returns */
 	size_t len;
 	char etag[BLOB_ETAG]; /* of a get, of a put */
@@ -82,13 +87,13 @@ struct blob_request;
  * one with that ETag. */
 struct blob_request *blob_put(struct blob_container *, const char *name,
     const void *text, size_t len, const char *content_type,
-    const char *if_match, blob_done *, void *arg);
+    const char *if_match, blob_done *done, void *arg);
 /* All of it, at most max bytes (BLOB_REFUSED: more). */
 struct blob_request *blob_get(struct blob_container *, const char *name,
-    size_t max, blob_done *, void *arg);
+    size_t max, blob_done *done, void *arg);
 /* Delete one, if it has that ETag, NULL: in any case. */
 struct blob_request *blob_delete(struct blob_container *, const char *name,
-    const char *if_match, blob_done *, void *arg);
+    const char *if_match, blob_done *done, void *arg);
 void blob_drop(struct blob_request *); /* NULL is nothing */
 
 /* What a list tells of a blob. */
@@ -99,12 +104,13 @@ struct blob_entry {
 	const char *etag;
 };
 /*
- * A page of the names that begin with prefix (NULL: all), in their order, `each`
- * called for each from the loop, then done, whose text is the marker of the next
- * page; empty: there is none. The first page has marker NULL.
+ * A page of the names that begin with prefix (NULL: all), in their order:
+ * `each` is called for each from the loop, once the page is there whole, and may
+ * drop the request; then `done`, whose text is the marker of the next page, with
+ * a NUL behind; empty: there is none. The first page has marker NULL.
  */
 struct blob_request *blob_list(struct blob_container *, const char *prefix,
     const char *marker, void (*each)(const struct blob_entry *, void *arg),
-    blob_done *, void *arg);
+    blob_done *done, void *arg);
 
 #endif

@@ -24,10 +24,8 @@ is_one_of(const struct blob_error *e, const char *const *codes)
 static bool
 is_code(const char *text)
 {
-	size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
-
-	return text[len] == '\0' && len < sizeof(((struct blob_error *)0)->code);
+	return text[strspn(text, "abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")] == '\0';
 }
 
 void
@@ -36,7 +34,7 @@ blob_answer_error(const struct fetch_answer *a, struct blob_error *e)
 	const char *code = fetch_header(a, "x-ms-error-code");
 
 	blob_xml_error(a->body, a->body_len, e);
-	if (code != NULL && is_code(code))
+	if (code != NULL && is_code(code) && strlen(code) < sizeof(e->code))
 		snprintf(e->code, sizeof(e->code), "%s", code);
 	else if (!is_code(e->code))
 		e->code[0] = '\0';
@@ -196,9 +194,10 @@ forbidden(const struct blob_asked *q, const struct blob_error *e,
 	    is(e, "InvalidAuthenticationInfo"))
 		buf_printf(words, "%s", how[q->proof->how]);
 	else if (is(e, "AuthorizationFailure"))
-		buf_printf(words, "the account's network rules may keep "
+		buf_printf(words, "%s, or the account's network rules keep "
 		    "this machine out: az storage account network-rule add "
-		    "--account-name %s --ip-address ADDRESS", account_of(q));
+		    "--account-name %s --ip-address ADDRESS",
+		    how[q->proof->how], account_of(q));
 }
 
 /* Words of ours, where we know what to do. */

@@ -606,7 +606,8 @@ an_identity(void)
 	    "\"4102444800\",\"token_type\":\"Bearer\"}");
 	http_say(SAID("403 No", "AuthorizationPermissionMismatch"), "");
 	put(c, "a", NULL);
-	CHECK(has(http_asked(0), "resource=https%3A%2F%2Fstorage.azure.com%2F"));
+	CHECK(has(http_asked(0),
+	    "resource=https%3A%2F%2Fstorage.azure.com%2F"));
 	CHECK(has(http_asked(0), "client_id=11111111-2222-3333"));
 	CHECK(has(http_asked(1), "\r\nAuthorization: Bearer eyJ\r\n"));
 	CHECK(has(got.answer.fault.text, "identity 11111111-2222-3333-4444-"

@@ -199,8 +199,8 @@ connection_strings_that_are_none(void)
 	CHECK(has(connection(NULL, "AccountName=a"), "neither AccountKey nor"));
 	CHECK(has(connection(NULL, "AccountName=a;AccountKey=s3cret"),
 	    "no key of an account"));
-	CHECK(has(connection(NULL, "AccountName=a;SharedAccessSignature=s3cret"),
-	    "no shared access signature"));
+	CHECK(has(connection(NULL, "AccountName=a;"
+	    "SharedAccessSignature=s3cret"), "no shared access signature"));
 	CHECK(has(connection(NULL, "AccountName=a;AccountKey=" KEY
 	    ";AccountKey=s3cret"), "a part twice"));
 	/* what is sent by these is sent in the clear */
@@ -281,7 +281,8 @@ signatures_of_all_parts(void)
 	CHECK(has(made, "/c/a%20b/%C3%A9%2B%26%25.json\n"));
 	CHECK(has(made, "SharedKey devstoreaccount1:"
 	    "sRnw6ziBOJWJec+3kZiKLVrh/aA8QWJMWoGdHkA1cd8="));
-	CHECK(has(request(LOCAL, "key", KEY, &delete), "QUxZftmVZ/PBn+vXp8bUs8bgqRzMyiA3HRcw5zJMesY="));
+	CHECK(has(request(LOCAL, "key", KEY, &delete),
+	    "QUxZftmVZ/PBn+vXp8bUs8bgqRzMyiA3HRcw5zJMesY="));
 	made = request(LOCAL, "key", KEY, &list);
 	CHECK(has(made, "/c?comp=list&marker=2%218%2F%3D&prefix=a%20b%2F%C3%A9"
 	    "&restype=container\n"));

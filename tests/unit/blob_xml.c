@@ -63,7 +63,7 @@ with(const char *text, const char *words)
 }
 
 #define LIST(blobs) "\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"utf-8\"?>" \
-	"<EnumerationResults ServiceEndpoint=\"" URL "/\" ContainerName=\"c\">" \
+	"<EnumerationResults ServiceEndpoint=\"" URL "/\">" \
 	"<Prefix>a</Prefix><MaxResults>2</MaxResults><Blobs>" blobs "</Blobs>" \
 	"<NextMarker>2!8/=</NextMarker></EnumerationResults>"
 #define BLOB(name) "<Blob><Name" name "</Name><Properties>" \
@@ -156,7 +156,8 @@ hostile_lists(void)
 		LIST(BLOB(">&b;")),
 		LOL "<EnumerationResults/>",
 		LOL LIST(""),
-		"<!DOCTYPE x SYSTEM \"file:///etc/passwd\"><EnumerationResults/>",
+		"<!DOCTYPE x SYSTEM \"file:///etc/passwd\">"
+		    "<EnumerationResults/>",
 		"<!DOCTYPE EnumerationResults><EnumerationResults/>",
 	};
 	static char deep[1 << 20];
