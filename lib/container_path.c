@@ -27,7 +27,7 @@ skip(const char **name, const char *before)
 static void
 copy(char out[64], const struct part *p)
 {
-	if (p->len < 64) {
+	if (p->len > 0 && p->len < 64) {
 		memcpy(out, p->text, p->len);
 		out[p->len] = '\0';
 	}
@@ -78,14 +78,10 @@ blob_path_read(struct blob_path *p, const char *name)
 	for (; n < PARTS && name[len = strcspn(name, "/")] != '\0';
 	    name += len + 1)
 		parts[n++] = (struct part){ name, len };
-	if (n > 0)
-		copy(p->namespace, &parts[0]);
-	if (n > 1)
-		copy(p->topic, &parts[1]);
-	if (n > 2)
-		copy(p->subscription, &parts[2]);
-	if (n == PARTS)
-		p->hour = hour_of(parts + 3);
+	copy(p->namespace, &parts[0]);
+	copy(p->topic, &parts[1]);
+	copy(p->subscription, &parts[2]);
+	p->hour = hour_of(parts + 3);
 }
 
 int
