@@ -560,18 +560,96 @@ EndpointNotFound, Rejected, A comet, no reason), 3 quarantined, 0 to be tried la
 	[ "$(left)" = 4 ]
 }
 
-@test "a subscription that may not be published to is refused, and all stays" {
+@test "what egns-topicd refuses stays, and is told of" {
 	replay_ns
-	letters 1 2 Unauthorized | blob
-	chmod -R a+rwX spool . ..
-	run -0 id nobody
-	# shellcheck disable=SC2016
-	run --separate-stderr setpriv --reuid nobody --clear-groups \
-		"$(command -v egns-replay)" -C spool
-	echo "status $status: $stderr"
-	[ "$status" -ne 0 ]
-	[ "$(left)" = '1 2' ]
-	[ -z "$(back)" ]
+	letters 1 8 Unauthorized | blob
+	egns-replay --rate 4/s 2>words &
+	pid=$!
+	wait_for has_back 1
+	egns-ctl namespace topic event-subscription delete --topic-name orders \
+		-n worker --yes
+	status=0
+	wait "$pid" || status=$?
+	cat words
+	[ "$status" -eq 65 ]
+	grep 'refused' words
+	grep -q "worker" words
+	[ -n "$(left)" ]
+	[ "$(cat spool/topics/orders/log/* | jq -r .event.id; left | xargs -n1)" = \
+		"$(seq 8)" ]
+	# and is held from now on
+	replay
+	[ "$status" -eq 0 ]
+	[ -z "$stderr" ]
+}
+
+# has_back N [SUBSCRIPTION] - it has N at least.
+has_back() {
+	[ "$(back "${2:-worker}" | wc -w)" -ge "$1" ]
+}
+
+@test "what others write into a blob meanwhile stays there" {
+	replay_ns
+	letters 1 6 Unauthorized | blob
+	egns-replay --rate 4/s &
+	wait_for has_back 1
+	letter 7 Unauthorized >>"$box/testns/$sub/2026/01/31/12/a.json"
+	wait $!
+	[ "$(back)" = '1 2 3 4 5 6' ]
+	[ "$(left)" = 7 ]
+}
+
+@test "what others take away meanwhile is nobody's trouble" {
+	replay_ns
+	letters 1 6 Unauthorized | blob
+	letters 7 8 Unauthorized | blob b
+	egns-replay --rate 4/s 2>words &
+	wait_for has_back 1
+	rm "$box/testns/$sub/2026/01/31/12/"[ab].json
+	wait $!
+	[ "$(wc -l <words)" -eq 1 ]
+	run -0 --separate-stderr egns-replay
+	[ -z "$stderr" ]
+}
+
+@test "a thousand blobs of one letter are no thousand rounds" {
+	replay_ns
+	for i in {1..1000}; do
+		letter "$i" Unauthorized | blob "b$i"
+	done
+	run -0 egns-replay
+	[ "$(back | wc -w)" -eq 1000 ]
+	[ ! -e "$box/testns" ]
+	# it publishes under one sequence for each request
+	[ "$(ask '{"op":"producer","topic":"orders","producer":"replay"}' |
+		jq .sequence)" -le 2 ]
+}
+
+@test "rejected, written by egns-dlq, and brought back" {
+	replay_ns
+	start egns-dlq
+	event 1 '{"a":1}' | egns-ctl publish -t orders
+	egns-pull receive -t orders -s worker | egns-pull reject -t orders -s worker -
+	wait_for blobs_are 1
+	replay
+	[ "$status" -eq 0 ]
+	[[ $stderr != *"1 replayed"* ]]
+	replay --reason Rejected
+	[ "$status" -eq 0 ]
+	[ "$(back)" = 1 ]
+	[ "$(back other)" = 1 ]
+	[ -z "$(left)" ]
+	[ "$(cat spool/topics/orders/log/* | grep -cF "\"event\":$(event 1 '{"a":1}')}")" -eq 2 ]
+	# fails again, and is another dead letter
+	egns-pull receive -t orders -s worker | egns-pull reject -t orders -s worker -
+	wait_for blobs_are 1
+	replay --reason Rejected
+	[ "$(back)" = 1 ]
+	[ "$(ledger .key | sort -u | wc -l)" -eq 2 ]
+}
+
+blobs_are() {
+	[ "$(find "$box" -name '*.json' | wc -l)" -eq "$1" ]
 }
 
 @test "two at once bring each back once" {
@@ -612,6 +690,43 @@ EndpointNotFound, Rejected, A comet, no reason), 3 quarantined, 0 to be tried la
 	[ "$(cat spool/topics/orders/log/* | jq -r .event.id | sort -u |
 		wc -l)" -eq 3000 ]
 	[ "$(ledger .key | sort -u | wc -l)" -eq 3000 ]
+}
+
+@test "killed at each step on disk, each dead letter is in one place" {
+	replay_ns
+	n=0
+	killed=137
+	while [ "$killed" -eq 137 ]; do
+		n=$((n + 1))
+		id=$((n * 10))
+		{
+			letter "$id" Unauthorized
+			letter $((id + 1)) SchemaRejected
+			letter $((id + 2)) Rejected
+		} | blob "a$n"
+		letters $((id + 3)) $((id + 4)) Unauthorized | blob "b$n"
+		shim SHIM_KILL=$n
+		run env LD_PRELOAD="$PRELOAD" egns-replay --quarantine --keep
+		unshim
+		killed=$status
+		run egns-replay --quarantine --keep
+		echo "$n: $killed $status $output"
+		[ "$status" -eq 0 ] || [ "$status" -eq 65 ]
+		[ "$(ids_of spool/topics/orders/log/* | sort -n | tail -n 3 |
+			xargs)" = "$id $((id + 3)) $((id + 4))" ]
+		rm "$box/testns/$sub/2026/01/31/12/a$n.json"
+		[ -z "$(left)" ]
+	done
+	[ "$n" -gt 20 ]
+	[ "$(ids_of spool/topics/orders/log/* | wc -l)" -eq $((3 * n)) ]
+	[ "$(left _replayed | xargs -n1 | sort | uniq -d)" = '' ]
+	[ "$(left _quarantine | wc -w)" -eq "$n" ]
+	[ "$(ledger 'select(.result == "replayed").key' | sort -u | wc -l)" -eq \
+		$((3 * n)) ]
+}
+
+ids_of() {
+	cat "$@" | jq -r .event.id
 }
 
 @test "stored and in the ledger, but still in its blob: it is only taken out" {

@@ -59,6 +59,8 @@ print(struct walk *w, struct fault *f)
 {
 	size_t n = w->out.len;
 
+	if (n > 0)
+		progress_wipe(&w->run.tally.progress);
 	if (w->out.bad)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
 	if (n > 0 && (fwrite(buf_data(&w->out), 1, n, stdout) != n ||
