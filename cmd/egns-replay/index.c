@@ -33,6 +33,7 @@
  */
 #define BUCKETS (2 * 1024 * 1024)
 #define ALIGN_POWER 4
+#define HEADER 256 /* Tokyo Cabinet's, in front of the buckets */
 #define FREE_POWER 4 /* next to nothing is ever freed */
 
 #define CHUNK (1024 * 1024) /* of a file that is read */
@@ -213,9 +214,9 @@ open_to_look(struct index *x)
 	path_of(x, NAME, path);
 	if (!cabinet_sound(x->dir, NAME) || (x->db = cabinet()) == NULL)
 		return false;
-	/* what is mapped is what it says of its buckets */
 	ok = tchdbopen(x->db, path, HDBOREADER | HDBONOLCK) &&
-	    tchdbbnum(x->db) == BUCKETS &&
+	    tchdbbnum(x->db) <= tchdbfsiz(x->db) / sizeof(uint32_t) -
+		HEADER / sizeof(uint32_t) &&
 	    (text = tchdbget2(x->db, DAYS_KEY)) != NULL && read_days(x, text);
 	free(text);
 	if (!ok)
