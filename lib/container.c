@@ -58,7 +58,6 @@ open_directory(const struct container_use *use, const char *name,
     const char *path, struct fault *f)
 {
 	struct container *c = new_container(use);
-	int n;
 
 	if (c == NULL || (c->name = strdup(name)) == NULL ||
 	    (c->dir.path = strdup(path)) == NULL)
@@ -66,8 +65,8 @@ open_directory(const struct container_use *use, const char *name,
 	c->dir.root = path[0] == '/' ? AT_FDCWD : use->spool->fd;
 	if (path[0] == '/')
 		c->dir.shown = strdup(path);
-	else if ((n = asprintf(&c->dir.shown, "%s/%s", use->spool->path,
-	    path[0] == '.' && path[1] == '/' ? path + 2 : path)) == -1)
+	else if (asprintf(&c->dir.shown, "%s/%s", use->spool->path,
+	    path[0] == '.' && path[1] == '/' ? path + 2 : path) == -1)
 		c->dir.shown = NULL;
 	return c->dir.shown == NULL ? no_memory(c, f) : c;
 }

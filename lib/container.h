@@ -67,7 +67,7 @@ bool container_is_remote(const struct container *);
  * read-only, not permitted.
  */
 int container_put_start(struct container *, const char *name, const void *text,
-    size_t len, blob_done *, void *arg);
+    size_t len, blob_done *done, void *arg);
 
 /*
  * The rest is for commands: they wait, running the loop if need be. 0, or -1 and

@@ -331,7 +331,7 @@ write_whole(int fd, const void *text, size_t len)
 /*
  * A directory of the container, made if need be. Who made it may have died
  * before the sync that makes it last: it is done here, before there is anything
- * in it. Of those above this one need not think, as they have something in them.
+ * in it. Those above this one have something in them, so theirs was done.
  */
 static int
 make_dir(int container, char *path)

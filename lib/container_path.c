@@ -93,7 +93,8 @@ blob_path_write(char name[BLOB_NAME + 1], const char *namespace,
 	int n;
 
 	clock_format(at, time); /* 2026-01-31T12:... */
-	n = snprintf(name, BLOB_NAME + 1, "%s/%s/%s/%.4s/%.2s/%.2s/%.2s/%s.json",
-	    namespace, topic, subscription, at, at + 5, at + 8, at + 11, guid);
+	n = snprintf(name, BLOB_NAME + 1, "%s/%s/%s/%.4s/%.2s/%.2s/%.2s/"
+	    "%s.json", namespace, topic, subscription, at, at + 5, at + 8,
+	    at + 11, guid);
 	return n > BLOB_NAME ? -1 : 0;
 }

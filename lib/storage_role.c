@@ -60,8 +60,9 @@ writer_of(struct writer *w, jv namespace, jv identity, struct fault *f)
 	if (type != NULL && strcasecmp(type, "UserAssigned") == 0) {
 		w->id = jq_str(identity, "userAssignedIdentity");
 		if (w->id == NULL)
-			return fault_set(f, FAULT_BAD_REQUEST, "identity: "
-			    "UserAssigned, but userAssignedIdentity is missing");
+			return fault_set(f, FAULT_BAD_REQUEST, "identity: it "
+			    "is UserAssigned, and userAssignedIdentity is "
+			    "missing");
 		principal_of_identity(w->principal, w->id);
 	} else if (own != NULL)
 		snprintf(w->principal, sizeof(w->principal), "%s", own);
