@@ -57,25 +57,33 @@ brokerd = $(ground) log base64 crc32c json jq changes registry role topic \
 route = $(ground) log base64 crc32c json jq event enrich routing \
 	routing_message routing_payload foreign record topic mqtt_properties \
 	changes registry role segment maildir intake intake_files intake_left \
-	lifecycle uuid schedule line client wire daybook deadletter commit daemon metrics \
-	control credential endpoint managed fetch mosq
-
+	lifecycle uuid schedule line client wire daybook deadletter commit daemon \
+	metrics control credential endpoint managed fetch mosq
 push = $(ground) log base64 crc32c json jq event filter binding mapping \
-	changes registry role schedule standing line client wire daybook deadletter daemon \
-	metrics control credential endpoint kafka_properties managed fetch sas hmac \
-	connection uuid tls \
-	chain cert address segment
+	changes registry role schedule standing line client wire daybook deadletter \
+	daemon metrics control credential endpoint kafka_properties managed fetch sas \
+	hmac connection uuid tls chain cert address segment
 
 # Blob Storage; its answers are XML, so that who uses it links -lexpat, too.
 blob = blob blob_answer blob_auth blob_xml hmac connection base64 credential \
 	managed fetch
+# Dead letters where they end, whatever that is.
+graves = $(blob) container container_dir container_list container_path storage \
+	storage_role principal endpoint letter remains selection selection_walk \
+	registry changes json jq crc32c segment log line daybook deadletter progress
+dlq = $(sort $(ground) $(graves) role schedule daemon metrics control uuid table \
+	maildir intake intake_files intake_left address)
+replay = $(sort $(ground) $(graves) event client uuid address)
 
-PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd egns-route egns-push
+PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd egns-route egns-push \
+	egns-dlq egns-replay
 LIBS_egns-ctl = -ljq -ltokyocabinet -lwolfssl -lmosquitto -lev -lm
 LIBS_egns-topicd = -ljq -ltokyocabinet -lev -lpthread
 LIBS_egns-brokerd = -ljq -ltokyocabinet -lwolfssl -lwslay -lhttp_parser -lcurl \
 	-lev -lpthread
 LIBS_egns-route = -ljq -ltokyocabinet -lev -lcurl -lmosquitto -lpthread -lm
+LIBS_egns-dlq = -ljq -ltokyocabinet -lwolfssl -lcurl -lexpat -lev -lpthread -lm
+LIBS_egns-replay = $(LIBS_egns-dlq)
 LIBS_egns-push = -ljq -ltokyocabinet -lwolfssl -lhttp_parser -lcurl -lrdkafka \
 	-lev -lpthread
 
@@ -95,6 +103,8 @@ $(eval $(call program,egns-pull,$(pull)))
 $(eval $(call program,egns-brokerd,$(brokerd)))
 $(eval $(call program,egns-route,$(route)))
 $(eval $(call program,egns-push,$(push)))
+$(eval $(call program,egns-dlq,$(dlq)))
+$(eval $(call program,egns-replay,$(replay)))
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -143,6 +153,15 @@ $(B)/push.a: $(call objects,$(filter-out %/main.c,$(wildcard cmd/egns-push/*.c))
 $(B)/tests/unit/push-%: $(B)/tests/unit/push-%.o $(B)/push.a $(B)/lib.a
 	@echo ld $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) -lrdkafka $(LDLIBS)
+
+$(B)/replay.a: $(call objects,$(filter-out %/main.c,\
+    $(wildcard cmd/egns-replay/*.c)))
+	@echo ar $@
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/tests/unit/replay-%: $(B)/tests/unit/replay-%.o $(B)/replay.a $(B)/lib.a
+	@echo ld $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(LDLIBS)
 
 $(B)/tests/kafka/%: LDLIBS += -lrdkafka
 
