@@ -17,8 +17,8 @@ struct progress {
 /* The work begins now. */
 void progress_begin(struct progress *);
 
-/* So much of the whole is done (whole 0: nobody knows how much there is), and so
- * many of `what` is that. Cheap enough to be called for each of them. */
+/* So much of the whole is done (whole 0: nobody knows how much there is), and
+ * so many of `what` is that. Cheap enough to be called for each of them. */
 void progress_show(struct progress *, uint64_t done, uint64_t whole,
     uint64_t count, const char *what);
 

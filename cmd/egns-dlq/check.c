@@ -21,7 +21,8 @@ struct findings {
 	struct look look;
 	struct groups letters, drops; /* by reason */
 	uint64_t nletters, ndrops, waiting;
-	struct fault unsure_letters, unsure_drops; /* FAULT_NONE: all is known */
+	/* FAULT_NONE: all is known */
+	struct fault unsure_letters, unsure_drops;
 };
 
 /* ---- what there is ---- */

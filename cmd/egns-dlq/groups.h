@@ -5,8 +5,9 @@
 #include <stdint.h>
 
 /*
- * Counts of dead letters that are alike, by what they are alike in: texts, each
- * with its NUL behind. How many there can be is bounded, whatever the blobs say.
+ * Counts of dead letters that are alike, by what they are alike in: texts,
+ * each with its NUL behind. How many there can be is bounded, whatever the
+ * blobs say.
  */
 #define GROUPS_MAX 100000
 

@@ -14,10 +14,9 @@
 
 #define HOUR (3600 * CLOCK_SECOND)
 
-enum column { TOPIC, SUBSCRIPTION, REASON, IN_HOUR, IN_DAY, CONTAINER, BLOB,
-	COLUMNS };
+enum column { TOPIC, SUBSCRIPTION, REASON, IN_HOUR, CONTAINER, BLOB, COLUMNS };
 static const char *const columns[COLUMNS] = { "topic", "subscription",
-	"reason", "hour", "day", "container", "blob" };
+	"reason", "hour", "container", "blob" };
 
 struct list {
 	struct look look;
@@ -26,7 +25,7 @@ struct list {
 	struct groups groups;
 	struct buf key;
 	uint64_t blob;  /* the number of the one that is walked */
-	char begin[CLOCK_TEXT + 1]; /* of an hour or a day */
+	char hour[CLOCK_TEXT + 1];
 };
 
 /* ---- what it is counted by ---- */
@@ -42,7 +41,7 @@ column(const char *name, size_t len)
 			return c;
 	}
 	errx(EX_USAGE, "--by '%s': not topic, subscription, reason, hour, "
-	    "day, container or blob", quote(q, name, len));
+	    "container or blob", quote(q, name, len));
 }
 
 static void
@@ -64,18 +63,15 @@ by(struct list *l, const char *text)
 	}
 }
 
-/* The hour or the day in which a letter became one, as --since takes it. */
+/* The hour in which a letter became one, as --since takes it. */
 static const char *
-begin(struct list *l, int64_t time, int64_t length)
+hour(struct list *l, int64_t time)
 {
-	static const char form[] = "2026-01-31T12:00:00";
-
 	if (time == 0)
 		return "";
-	clock_format(l->begin, time - time % length);
-	strcpy(l->begin + strcspn(form, length == HOUR ? "" : "T"),
-	    length == HOUR ? "Z" : "");
-	return l->begin;
+	clock_format(l->hour, time - time % HOUR);
+	strcpy(l->hour + strlen("2026-01-31T12:00:00"), "Z");
+	return l->hour;
 }
 
 static const char *
@@ -86,8 +82,7 @@ value(struct list *l, enum column c, const struct letter *letter,
 	case TOPIC: return place->path->topic;
 	case SUBSCRIPTION: return place->path->subscription;
 	case REASON: return look_reason(letter);
-	case IN_HOUR: return begin(l, look_time(letter, place), HOUR);
-	case IN_DAY: return begin(l, look_time(letter, place), CLOCK_DAY);
+	case IN_HOUR: return hour(l, look_time(letter, place));
 	case CONTAINER: return container_name(place->container);
 	case BLOB: return place->blob;
 	case COLUMNS: break;
@@ -117,8 +112,9 @@ take(const struct letter *letter, const struct letter_place *place,
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
 	g = groups_get(&l->groups, buf_data(&l->key), l->key.len);
 	if (g == NULL)
-		return fault_set(f, FAULT_TOO_LARGE, "more than %d rows: choose "
-		    "fewer dead letters, or count them --by less", GROUPS_MAX);
+		return fault_set(f, FAULT_TOO_LARGE, "more than %d rows: "
+		    "choose fewer dead letters, or count them --by less",
+		    GROUPS_MAX);
 	group_count(g, letter->len, look_time(letter, place), l->blob);
 	return 0;
 }

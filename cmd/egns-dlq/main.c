@@ -1,4 +1,4 @@
-/* egns-dlq: writes dead letters to their destinations, and shows what is there */
+/* egns-dlq: brings dead letters to their destinations, and shows them */
 #include <err.h>
 #include <getopt.h>
 #include <signal.h>

@@ -7,8 +7,8 @@
 #include "selection.h"
 
 /*
- * Records of the spool about events of subscriptions, egns-events(7), those that
- * agree with a selection's topic, subscription, reasons and times.
+ * Records of the spool about events of subscriptions, egns-events(7), those
+ * that agree with a selection's topic, subscription, reasons and times.
  */
 
 /* Those of dropped/: fn is told of each line, with how many events it is about.
