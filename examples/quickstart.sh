@@ -56,6 +56,9 @@ counts() {
 		-n "$1" --jq "$2" | grep -qx "$3"
 }
 
+# Is the dead letter in its container?
+written() { egns-dlq cat | grep -q .; }
+
 # endpoint NAME FLAG... - start a webhook on a free port. What it is sent is in
 # NAME, and its URL in NAME.url.
 endpoint() {
@@ -181,9 +184,11 @@ egns-ctl namespace topic event-subscription status --topic-name ingest -n refuse
     --query '{state:state,deadLettered:deadLettered,lastError:lastError}'
 END
 
+wait_for written
 say "and is kept, with the reason"
 demo <<'END'
-jq '{subscription, deadletterProperties, data: .event.data}' spool/deadletter/*/*
+egns-dlq list
+egns-dlq cat --subscription refuses | jq '{subject, data, deadletterProperties}'
 END
 
 say "what is not allowed is refused"

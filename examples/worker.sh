@@ -36,6 +36,12 @@ settled() {
 		.pending + .inFlight == 0' | grep -qx true
 }
 
+# written - are all dead letters in their container?
+written() {
+	egns-ctl audit --jq '.subscriptions[] | .written == .deadLettered' |
+		grep -qx true
+}
+
 egns-ctl namespace create -n worker -o none
 mkfifo "$dir/ready"
 egns-ctl up -r 4 4>"$dir/ready" &
@@ -76,8 +82,10 @@ wait "$worker"
 worker=
 
 say "rejected orders are dead letters"
-cat "$EGNS_SPOOL"/deadletter/new/* |
-	jq -c '[.event.subject, .deadletterProperties.deadletterreason]'
+until written; do
+	sleep 0.1
+done
+egns-dlq cat | jq -c '[.subject, .deadletterProperties.deadletterreason]'
 
 say "and every order is accounted for"
 egns-ctl audit -o table

@@ -27,6 +27,25 @@ not_running() {
 	[ "$(egns-ctl status --jq ".daemons[] | select(.name == \"$1\").running")" = false ]
 }
 
+# names - of the daemons that should run, or do.
+names() {
+	egns-ctl status --jq '[.daemons[].name] | join(" ")' | jq -r .
+}
+
+problems() {
+	egns-ctl status --jq '.problems[] | "\(.where): \(.count): \(.problem)"' |
+		jq -r .
+}
+
+# letter TOPIC SUBSCRIPTION - topicd has handed a dead letter over.
+letter() {
+	start egns-topicd
+	event 1 | egns-ctl publish -t "$1"
+	egns-pull receive -t "$1" -s "$2" |
+		egns-pull reject -t "$1" -s "$2" - >/dev/null
+	stop egns-topicd
+}
+
 # another_than PID - topicd answers, and is another process.
 another_than() {
 	topicd_ready && [ "$(pid topicd)" != "$1" ]
@@ -223,6 +242,51 @@ while :; do wait; done' brokerd
 		--set topicSpacesConfiguration.state=Enabled
 	wait_for test -s started
 	grep -q -- "-C .*spool -r 3" started
+	egns-ctl down
+}
+
+@test "egns-dlq runs when there is a dead-letter destination, or letters wait" {
+	ns topic
+	subscription topic sub-one '' --no-dead-letter
+	egns-ctl up -d
+	[ "$(names)" = topicd ]
+	subscription topic sub-two
+	dlq_ready() { [ -e spool/run/dlq.sock ] && egns-ctl status -o none; }
+	wait_for dlq_ready
+	[ "$(names)" = 'topicd dlq' ]
+	egns-ctl down
+	letter topic sub-two
+	egns-ctl namespace topic event-subscription delete --yes -o none \
+		--topic-name topic -n sub-two
+	[ "$(names)" = 'topicd dlq' ]
+	[[ $(problems) == *"deadletter: 1: dead letters wait, and egns-dlq does not run" ]]
+	egns-ctl up -d
+	written() { [ "$(cat spool/deadletter/written/* 2>/dev/null | wc -l)" -eq 1 ]; }
+	wait_for written
+	egns-ctl down
+	[ "$(names)" = topicd ]
+}
+
+@test "status says why dead letters wait for their destination, and how many" {
+	ns topic/sub-one
+	mv spool/containers/local/deadletter away
+	letter topic sub-one
+	egns-ctl up -d
+	waits() { problems | grep '^local/deadletter: 1: dead letters wait since 20'; }
+	wait_for waits
+	[[ $(problems) == *"; next attempt 20"* ]]
+	egns-ctl status -o none
+	egns-ctl status --jq '.daemons[1] | [.name, .destinations, .failing,
+		.waiting, .written] == ["dlq", 1, 1, 1, 0]' | grep true
+	run --separate-stderr egns-ctl status -o table
+	[[ $stderr == "egns-ctl: local/deadletter: dead letters wait since 20"*": 1" ]]
+	mv away spool/containers/local/deadletter
+	# a change makes it look again, whatever the change is
+	egns-ctl namespace update --set sku.capacity=2 -o none
+	none() { [ -z "$(problems)" ]; }
+	wait_for none
+	egns-ctl status --jq '.daemons[1] | [.failing, .waiting, .written,
+		.blobs] == [0, 0, 1, 1]' | grep true
 	egns-ctl down
 }
 

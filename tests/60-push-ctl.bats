@@ -278,10 +278,11 @@ on_hold=${on_hold//$'\n'/}
 
 @test "status has a row of egns-push where something is pushed" {
 	local name
-	ns t01/queue
+	ns t01
+	subscription t01 queue '' --no-dead-letter
 	start egns-topicd
 	[ "$(egns-ctl status | jq -r '.daemons[].name' | xargs)" = topicd ]
-	pushed active
+	pushed active '' '' --no-dead-letter
 	run egns-ctl status
 	[ "$status" -eq 69 ]
 	jq -e '(.healthy | not) and
@@ -316,7 +317,7 @@ on_hold=${on_hold//$'\n'/}
 	[ "$(egns-ctl status | jq -r '.daemons[].name' | xargs)" = topicd ]
 	pushed hook
 	wait_for egns-ctl status -o none
-	[ "$(egns-ctl status | jq -r '.daemons[].name' | xargs)" = 'topicd push' ]
+	[ "$(egns-ctl status | jq -r '.daemons[].name' | xargs)" = 'topicd push dlq' ]
 	sub hold hook --reason 'by hand'
 	wait_for is status hook '.state == "OnHold" and .reason == "by hand"'
 	egns-ctl status | jq -e '.problems[] | select(.where ==

@@ -24,6 +24,7 @@
 #include "registry.h"
 #include "schema.h"
 #include "supervise.h"
+#include "transit.h"
 
 #define RELOAD_TIMEOUT 30 /* seconds */
 
@@ -31,17 +32,22 @@
 #define STOP_LIMIT 30
 #define DOWN_TIMEOUT 60
 
+struct need { /* of a namespace */
+	const struct spool *spool;
+	struct registry *registry;
+};
+
 static bool
-always(struct registry *r)
+always(const struct need *n)
 {
-	(void)r;
+	(void)n;
 	return true;
 }
 
 static bool
-has_broker(struct registry *r)
+has_broker(const struct need *n)
 {
-	jv namespace = registry_get(r, "namespace");
+	jv namespace = registry_get(n->registry, "namespace");
 	const char *state = jq_str(namespace,
 	    "properties.topicSpacesConfiguration.state");
 	bool needed = state != NULL && strcmp(state, "Enabled") == 0;
@@ -59,9 +65,9 @@ names_topic(jv namespace, const char *where)
 }
 
 static bool
-has_route(struct registry *r)
+has_route(const struct need *n)
 {
-	jv namespace = registry_get(r, "namespace");
+	jv namespace = registry_get(n->registry, "namespace");
 	bool needed = names_topic(namespace, SCHEMA_ROUTE) ||
 	    names_topic(namespace, SCHEMA_LIFECYCLE);
 
@@ -81,19 +87,45 @@ find_push(const char *path, jv resource, void *arg)
 }
 
 static bool
-has_push(struct registry *r)
+has_push(const struct need *n)
 {
-	return registry_each(r, "topics/", find_push, NULL) == 1;
+	return registry_each(n->registry, "topics/", find_push, NULL) == 1;
+}
+
+static int
+find_dead_letters(const char *path, jv resource, void *arg)
+{
+	jv to = jq_get(resource, push_is(resource) ?
+	    "properties.deliveryConfiguration.push."
+	    "deadLetterDestinationWithResourceIdentity" :
+	    "properties.deliveryConfiguration.queue."
+	    "deadLetterDestinationWithResourceIdentity");
+	int found = jv_get_kind(to) == JV_KIND_OBJECT;
+
+	(void)path;
+	(void)arg;
+	jv_free(to);
+	jv_free(resource);
+	return found;
+}
+
+/* What is on its way has its destination with it, when nobody else has. */
+static bool
+has_dead_letters(const struct need *n)
+{
+	return registry_each(n->registry, "topics/", find_dead_letters,
+	    NULL) == 1 || transit_any(n->spool);
 }
 
 static const struct {
 	const char *name;
-	bool (*needed)(struct registry *);
+	bool (*needed)(const struct need *);
 } daemons[] = {
 	{ "topicd", always },
 	{ "brokerd", has_broker },
 	{ "route", has_route },
 	{ "push", has_push },
+	{ "dlq", has_dead_letters },
 };
 #define COUNT (sizeof(daemons) / sizeof(daemons[0]))
 _Static_assert(COUNT <= DAEMONS_MAX, "DAEMONS_MAX");
@@ -103,18 +135,18 @@ static int
 choose(const struct spool *spool, bool running,
     const char *names[DAEMONS_MAX], struct fault *f)
 {
-	struct registry *r = registry_open(spool, false, f);
+	struct need need = { spool, registry_open(spool, false, f) };
 	int n = 0;
 	size_t i;
 
-	if (r == NULL)
+	if (need.registry == NULL)
 		return -1;
 	for (i = 0; i < COUNT; i++) {
-		if (daemons[i].needed(r) ||
+		if (daemons[i].needed(&need) ||
 		    (running && spool_holder(spool, daemons[i].name) != 0))
 			names[n++] = daemons[i].name;
 	}
-	registry_close(r);
+	registry_close(need.registry);
 	return n;
 }
 
