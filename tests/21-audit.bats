@@ -297,6 +297,53 @@ fates() {
 	[ "$output" = $'0\n3' ]
 }
 
+@test "the books balance while dead letters go their way" {
+	ns t01/s01
+	start egns-topicd
+	start egns-dlq
+	rejecting() {
+		local i
+		for i in {1..40}; do
+			for id in {1..25}; do event "$i/$id"; done |
+				egns-ctl publish -t t01
+			egns-pull receive -t t01 -s s01 -n 25 |
+				egns-pull reject -t t01 -s s01 - >/dev/null
+		done
+		touch rejected
+	}
+	rejecting 3>&- &
+	until [ -e rejected ]; do
+		run --separate-stderr egns-ctl audit
+		echo "$output $stderr"
+		[ "$status" -eq 0 ]
+		[ -z "$stderr" ]
+	done
+	wait "$!"
+	all_written() { fates 1000 0 1000 0 1000 0 0 0 0; }
+	wait_for all_written
+	[ -z "$stderr" ]
+	stop egns-dlq
+	stop egns-topicd
+	fates 1000 0 1000 0 1000 0 0 0 0
+}
+
+@test "dead letters that audit misses, as they move, are looked for again" {
+	books
+	parcels
+	mv spool/deadletter/sorted there
+	mkdir spool/deadletter/sorted
+	slow=spool/deadletter/sending/t01.s01.2026013112.9-9.$(uuid)
+	mkfifo "$slow"
+	exec 5<>"$slow"
+	egns-ctl audit -o none 3>&- 5>&- &
+	reading() { readlink "/proc/$!/fd"/* | grep -q sending/t01; }
+	wait_for reading
+	mv there/* spool/deadletter/sorted/
+	rm "$slow"
+	exec 5>&-
+	wait "$!"
+}
+
 @test "a dead letter that was put aside, replayed or pruned is not gone" {
 	books
 	parcels
