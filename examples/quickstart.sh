@@ -2,7 +2,7 @@
 # The whole way of a message, on a throw-away namespace: devices publish over TLS
 # what they may, messages become events in a topic, subscriptions choose from them, a
 # worker acknowledges, a webhook is sent its events, and what an endpoint does not
-# want becomes a dead letter. Run it with the programs in PATH:
+# want becomes a dead letter, and comes back by its reason. Run it with the programs in PATH:
 #	PATH=build:$PATH examples/quickstart.sh
 set -eu
 
@@ -189,6 +189,24 @@ say "and is kept, with the reason"
 demo <<'END'
 egns-dlq list
 egns-dlq cat --subscription refuses | jq '{subject, data, deadletterProperties}'
+END
+
+say "its endpoint is mended: from now on it is the other webhook"
+demo <<'END'
+egns-ctl namespace topic event-subscription update -o none \
+    --topic-name ingest -n refuses --set \
+    deliveryConfiguration.push.destination.properties.endpointUrl="$(cat received.url)"
+END
+
+say "what would come back, and why; and then it does, to this subscription only"
+demo <<'END'
+egns-replay --reason Unauthorized --dry-run | jq '{action, why, id, topic, subscription}'
+egns-replay --reason Unauthorized
+END
+wait_for counts refuses .acknowledged 1
+demo <<'END'
+jq -c '[.sender, .subject, .data]' received
+egns-dlq check
 END
 
 say "what is not allowed is refused"
