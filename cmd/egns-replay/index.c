@@ -250,10 +250,11 @@ index_find(const struct index *x, const uint8_t key[LETTER_KEY],
 	uint64_t packed;
 	int n;
 
-	if (x->db == NULL || file_lock(x->dir, LOCK_SH) == -1)
+	if (x->db == NULL || (!x->locked && file_lock(x->dir, LOCK_SH) == -1))
 		return false;
 	n = tchdbget3(x->db, key, LETTER_KEY, &packed, sizeof(packed));
-	file_lock(x->dir, LOCK_UN);
+	if (!x->locked)
+		file_lock(x->dir, LOCK_UN);
 	if (n != sizeof(packed))
 		return false;
 	*place = unpack(packed);

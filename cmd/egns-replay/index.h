@@ -20,6 +20,7 @@ struct index {
 	int dir;  /* replay/ */
 	int lock; /* replay/lock */
 	bool write;    /* old days may be removed */
+	bool locked; /* the ledger's lock is ours, so nobody else changes it */
 	bool changing; /* it is not as on disk; replay/lock says so */
 	TCHDB *db;     /* to look into; NULL: there is none */
 	int64_t oldest; /* day that counts, since 1970 */

@@ -324,6 +324,7 @@ ledger_lock(struct ledger *l, struct ledger_round *left, struct fault *f)
 void
 ledger_unlock(struct ledger *l)
 {
+	l->index.locked = false;
 	file_lock(l->lock, LOCK_UN);
 }
 

@@ -16,7 +16,7 @@
  * ledger's lock publishes, and its sequence goes on behind what the topic has.
  */
 #define RETURNS_EVENTS 1000              /* of a request */
-#define RETURNS_BYTES (8 * 1024 * 1024)  /* of a round, about */
+#define RETURNS_BYTES (4 * 1024 * 1024)  /* of a round, about */
 
 struct returned { /* a dead letter; strings until it has ended */
 	uint8_t key[LETTER_KEY];
