@@ -180,8 +180,7 @@ EndpointNotFound, Rejected, PayloadTooLarge, SchemaRejected, A comet, no reason)
 
 bad_policy() {
 	printf '%s\n' "$1" >policy
-	replay --policy policy
-	[ "$status" -eq 65 ]
+	run -65 --separate-stderr egns-replay --policy policy
 	[[ $stderr == "egns-replay: policy: "*"$2"* ]]
 }
 
@@ -565,10 +564,10 @@ EndpointNotFound, Rejected, A comet, no reason), 3 quarantined, 0 to be tried la
 	wait_for has_back 1
 	egns-ctl namespace topic event-subscription delete --topic-name orders \
 		-n worker --yes
-	status=0
-	wait "$pid" || status=$?
+	rc=0
+	wait "$pid" || rc=$?
 	cat words
-	[ "$status" -eq 65 ]
+	[ "$rc" -eq 65 ]
 	grep 'refused' words
 	grep -q "worker" words
 	[ -n "$(left)" ]
@@ -656,10 +655,10 @@ blobs_are() {
 	done
 	for i in 1 2 3; do
 		egns-replay 2>"$i.err" &
-		pid[i]=$!
+		pids[i]=$!
 	done
 	for i in 1 2 3; do
-		wait "${pid[i]}" || { cat "$i.err"; false; }
+		wait "${pids[i]}" || { cat "$i.err"; false; }
 	done
 	[ -z "$(left)" ]
 	[ "$(egns-pull peek -t orders -s worker -n 1000 | jq -r .event.id |

@@ -219,9 +219,10 @@ take(struct carry *c, struct fault *f)
 		buf_add(&c->blob, buf_data(&p->blob), p->blob.len);
 	}
 	wants = array_room(c->wants, c->nwants, sizeof(*wants));
+	if (wants != NULL)
+		c->wants = wants;
 	if (wants == NULL || c->container.bad || c->blob.bad)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
-	c->wants = wants;
 	wants[c->nwants] = (struct want){ .line = p->in.number,
 		.wish = p->wish };
 	memcpy(wants[c->nwants].key, p->key, LETTER_KEY);

@@ -6,8 +6,8 @@
 #include "tally.h"
 
 /*
- * Blobs that letters leave. Rounds of publishing span blobs, so a blob waits here
- * until what becomes of each of its letters is known; then it is written anew
+ * Blobs that letters leave. Rounds of publishing span blobs, so a blob waits
+ * here until what becomes of each of its letters is known; then it is written anew
  * with those that stay, or deleted when none does.
  */
 #define LEAVING_BLOBS 8192 /* that wait: of one letter each, a round of 8 MiB */
@@ -37,7 +37,8 @@ struct leaving {
 void leaving_init(struct leaving *);
 
 /* A blob, whose container outlives it; NULL without memory. */
-struct leaving_blob *leaving_open(struct leaving *, const struct letter_place *);
+struct leaving_blob *leaving_open(struct leaving *,
+    const struct letter_place *);
 const char *leaving_name(const struct leaving_blob *);
 
 /* What it has, in its order: something that stays; a letter that may leave. 0, or

@@ -14,8 +14,8 @@
 /* What is looked at together. A letter begins before the last part of it, unless
  * that is all there is, and ends within: it has an event, EVENT_MAX, and what was
  * put around it. */
-#define WINDOW ((size_t)8 * 1024 * 1024)
-#define TAIL ((size_t)2 * 1024 * 1024)
+#define WINDOW (8 * 1024 * 1024)
+#define TAIL (2 * 1024 * 1024)
 #define READ_SIZE 65536
 
 struct pipe {
@@ -49,9 +49,10 @@ fill(struct pipe *p)
 static void
 bad(struct pipe *p, uint64_t number, const struct fault *f)
 {
+	number += p->number;
 	p->tally.status = EX_DATAERR;
 	tally_say(&p->tally, "standard input: line %llu: %s",
-	    (unsigned long long)(p->number + number), f->text);
+	    (unsigned long long)number, f->text);
 }
 
 static void

@@ -43,7 +43,7 @@ struct rule {
 struct policy {
 	struct rule *rules;
 	size_t nrules;
-	struct rule any; /* "*", when its line is not 0 */
+	struct rule any; /* "*", when its line is not 0; without name */
 };
 
 const char *
@@ -60,22 +60,26 @@ policy_builtin(void)
 
 /* ---- a file ---- */
 
-/* Put the reason of a line apart: behind it, or NULL when there is none. */
-static const char *
-take_reason(const char *at, char **name)
+/* Cut the reason of a line off: behind it, or NULL when it has no end. */
+static char *
+take_reason(char *at, char **name)
 {
-	size_t n;
+	char *end;
+	bool more;
 
 	if (*at == '"') {
-		n = strcspn(++at, "\"");
-		if (at[n] == '\0')
-			return NULL;
-		*name = strndup(at, n);
-		return at + n + 1;
+		*name = at + 1;
+		end = strchr(*name, '"');
+		more = end != NULL;
+	} else {
+		*name = at;
+		end = at + strcspn(at, BLANK "#");
+		more = *end != '\0' && *end != '#';
 	}
-	n = strcspn(at, BLANK "#");
-	*name = strndup(at, n);
-	return at + n;
+	if (end == NULL)
+		return NULL;
+	*end = '\0';
+	return end + more;
 }
 
 /* The one action that the rest of a line names. */
@@ -87,7 +91,7 @@ take_action(const char *at, enum policy_action *action)
 	at += strspn(at, BLANK);
 	n = strcspn(at, BLANK "#");
 	for (unsigned i = 0; i < ACTIONS; i++) {
-		if (strlen(actions[i]) != n || strncasecmp(at, actions[i], n))
+		if (strlen(actions[i]) != n || strncasecmp(at, actions[i], n) != 0)
 			continue;
 		*action = (enum policy_action)i;
 		at += n;
@@ -97,28 +101,25 @@ take_action(const char *at, enum policy_action *action)
 	return -1;
 }
 
-/* Takes ownership of the rule's name. */
-static int
-add_rule(struct policy *p, struct rule *rule, bool quoted, struct fault *f)
+/* The line that says it already. */
+static const struct rule *
+find_same(const struct policy *p, const char *name, bool any)
 {
-	struct rule *rules, *other = NULL;
-	bool any = !quoted && strcmp(rule->name, "*") == 0;
-	char q[QUOTE_MAX];
+	if (any)
+		return p->any.line != 0 ? &p->any : NULL;
+	for (size_t i = 0; i < p->nrules; i++) {
+		if (strcasecmp(p->rules[i].name, name) == 0)
+			return &p->rules[i];
+	}
+	return NULL;
+}
 
-	if (any && p->any.line != 0)
-		other = &p->any;
-	for (size_t i = 0; !any && i < p->nrules; i++) {
-		if (strcasecmp(p->rules[i].name, rule->name) == 0)
-			other = &p->rules[i];
-	}
-	if (other != NULL)
-		return fault_set(f, FAULT_BAD_REQUEST, "'%s' stands in line %u "
-		    "already", quote(q, rule->name, strlen(rule->name)),
-		    other->line);
-	if (any) {
-		p->any = *rule;
-		return 0;
-	}
+static int
+add_rule(struct policy *p, const struct rule *rule, const char *name,
+    struct fault *f)
+{
+	struct rule *rules;
+
 	if (p->nrules == POLICY_RULES)
 		return fault_set(f, FAULT_BAD_REQUEST, "more than %d reasons",
 		    POLICY_RULES);
@@ -126,7 +127,10 @@ add_rule(struct policy *p, struct rule *rule, bool quoted, struct fault *f)
 	if (rules == NULL)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
 	p->rules = rules;
-	p->rules[p->nrules++] = *rule;
+	rules[p->nrules] = *rule;
+	if ((rules[p->nrules].name = strdup(name)) == NULL)
+		return fault_set(f, FAULT_INTERNAL, "out of memory");
+	p->nrules++;
 	return 0;
 }
 
@@ -134,24 +138,27 @@ static int
 add_line(struct policy *p, char *text, unsigned number, struct fault *f)
 {
 	struct rule rule = { .line = number };
-	const char *at = text + strspn(text, BLANK);
-	bool quoted = *at == '"';
+	const struct rule *same;
+	char *at = text + strspn(text, BLANK), *name, q[QUOTE_MAX];
+	bool any = *at == '*';
 
 	if (*at == '\0' || *at == '#')
 		return 0;
-	at = take_reason(at, &rule.name);
-	if (at == NULL)
+	if ((at = take_reason(at, &name)) == NULL)
 		return fault_set(f, FAULT_BAD_REQUEST, "the quotes do not end");
-	if (rule.name == NULL)
-		return fault_set(f, FAULT_INTERNAL, "out of memory");
-	rule.reason = letter_reason(rule.name, strlen(rule.name), "", 0);
+	any = any && name[1] == '\0';
+	rule.reason = letter_reason(name, strlen(name), "", 0);
 	if (take_action(at, &rule.action) == -1)
-		fault_set(f, FAULT_BAD_REQUEST, "REASON and one of rehydrate, "
-		    "hold, quarantine; reasons with blanks in \"quotes\"");
-	else if (add_rule(p, &rule, quoted, f) == 0)
-		return 0;
-	free(rule.name);
-	return -1;
+		return fault_set(f, FAULT_BAD_REQUEST, "REASON and one of "
+		    "rehydrate, hold, quarantine; reasons with blanks in "
+		    "\"quotes\"");
+	if ((same = find_same(p, name, any)) != NULL)
+		return fault_set(f, FAULT_BAD_REQUEST, "'%s' stands in line %u "
+		    "already", quote(q, name, strlen(name)), same->line);
+	if (!any)
+		return add_rule(p, &rule, name, f);
+	p->any = rule;
+	return 0;
 }
 
 static int
@@ -216,7 +223,6 @@ policy_free(struct policy *p)
 	for (size_t i = 0; i < p->nrules; i++)
 		free(p->rules[i].name);
 	free(p->rules);
-	free(p->any.name);
 	free(p);
 }
 
