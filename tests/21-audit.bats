@@ -418,6 +418,20 @@ fates() {
 	egns-ctl scrub --topic t01 -o none
 }
 
+@test "a broken parcel of dead letters is named by scrub" {
+	books
+	parcels
+	egns-ctl scrub -o none
+	file=$(find spool/deadletter/sorted -type f | head -n 1)
+	cp "$file" keep
+	flip "$file" 0
+	breaks "${file#spool/}" 0
+	cat keep keep | head -c -1 >"$file"
+	breaks "${file#spool/}" "$(wc -c <keep)"
+	mv "$file" "$file.tmp"
+	egns-ctl scrub -o none
+}
+
 @test "a broken line of the registry is named by both" {
 	books
 	flip spool/namespace/changes.ndjson 300

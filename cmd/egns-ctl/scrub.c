@@ -1,4 +1,5 @@
-/* scrub: every checksum of logs, states, maildirs, sessions and the registry */
+/* scrub: every checksum of logs, states, maildirs, sessions and the registry,
+ * and that dead letters are records */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,12 +16,16 @@
 #include "deliveries.h"
 #include "file.h"
 #include "journal.h"
+#include "json.h"
+#include "line.h"
 #include "maildir.h"
 #include "record.h"
 #include "segment.h"
+#include "transit.h"
 
 #define PATH_SIZE 512
 #define SESSIONS_LINE (16 * 1024 * 1024) /* bytes, as in brokerd */
+#define PARCEL_LINE (64 * 1024 * 1024)   /* bytes, as in egns-dlq */
 #define BROKEN_MAX 10000 /* rows of the answer; the rest is only counted */
 
 struct scrub {
@@ -253,6 +258,61 @@ scrub_maildir(struct scrub *s, const char *path, struct fault *f)
 	return 0;
 }
 
+/* ---- parcels of dead letters ---- */
+
+/* They have no checksum: lines of JSON is what can be told. */
+static void
+scrub_parcel(struct scrub *s, int dir, const char *path, const char *name)
+{
+	struct line_reader in = { .max = PARCEL_LINE };
+	struct json json = { 0 };
+	char file[PATH_SIZE];
+	const char *line;
+	uint64_t at = 0;
+	size_t len;
+	int rc;
+
+	if ((in.fd = openat(dir, name, O_RDONLY | O_CLOEXEC)) == -1)
+		return; /* the next stage took it */
+	snprintf(file, sizeof(file), "%s/%s", path, name);
+	s->files++;
+	while ((rc = line_next(&in, &line, &len)) == 1) {
+		s->lines++;
+		s->bytes += in.taken;
+		if (in.taken == len || json_scan(&json, line, len, NULL) == -1)
+			broken(s, file, at, "the line is no record");
+		at += in.taken;
+	}
+	if (rc == -1)
+		broken(s, file, at, strerror(errno));
+	json_free(&json);
+	line_free(&in);
+	close(in.fd);
+}
+
+static int
+scrub_letters(struct scrub *s, struct fault *f)
+{
+	struct dirent *e;
+	DIR *dir;
+
+	for (size_t i = TRANSIT_MAILDIRS; i < TRANSIT_STAGES; i++) {
+		dir = file_opendir(s->books.spool.fd, transit[i].path, 0);
+		if (dir == NULL && errno == ENOENT)
+			continue;
+		if (dir == NULL)
+			return fault_errno(f, FAULT_INTERNAL, "%s",
+			    transit[i].path);
+		while ((e = readdir(dir)) != NULL) {
+			if (transit[i].is_ours(e->d_name))
+				scrub_parcel(s, dirfd(dir), transit[i].path,
+				    e->d_name);
+		}
+		closedir(dir);
+	}
+	return 0;
+}
+
 /* ---- sessions of brokerd ---- */
 
 /* What has no newline yet is torn, or being written. */
@@ -338,7 +398,7 @@ scrub_rest(struct scrub *s, struct fault *f)
 	size_t i;
 
 	scrub_changes(s);
-	if (scrub_sessions(s, f) == -1)
+	if (scrub_sessions(s, f) == -1 || scrub_letters(s, f) == -1)
 		return -1;
 	for (i = 0; i < sizeof(maildirs) / sizeof(maildirs[0]); i++) {
 		if (scrub_maildir(s, maildirs[i], f) == -1)

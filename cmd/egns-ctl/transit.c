@@ -68,22 +68,20 @@ count_file(int dir, const char *name, int64_t *oldest)
 uint64_t
 transit_count(const struct spool *spool, bool sorted, int64_t *oldest)
 {
-	int64_t first = 0;
+	size_t stages = sorted ? TRANSIT_STAGES : TRANSIT_MAILDIRS;
 	uint64_t n = 0;
 	struct dirent *e;
 	DIR *dir;
 
-	for (size_t i = 0; i < TRANSIT_STAGES; i++) {
-		if ((transit[i].is_ours == is_parcel && !sorted) ||
-		    (dir = file_opendir(spool->fd, transit[i].path, 0)) == NULL)
+	*oldest = 0;
+	for (size_t i = 0; i < stages; i++) {
+		if ((dir = file_opendir(spool->fd, transit[i].path, 0)) == NULL)
 			continue;
 		while ((e = readdir(dir)) != NULL) {
 			if (transit[i].is_ours(e->d_name))
-				n += count_file(dirfd(dir), e->d_name, &first);
+				n += count_file(dirfd(dir), e->d_name, oldest);
 		}
 		closedir(dir);
 	}
-	if (oldest != NULL)
-		*oldest = first;
 	return n;
 }
