@@ -10,7 +10,7 @@
  * here until what becomes of each of its letters is known; then it is written anew
  * with those that stay, or deleted when none does.
  */
-#define LEAVING_BLOBS 8192 /* that wait: of one letter each, a round of 8 MiB */
+#define LEAVING_BLOBS 8192 /* that wait: rounds of blobs of one letter each */
 #define LEAVING_TRIES 10   /* at a blob that others change meanwhile */
 
 enum leaving_state {

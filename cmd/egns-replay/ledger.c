@@ -91,6 +91,7 @@ lock(struct ledger *l, struct fault *f)
 {
 	if (file_lock(l->lock, LOCK_EX) == -1)
 		return trouble(f, LOCK_NAME);
+	l->index.locked = true;
 	if (index_update(&l->index, f) == 0)
 		return 0;
 	ledger_unlock(l);
