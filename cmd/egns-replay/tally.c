@@ -111,6 +111,7 @@ tally_end(struct tally *t, enum tally_of what)
 
 	progress_wipe(&t->progress);
 	if (isatty(STDERR_FILENO) || what == TALLY_PLANNED ||
+	    t->words > TALLY_WORDS ||
 	    (what == TALLY_DONE && is_something(t))) {
 		add_all(&b, t, what);
 		warnx("%.*s", (int)b.len, b.bad ? "" : buf_data(&b));
