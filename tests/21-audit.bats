@@ -230,8 +230,7 @@ fates() {
 	run --separate-stderr egns-ctl audit -o tsv \
 		--query 'subscriptions[0].[deadLetterRecords, waiting, written,
 			lateDrops, inContainers, elsewhere, replayed, pruned, gone]'
-	# shellcheck disable=SC2086 # the words of it
-	[ "$(echo $output)" = "$*" ] || { echo "$output $stderr"; return 1; }
+	[ "$(xargs <<<"$output")" = "$*" ] || { echo "$output $stderr"; return 1; }
 }
 
 @test "dead letters that wait are on record in every stage" {
@@ -302,7 +301,7 @@ fates() {
 	start egns-topicd
 	start egns-dlq
 	rejecting() {
-		local i
+		local i id
 		for i in {1..40}; do
 			for id in {1..25}; do event "$i/$id"; done |
 				egns-ctl publish -t t01
