@@ -46,6 +46,52 @@ at() {
 	head -n $(($1 - 1)) "$log" | wc -c
 }
 
+# parcels - as egns-dlq does: the two dead letters of s01 in a parcel each.
+parcels() {
+	local i=0 line
+	mkdir -p spool/deadletter/{sorted,sending}
+	while read -r line; do
+		i=$((i + 1))
+		printf '%s\n' "$line" \
+			>"spool/deadletter/sorted/t01.s01.$(date -u +%Y%m%d%H).$i-$i.$(uuid)"
+	done < <(cat spool/deadletter/new/*)
+	rm spool/deadletter/new/*
+}
+
+uuid() {
+	cat /proc/sys/kernel/random/uuid
+}
+
+# written [CONTAINER] - the first parcel has become a blob of it, which is there
+# when it is a local one.
+written() {
+	local container=${1:-local/deadletter} blob parcel dir
+	parcel=$(find spool/deadletter/sorted -type f | head -n 1)
+	blob=testns/t01/s01/$(date -u +%Y/%m/%d/%H)/${parcel##*.}.json
+	mkdir -p spool/deadletter/written
+	jq -c --arg container "$container" --arg blob "$blob" '
+		{time, topic, subscription, container: $container, blob: $blob,
+		count: 1, reasons: {Rejected: 1}, offsets: [.offset]}' "$parcel" \
+		>>"spool/deadletter/written/$(date -u +%F).ndjson"
+	if [[ $container == local/* ]]; then
+		dir=spool/containers/$container/${blob%/*}
+		mkdir -p "$dir"
+		jq -c '.event + {deadletterProperties: (.deadletterProperties +
+			{deadLetterTime: .time, offset: .offset})}' "$parcel" \
+			>"$dir/${blob##*/}"
+	fi
+	rm "$parcel"
+}
+
+# fates N... - how many dead letters of s01 are on record, wait, were written,
+# dropped late, are in containers, elsewhere, replayed, pruned and gone.
+fates() {
+	run --separate-stderr egns-ctl audit -o tsv \
+		--query 'subscriptions[0].[deadLetterRecords, waiting, written,
+			lateDrops, inContainers, elsewhere, replayed, pruned, gone]'
+	[ "$(xargs <<<"$output")" = "$*" ] || { echo "$output $stderr"; return 1; }
+}
+
 @test "the books balance while topicd runs, and when it does not" {
 	books
 	for running in true false; do
@@ -185,52 +231,6 @@ at() {
 	subscription t01 s02 '' --no-dead-letter
 	run -0 egns-ctl audit --query 'subscriptions[1].droppedRecords' -o tsv
 	[ "$output" = 0 ]
-}
-
-# parcels - as egns-dlq does: the two dead letters of s01 in a parcel each.
-parcels() {
-	local i=0 line
-	mkdir -p spool/deadletter/{sorted,sending}
-	while read -r line; do
-		i=$((i + 1))
-		printf '%s\n' "$line" \
-			>"spool/deadletter/sorted/t01.s01.$(date -u +%Y%m%d%H).$i-$i.$(uuid)"
-	done < <(cat spool/deadletter/new/*)
-	rm spool/deadletter/new/*
-}
-
-uuid() {
-	cat /proc/sys/kernel/random/uuid
-}
-
-# written [CONTAINER] - the first parcel has become a blob of it, which is there
-# when it is a local one.
-written() {
-	local container=${1:-local/deadletter} blob parcel dir
-	parcel=$(find spool/deadletter/sorted -type f | head -n 1)
-	blob=testns/t01/s01/$(date -u +%Y/%m/%d/%H)/${parcel##*.}.json
-	mkdir -p spool/deadletter/written
-	jq -c --arg container "$container" --arg blob "$blob" '
-		{time, topic, subscription, container: $container, blob: $blob,
-		count: 1, reasons: {Rejected: 1}, offsets: [.offset]}' "$parcel" \
-		>>"spool/deadletter/written/$(date -u +%F).ndjson"
-	if [[ $container == local/* ]]; then
-		dir=spool/containers/$container/${blob%/*}
-		mkdir -p "$dir"
-		jq -c '.event + {deadletterProperties: (.deadletterProperties +
-			{deadLetterTime: .time, offset: .offset})}' "$parcel" \
-			>"$dir/${blob##*/}"
-	fi
-	rm "$parcel"
-}
-
-# fates N... - how many dead letters of s01 are on record, wait, were written,
-# dropped late, are in containers, elsewhere, replayed, pruned and gone.
-fates() {
-	run --separate-stderr egns-ctl audit -o tsv \
-		--query 'subscriptions[0].[deadLetterRecords, waiting, written,
-			lateDrops, inContainers, elsewhere, replayed, pruned, gone]'
-	[ "$(xargs <<<"$output")" = "$*" ] || { echo "$output $stderr"; return 1; }
 }
 
 @test "dead letters that wait are on record in every stage" {
