@@ -67,7 +67,10 @@ condition(const struct blob_asked *q, const struct blob_error *e)
 	/* a lease is somebody's for a while */
 	if (strncmp(e->code, "Lease", 5) == 0)
 		return BLOB_LATER;
-	return q->if_absent ? BLOB_EXISTS : BLOB_CHANGED;
+	if (!q->if_absent)
+		return BLOB_CHANGED;
+	/* who says no more may not have seen what is there */
+	return is(e, "ConditionNotMet") ? BLOB_EXISTS : BLOB_LATER;
 }
 
 static enum blob_result
@@ -92,8 +95,16 @@ failed(const struct blob_asked *q, long status, const struct blob_error *e)
 	case 429:
 		return BLOB_LATER;
 	}
-	/* below 400 it is none of the service: somebody is in between */
+	/* below 400 it is none of the service's: somebody is in between */
 	return status >= 500 || status < 400 ? BLOB_LATER : BLOB_REFUSED;
+}
+
+/* What the service says when it is done: others that are asked in its place,
+ * a proxy or a page to log in, have a status of their own. */
+static long
+success(const struct blob_asked *q)
+{
+	return q->what == BLOB_PUT ? 201 : q->what == BLOB_DELETE ? 202 : 200;
 }
 
 static enum blob_result
@@ -102,7 +113,7 @@ result_of(const struct blob_asked *q, const struct fetch_answer *a,
 {
 	bool body = q->what == BLOB_GET || q->what == BLOB_LIST;
 
-	if (a->status >= 300 || a->status == 0)
+	if (a->status != success(q))
 		return failed(q, a->status, e);
 	if (!body || a->failure == FETCH_WHOLE)
 		return BLOB_DONE;
@@ -270,7 +281,7 @@ blob_answer_read(struct blob_answer *b, const struct blob_asked *q,
 	if (b->result == BLOB_DONE)
 		return;
 	code = code_of(b->result, a);
-	if (a->status == 0 || a->status < 300)
+	if (a->status == 0 || a->status == success(q))
 		fault_set(&b->fault, code, "%s", a->error);
 	else
 		explain(&b->fault, code, q, a->status, e);
