@@ -87,7 +87,8 @@ int container_replace(struct container *, const char *name, const char *etag,
     const void *text, size_t len, struct fault *);
 
 /* The blob with that ETag (NULL: whatever it is) goes; in a directory,
- * directories go that are empty then, but for the container. */
+ * directories go that are empty then, but for the container. That is not synced:
+ * it may come back with the power, to who knows that it was dealt with. */
 int container_delete(struct container *, const char *name, const char *etag,
     struct fault *);
 

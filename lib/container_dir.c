@@ -548,6 +548,7 @@ container_dir_replace(const struct container_dir *d, const char *name,
 	return result;
 }
 
+/* Not synced: who deletes knows that it may come back with the power. */
 static int
 delete(const struct spot *s, const char *etag)
 {
@@ -558,8 +559,6 @@ delete(const struct spot *s, const char *etag)
 	rc = unlinkat(s->dir, s->file, 0);
 	if (rc == 0)
 		sweep(s->dir, s->tmp);
-	if (rc == 0)
-		rc = fsync(s->dir);
 	file_close(blob, -1);
 	return rc;
 }
