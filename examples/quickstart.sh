@@ -200,8 +200,9 @@ END
 
 say "what would come back, and why; and then it does, to this subscription only"
 demo <<'END'
-egns-replay --reason Unauthorized --dry-run | jq '{action, why, id, topic, subscription}'
-egns-replay --reason Unauthorized
+egns-replay --reason Unauthorized --dry-run 2>/dev/null |
+    jq '{action, why, id, topic, subscription}'
+egns-replay --reason Unauthorized 2>&1
 END
 wait_for counts refuses .acknowledged 1
 demo <<'END'
