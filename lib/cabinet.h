@@ -17,8 +17,8 @@
 
 /*
  * Tokyo Cabinet believes what it finds; so look first: a writer that died
- * leaves its flag, and a file cut short is shorter than it says. False also when
- * there is none.
+ * leaves its flag, and a file cut short is shorter than it says. False also
+ * when there is none.
  */
 static inline bool
 cabinet_sound(int dir, const char *name)

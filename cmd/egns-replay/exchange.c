@@ -8,7 +8,7 @@
 
 /* Requests under way at a time: topicd checks one while it syncs another. */
 #define WINDOW 4
-/* topicd answers sooner, unless it is stopped; nobody else publishes meanwhile. */
+/* topicd answers sooner, unless it is stopped; all others wait meanwhile. */
 #define ANSWER_MS 60000
 
 int
@@ -104,7 +104,7 @@ behind_lines(const struct buf *b, size_t at, uint32_t n)
 	return at;
 }
 
-/* The request that begins behind another, or behind nothing. false: none does. */
+/* The request that begins behind another, or at the front. false: none. */
 static bool
 find_request(const struct ledger_round *round, struct json *js,
     const struct request *before, struct request *r)

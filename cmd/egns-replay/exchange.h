@@ -53,7 +53,7 @@ enum outcome exchange_position(struct exchange *, const char *topic,
 void exchange_reset(struct exchange *);
 struct request *exchange_add(struct exchange *);
 
-/* Find the requests in the text of a round that is left. 0, or -1 and a fault. */
+/* Find the requests in a round that is left. 0, or -1 and a fault. */
 int exchange_find(struct exchange *, const struct ledger_round *,
     struct fault *);
 

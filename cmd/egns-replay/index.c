@@ -523,7 +523,7 @@ list_files(struct index *x, struct file **files, size_t *n)
 static const struct file *
 find_file(const struct file *files, size_t n, const char *name)
 {
-	struct file key;
+	struct file key = { .size = 0 };
 
 	memcpy(key.name, name, sizeof(key.name));
 	return n == 0 ? NULL :

@@ -11,10 +11,10 @@
 #include "letter.h"
 
 /*
- * replay/index.tch: where the line of a key is. It is made of the days' lines and
- * of nothing else, so it may be lost. Who changes it holds the ledger's lock, and
- * for as long as it changes an exclusive lock of the directory; who looks has a
- * shared one, so that it sees no half of a change.
+ * replay/index.tch: where the line of a key is. It is made of the days' lines
+ * and of nothing else, so it may be lost. Who changes it holds the ledger's
+ * lock, and for as long as it changes an exclusive lock of the directory; who
+ * looks has a shared one, so that it sees no half of a change.
  */
 struct index {
 	int dir;  /* replay/ */
@@ -30,11 +30,11 @@ struct index {
 	struct json json;
 };
 
-/* What stands there is looked into as it is. false: nothing that can be used. */
+/* What stands there is looked into as it is. false: it is of no use. */
 bool index_look(struct index *);
 
-/* With the ledger's lock: bring it up to the end of all days' lines. 0, or -1 and
- * a fault: there may be nothing to look into. */
+/* With the ledger's lock: bring it up to the end of all days' lines. 0, or -1
+ * and a fault: there may be nothing to look into. */
 int index_update(struct index *, struct fault *);
 
 /* With the lock: on disk. */

@@ -351,7 +351,7 @@ ledger_begin(struct ledger *l, const struct ledger_round *r, struct fault *f)
 	return 0;
 }
 
-/* Those that the ledger does not have; of the same letter there may be others. */
+/* Those that the ledger does not have; of their letters there may be others. */
 static int
 only_new(struct ledger *l, const struct buf *lines, struct buf *more,
     struct fault *f)

@@ -14,10 +14,11 @@
  * What was replayed, so that no dead letter goes back twice: egns-spool(5).
  *	replay/YYYY-MM-DD.ndjson  a line for each dead letter and result; truth
  *	replay/pending.ndjson     what is being published now, or was when
- *	                          somebody was killed: requests as topicd takes them
- *	replay/index.tch          Tokyo Cabinet hash, letter_key -> where its line
- *	                          is; rebuilt from the lines when it is missing,
- *	                          broken or behind
+ *	                          somebody was killed: requests as topicd
+ *	                          takes them
+ *	replay/index.tch          Tokyo Cabinet hash, letter_key -> where its
+ *	                          line is; rebuilt from the lines when it is
+ *	                          missing, broken or behind
  *	replay/lock               held by who publishes
  * A line begins {"time":"...","key":"..."; time and key as clock_format and
  * ledger_key_format write them.
@@ -54,13 +55,13 @@ void ledger_round_free(struct ledger_round *);
 /*
  * Keep others from publishing, waiting for who does now, and catch up with what
  * they have done. *left gets what a killed one has left, empty when there is
- * none: it has to be published again, as it is, and ended, before anything else.
- * 0, or -1 and a fault.
+ * none: it has to be published again, as it is, and ended, before anything
+ * else. 0, or -1 and a fault.
  */
 int ledger_lock(struct ledger *, struct ledger_round *left, struct fault *);
 void ledger_unlock(struct ledger *);
 
-/* With the lock: make safe what will be sent, before the first byte of it is. */
+/* With the lock: make safe what will be sent, before the first byte is. */
 int ledger_begin(struct ledger *, const struct ledger_round *, struct fault *);
 
 /*

@@ -236,7 +236,7 @@ is_first_of_key(struct returns *r, uint32_t i)
 	return true;
 }
 
-/* Those that were done meanwhile; a second one of a letter waits for the first. */
+/* Those that were done meanwhile; a second of a letter waits for the first. */
 static void
 sift(struct returns *r)
 {
@@ -427,8 +427,8 @@ named_event(const struct request *q)
 static void
 set_strange(const struct place *p, struct fault *f)
 {
-	fault_set(f, FAULT_CONFLICT, "topic '%.128s': somebody else publishes as "
-	    "producer '" EXCHANGE_PRODUCER "'", p->topic);
+	fault_set(f, FAULT_CONFLICT, "topic '%.128s': somebody else publishes "
+	    "as producer '" EXCHANGE_PRODUCER "'", p->topic);
 }
 
 /*
