@@ -135,7 +135,7 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(FUZZ_MAIN:-%=) $(B)/lib.a
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(FUZZ_MAIN) $(B)/lib.a \
 	    $(ALL_LIBS) $(LDLIBS)
 
-# Parts of a daemon that stand alone, too; of egns-push, what a test needs.
+# Parts of a daemon that stand alone, too.
 parts = $(call objects,$(patsubst %,cmd/egns-brokerd/%.c,subs retain message))
 $(B)/tests/unit/broker-%: $(B)/tests/unit/broker-%.o $(parts) $(B)/lib.a
 	@echo ld $@
@@ -146,22 +146,19 @@ $(B)/tests/unit/route-%: $(B)/tests/unit/route-%.o $(B)/cmd/egns-route/%.o \
 	@echo ld $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(LDLIBS)
 
-$(B)/push.a: $(call objects,$(filter-out %/main.c,$(wildcard cmd/egns-push/*.c)))
-	@echo ar $@
-	$(Q)rm -f $@ && ar rcs $@ $^
+# Of these programs, what a test needs.
+define parts_of
+$(B)/$(1).a: $(call objects,$(filter-out %/main.c,$(wildcard cmd/egns-$(1)/*.c)))
+	@echo ar $$@
+	$$(Q)rm -f $$@ && ar rcs $$@ $$^
 
-$(B)/tests/unit/push-%: $(B)/tests/unit/push-%.o $(B)/push.a $(B)/lib.a
-	@echo ld $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) -lrdkafka $(LDLIBS)
-
-$(B)/replay.a: $(call objects,$(filter-out %/main.c,\
-    $(wildcard cmd/egns-replay/*.c)))
-	@echo ar $@
-	$(Q)rm -f $@ && ar rcs $@ $^
-
-$(B)/tests/unit/replay-%: $(B)/tests/unit/replay-%.o $(B)/replay.a $(B)/lib.a
-	@echo ld $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS) $(LDLIBS)
+$(B)/tests/unit/$(1)-%: $(B)/tests/unit/$(1)-%.o $(B)/$(1).a $(B)/lib.a
+	@echo ld $$@
+	$$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(ALL_LIBS) $(2) $$(LDLIBS)
+endef
+$(eval $(call parts_of,push,-lrdkafka))
+$(eval $(call parts_of,dlq))
+$(eval $(call parts_of,replay))
 
 $(B)/tests/kafka/%: LDLIBS += -lrdkafka
 
