@@ -17,7 +17,7 @@
 #include "storage.h"
 #include "storage_role.h"
 
-#define LOCAL "containers/" /* in the spool */
+#define LOCAL SPOOL_CONTAINERS "/"
 #define CONTENT_TYPE "application/json"
 
 struct container {

@@ -13,8 +13,6 @@
 #include "file.h"
 #include "selection.h"
 
-#define LOCAL "containers" /* in the spool */
-
 struct walk {
 	const struct selection *selection;
 	const struct container_use *use;
@@ -154,7 +152,7 @@ each_directory(struct walk *w, const char *path,
     int (*fn)(struct walk *, const char *))
 {
 	DIR *dir = file_opendir(w->use->spool->fd, path, 0);
-	char name[sizeof(LOCAL) + 2 * (NAME_MAX + 1)];
+	char name[sizeof(SPOOL_CONTAINERS) + 2 * (NAME_MAX + 1)];
 	struct dirent *d;
 	struct fault f;
 	struct stat st;
@@ -182,7 +180,7 @@ each_directory(struct walk *w, const char *path,
 static int
 on_local_container(struct walk *w, const char *path)
 {
-	return add_named(w, path + sizeof(LOCAL));
+	return add_named(w, path + sizeof(SPOOL_CONTAINERS));
 }
 
 static int
@@ -209,7 +207,7 @@ gather(struct walk *w, struct registry *registry)
 		return c == NULL ? -1 : add_container(w, c);
 	}
 	if (registry_each(registry, "topics/", on_resource, w) != 0 ||
-	    each_directory(w, LOCAL, on_account) == -1)
+	    each_directory(w, SPOOL_CONTAINERS, on_account) == -1)
 		return -1;
 	if (w->n > 1)
 		qsort(w->containers, w->n, sizeof(struct container *),

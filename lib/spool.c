@@ -18,6 +18,11 @@
 #define MARK "namespace/changes.ndjson"
 #define NAME_LIMIT 64 /* bytes of "run/NAME.lock" and the like */
 
+const char *const spool_parts[] = {
+	"namespace", "topics", "route", "lifecycle", "deadletter", "dropped",
+	"sessions", SPOOL_CONTAINERS, "replay", "metrics", "push", "run", NULL
+};
+
 static const char *
 locate(const char *flag)
 {

@@ -45,6 +45,10 @@ pid_t spool_holder(const struct spool *, const char *name);
 int spool_listen(const struct spool *, const char *name, struct fault *);
 int spool_connect(const struct spool *, const char *name, struct fault *);
 
+/* What the tree has of its own, by name, with a NULL behind. */
+#define SPOOL_CONTAINERS "containers"
+extern const char *const spool_parts[];
+
 /* mkdir -p below dir, each new name synced to disk. 0, or -1 and errno. */
 int spool_mkdir(int dir, const char *path, mode_t);
 

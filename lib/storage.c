@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "spool.h"
+
 #define LETTERS "abcdefghijklmnopqrstuvwxyz"
 #define CAPITALS "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
@@ -47,6 +49,38 @@ storage_check_container(const char *name, struct fault *f)
 	    "which are between others");
 }
 
+/* The first part of a relative path that leads on, and its length, or 0. */
+static const char *
+first_part(const char *path, size_t *len)
+{
+	for (;; path += *len) {
+		path += strspn(path, "/");
+		*len = strcspn(path, "/");
+		if (*len != 1 || *path != '.')
+			return path;
+	}
+}
+
+/* Who looks for blobs there, to remove them say, would take all for one. */
+static int
+check_below_spool(const char *path, struct fault *f)
+{
+	size_t len;
+	const char *part = first_part(path, &len);
+	const char *const *own = spool_parts;
+
+	if (len == 0)
+		return fault_set(f, FAULT_BAD_REQUEST, "must be below the "
+		    "spool, and not the spool itself");
+	for (; *own != NULL; own++)
+		if (strcmp(*own, SPOOL_CONTAINERS) != 0 &&
+		    strlen(*own) == len && memcmp(*own, part, len) == 0)
+			return fault_set(f, FAULT_BAD_REQUEST, "must not be "
+			    "in %s/, which the spool has for other things",
+			    *own);
+	return 0;
+}
+
 int
 storage_check_path(const char *path, struct fault *f)
 {
@@ -59,5 +93,5 @@ storage_check_path(const char *path, struct fault *f)
 			return fault_set(f, FAULT_BAD_REQUEST, "must have no "
 			    ".. in it; a path is absolute, or below the spool");
 	}
-	return 0;
+	return *path == '/' ? 0 : check_below_spool(path, f);
 }

@@ -17,7 +17,8 @@ const char *storage_name(const char *id);
 int storage_check_container(const char *name, struct fault *);
 
 /* Is it the path of a directory, whose parts are all below the one before, so
- * that a relative one is below where it starts? */
+ * that a relative one is below the spool, and is it none that the spool has for
+ * something else? */
 int storage_check_path(const char *path, struct fault *);
 
 #endif

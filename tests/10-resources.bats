@@ -200,10 +200,14 @@ dead_letters() {
 	{endpointType:Directory,properties:{path:dead/../../x}}|path: must have no .. in it
 	{endpointType:Directory,properties:{path:/dead/..}}|path: must have no .. in it
 	{endpointType:Directory,properties:{path:""}}|path: has 0 characters
+	{endpointType:Directory,properties:{path:.}}|path: must be below the spool, and not the spool itself
+	{endpointType:Directory,properties:{path:deadletter}}|path: must not be in deadletter/, which the spool has for other things
+	{endpointType:Directory,properties:{path:./topics/t01/dead}}|path: must not be in topics/
 	EOF
 	for row in "{endpointType:StorageBlob,properties:{resourceId:$account/acct7,blobContainerName:dead-letters-1}}" \
 		"{endpointType:StorageBlob,properties:{resourceId:${account^^}/ACCT,blobContainerName:abc}}" \
 		'{endpointType:Directory,properties:{path:dead/..letters}}' \
+		'{endpointType:Directory,properties:{path:containers/disk/dead}}' \
 		'{endpointType:Directory,properties:{path:/var/dead}}'; do
 		egns-ctl "${update[@]}" -o none --delivery-configuration "$(dead_letters "$row")"
 	done

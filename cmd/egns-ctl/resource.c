@@ -602,11 +602,6 @@ delete(struct request *r, struct session *s, const char *path, jv *out)
 static int
 delete_namespace(struct session *s)
 {
-	static const char *const parts[] = {
-		"namespace", "topics", "route", "lifecycle", "deadletter",
-		"dropped", "sessions", "containers", "replay", "metrics",
-		"push", "run",
-	};
 	const char *daemon;
 	struct fault f;
 	pid_t pid;
@@ -616,9 +611,10 @@ delete_namespace(struct session *s)
 		    "egns-ctl down first", daemon, (int)pid);
 		return ctl_fault(&f);
 	}
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		if (spool_remove(s->spool.fd, parts[i]) == -1) {
-			fault_errno(&f, FAULT_INTERNAL, "%s", parts[i]);
+	/* the first of them is what makes it a spool */
+	for (const char *const *part = spool_parts; *part != NULL; part++)
+		if (spool_remove(s->spool.fd, *part) == -1) {
+			fault_errno(&f, FAULT_INTERNAL, "%s", *part);
 			return ctl_fault(&f);
 		}
 	rmdir(s->spool.path); /* unless there is something of others in it */

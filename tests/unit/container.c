@@ -458,6 +458,8 @@ names_of_containers(void)
 		const char *words;
 	} bad[] = {
 		{ "deadletter", FAULT_BAD_REQUEST, "is no container" },
+		{ "./deadletter/new", FAULT_BAD_REQUEST,
+		    "the path of a container must not be in deadletter/" },
 		{ "", FAULT_BAD_REQUEST, "is no container" },
 		{ "a/b/c", FAULT_BAD_REQUEST, "is no container" },
 		{ "local/..", FAULT_BAD_REQUEST, "cannot be" },
@@ -1395,6 +1397,26 @@ words_of_storage(void)
 	CHECK(storage_check_path("a../..b/.", NULL) == 0);
 }
 
+/* Relative paths are below the spool, which has other things there, too. */
+static void
+paths_of_the_spool(void)
+{
+	static const char *const bad[] = { "deadletter", "./deadletter/sorted",
+		".//topics", "././/run/", "replay/x", "namespace", "route/cur",
+		"push", ".", "./", "././/" };
+	static const char *const good[] = { "containers/local/x", "deadletters",
+		"dead/topics", ".dead", "Topics", "/deadletter", "/", "/run" };
+	struct fault f;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		CHECK(storage_check_path(bad[i], &f) == -1);
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		CHECK(storage_check_path(good[i], NULL) == 0);
+	storage_check_path("./route/x", &f);
+	CHECK(has(&f, FAULT_BAD_REQUEST, "must not be in route/, which the "
+	    "spool has for other things"));
+}
+
 static void
 begin(void)
 {
@@ -1424,6 +1446,7 @@ main(void)
 	loop = ev_default_loop(0);
 	begin();
 	RUN(words_of_storage);
+	RUN(paths_of_the_spool);
 	RUN(names_of_blobs_are_read);
 	RUN(names_of_blobs_are_written);
 	RUN(destinations);
