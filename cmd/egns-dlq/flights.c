@@ -186,13 +186,15 @@ on_answer(const struct blob_answer *a, void *arg)
 
 	TAILQ_REMOVE(&o->flying, f, entry);
 	release(o, place, p);
+	if (a->result != BLOB_LATER) { /* it is there, and takes others */
+		if (place->failing)
+			place_revive(o, place);
+		place_worked(place);
+	}
 	if (a->result == BLOB_DONE || a->result == BLOB_EXISTS) {
 		p->landed = true;
 		buf_reset(&f->cargo.text, 0);
 		TAILQ_INSERT_TAIL(&o->landed, f, entry);
-		if (place->failing)
-			place_revive(o, place);
-		place_worked(place);
 	} else {
 		flight_free(f);
 		if (a->result == BLOB_LATER)
