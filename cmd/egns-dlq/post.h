@@ -19,7 +19,7 @@
 #define POST_RATE 90        /* blobs a second */
 #define POST_BURST 10       /* of them at once: never more than 100 a second */
 #define POST_FLIGHTS 16     /* blobs that are being written */
-#define POST_PLACE_FLIGHTS 4 /* to one container */
+#define POST_PLACE_FLIGHTS 4 /* to one container, at most */
 #define POST_GATHER (INT64_C(1000000)) /* microseconds between blobs of a lane,
                                         * unless there is a parcel's worth */
 

@@ -19,12 +19,16 @@ earn(struct post *o)
 	o->credited = now;
 }
 
+/* The less room there is, the less of it one place may have: several that do not
+ * answer leave some to others. */
 static bool
-may_begin(const struct place *p, int64_t now)
+may_begin(const struct post *o, const struct place *p, int64_t now)
 {
+	unsigned room = POST_FLIGHTS - o->nflying;
+
 	if (p->failing) /* one finds out for all */
 		return p->flying == 0 && p->due <= now;
-	return p->flying < POST_PLACE_FLIGHTS;
+	return p->flying * (POST_FLIGHTS / POST_PLACE_FLIGHTS) < room;
 }
 
 /* Of those that were tried: the one with the fewest attempts; a place that fails
@@ -62,7 +66,7 @@ choose(struct post *o, struct lane *l, int64_t now, bool *moved)
 {
 	struct parcel *p;
 
-	if (l->place == NULL || !may_begin(l->place, now))
+	if (l->place == NULL || !may_begin(o, l->place, now))
 		return NULL;
 	p = choose_tried(l, now);
 	/* it may be this very blob that never gets there */
