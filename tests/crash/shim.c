@@ -25,6 +25,8 @@
  * "port:" and its number) select are counted. SHIM_TRACE=FILE gets
  * a line "N CALL PATH" per counted call.
  *
+ * SHIM_PATIENCE=MS is the longest that a request of libcurl may take.
+ *
  * What stdio writes does not come by here: it calls write within the C library.
  */
 #include <dlfcn.h>
@@ -237,6 +239,29 @@ judge_socket(const char *call, int fd, const struct sockaddr *to, socklen_t n)
 	errno = saved;
 	name_peer(path, &peer);
 	return judge_path(call, path, to == NULL, false);
+}
+
+/* libcurl's, which the header would make a macro of. */
+#define TIMEOUT_MS 155
+int curl_easy_setopt(void *, int, ...);
+
+int
+curl_easy_setopt(void *easy, int option, ...)
+{
+	static int (*next)(void *, int, ...);
+	const char *patience = getenv("SHIM_PATIENCE");
+	long value;
+	va_list ap;
+
+	va_start(ap, option);
+	value = va_arg(ap, long); /* or a pointer, which is passed alike */
+	va_end(ap);
+	if (next == NULL)
+		next = REAL(curl_easy_setopt);
+	if (option == TIMEOUT_MS && patience != NULL &&
+	    value > strtol(patience, NULL, 10))
+		value = strtol(patience, NULL, 10);
+	return next(easy, option, value);
 }
 
 /* What a call returns; `half` is done instead when it is to be torn. */
