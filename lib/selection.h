@@ -115,9 +115,10 @@ struct letter_walk {
 /*
  * 0, or -1 and a fault: a callback's, or the container that was named is none.
  * With a topic only the blobs of this namespace's are listed. Blobs are passed
- * over that were there, and whose hour was over, before `since`; and those that
- * were put aside, unless the quarantine is meant. The registry rests meanwhile,
- * and when this returns: registry_resume().
+ * over whose names say another namespace and an hour; that were there, and whose
+ * hour was over, before `since`; and that were put aside, unless the quarantine
+ * is meant. The registry rests meanwhile, and when this returns:
+ * registry_resume().
  */
 int selection_walk(const struct selection *, const struct container_use *,
     struct registry *, const struct letter_walk *, struct fault *);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "array.h"
@@ -21,6 +22,7 @@ struct walk {
 	struct container **containers; /* each once; those in the past: NULL */
 	size_t n;
 	jv seen;                       /* destinations */
+	const char *namespace;         /* its name, or "" */
 	char prefix[BLOB_NAME + 1];
 	struct container *container;   /* where it is */
 	uint64_t selected;
@@ -319,15 +321,19 @@ walk_blob(struct walk *w, struct letter_place place)
 }
 
 /*
- * What a blob's name and age say. What lies in the path of an hour died in it;
- * others may have written later than that, but not before.
+ * What a blob's name and age say. In the path of an hour lies what died in it, in
+ * the namespace that the path names, which may share the container with others;
+ * it may have been written later than that, but not before.
  */
 static bool
-is_meant(const struct selection *s, const struct blob_path *path,
+is_meant(const struct walk *w, const struct blob_path *path,
     const struct blob_entry *entry)
 {
+	const struct selection *s = w->selection;
+
 	if (path->replayed || path->quarantine != s->quarantine ||
-	    (s->topic != NULL && strcmp(s->topic, path->topic) != 0) ||
+	    (path->hour != 0 && strcasecmp(path->namespace, w->namespace) != 0)
+	    || (s->topic != NULL && strcmp(s->topic, path->topic) != 0) ||
 	    (s->subscription != NULL &&
 	    strcmp(s->subscription, path->subscription) != 0))
 		return false;
@@ -345,7 +351,7 @@ on_blob(const struct blob_entry *entry, void *arg)
 		.modified = entry->modified, .size = entry->size };
 
 	blob_path_read(&path, entry->name);
-	return is_meant(w->selection, &path, entry) ? walk_blob(w, place) : 0;
+	return is_meant(w, &path, entry) ? walk_blob(w, place) : 0;
 }
 
 /* ---- all ---- */
@@ -356,15 +362,14 @@ set_prefix(struct walk *w)
 {
 	const struct selection *s = w->selection;
 	const char *aside = s->quarantine ? CONTAINER_QUARANTINE : "";
-	const char *namespace = jq_str(w->use->namespace, "name");
 	size_t size = sizeof(w->prefix);
 	int n;
 
-	if (s->topic == NULL || namespace == NULL)
+	if (s->topic == NULL || w->namespace[0] == '\0')
 		n = snprintf(w->prefix, size, "%s", aside);
 	else
-		n = snprintf(w->prefix, size, "%s%s/%s/%s%s", aside, namespace,
-		    s->topic, s->subscription != NULL ? s->subscription : "",
+		n = snprintf(w->prefix, size, "%s%s/%s/%s%s", aside,
+		    w->namespace, s->topic, s->subscription != NULL ? s->subscription : "",
 		    s->subscription != NULL ? "/" : "");
 	if (n < 0 || (size_t)n >= size)
 		w->prefix[0] = '\0';
@@ -392,8 +397,10 @@ selection_walk(const struct selection *s, const struct container_use *use,
     struct registry *registry, const struct letter_walk *calls,
     struct fault *f)
 {
+	const char *name = jq_str(use->namespace, "name");
 	struct walk w = { .selection = s, .use = use, .calls = calls,
-		.fault = f, .seen = jv_array() };
+		.fault = f, .seen = jv_array(),
+		.namespace = name != NULL ? name : "" };
 	int rc;
 
 	rc = gather(&w, registry);

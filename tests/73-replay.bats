@@ -211,6 +211,18 @@ bad_policy() {
 	[ "$stderr" = "egns-replay: 0 to replay, 0 to hold, 0 to quarantine" ]
 }
 
+@test "what another namespace has in the same container is left to it" {
+	replay_ns
+	letter 1 Unauthorized | blob
+	mkdir -p "$box/away/$sub/2026/01/31/12"
+	letter 2 Unauthorized >"$box/away/$sub/2026/01/31/12/b.json"
+	replay
+	[ "$status" -eq 0 ]
+	[ "$(back)" = 1 ]
+	egns-dlq prune --older-than 1s
+	letter 2 Unauthorized | diff - "$box/away/$sub/2026/01/31/12/b.json"
+}
+
 @test "--plan does what a person has made of a plan" {
 	replay_ns
 	letters 1 6 Unauthorized | blob

@@ -373,15 +373,17 @@ paths_say_what_is_meant(void)
 	blob(IN, "ns2/t/a/" NOON_PATH "/4.json", letter(4, 4));
 	blob(IN, CONTAINER_QUARANTINE PLACE "5.json", letter(5, 5));
 	blob(IN, CONTAINER_REPLAYED PLACE "6.json", letter(6, 6));
-	CHECK(walk_is(&s, "1.json: 1; 2.json: 1; 3.json: 1; 4.json: 1; <"
-	    IN "> "));
+	blob(IN, "ns2/7.json", letter(7, 7));
+	blob(IN, "NS/T/a/" NOON_PATH "/8.json", letter(8, 8));
+	CHECK(walk_is(&s, "8.json: 1; 1.json: 1; 2.json: 1; 3.json: 1; 7.json: "
+	    "1; <" IN "> "));
 	s.topic = "t";
 	CHECK(walk_is(&s, "1.json: 1; 2.json: 1; <" IN "> "));
 	s.subscription = "b";
 	CHECK(walk_is(&s, "2.json: 1; <" IN "> "));
 	s.topic = NULL;
 	s.subscription = "a";
-	CHECK(walk_is(&s, "1.json: 1; 3.json: 1; 4.json: 1; <" IN "> "));
+	CHECK(walk_is(&s, "8.json: 1; 1.json: 1; 3.json: 1; <" IN "> "));
 	s.quarantine = true;
 	CHECK(walk_is(&s, "5.json: 1; <" IN "> "));
 	s.topic = "t2";
