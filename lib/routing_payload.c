@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base64.h"
+#include "event.h"
 #include "record.h"
 #include "utf8.h"
 
@@ -42,14 +43,16 @@ is_text(const struct message *m, struct mqtt_str text)
 	return m->payload_len < 0 || (uint64_t)m->payload_len < text.len + 2;
 }
 
-/* Is it JSON? It is without white space around it then. */
+/* Is it JSON that an event can have? It is without white space around it
+ * then. */
 static bool
-is_json(struct routing_scratch *s, struct payload *p)
+is_json(struct routing_scratch *s, const struct message *m, struct payload *p)
 {
 	size_t i = 0;
 
+	/* as deep in the event as it is in the message */
 	if (p->json)
-		return true;
+		return json_is_within(m->js, EVENT_DEPTH);
 	while (i < p->bytes.len && memchr(" \t\r\n", p->bytes.p[i], 4) != NULL)
 		i++;
 	/* most texts are none from the first character on */
@@ -93,7 +96,7 @@ azure_form(struct routing_scratch *s, const struct message *m,
 	if (m->mqtt3 || (!m->utf8 &&
 	    !routing_is(m->type, NAME("application/json"))))
 		return FORM_BYTES;
-	if (is_json(s, p))
+	if (is_json(s, m, p))
 		return FORM_JSON;
 	return is_utf8(p) ? FORM_TEXT : FORM_BYTES;
 }
@@ -102,7 +105,7 @@ static enum form
 default_form(struct routing_scratch *s, const struct message *m,
     struct payload *p)
 {
-	if (is_json(s, p))
+	if (is_json(s, m, p))
 		return FORM_JSON;
 	if ((m->utf8 || is_text_type(m->type) || is_json_type(m->type)) &&
 	    is_utf8(p))

@@ -722,7 +722,9 @@ deep_payloads_are_no_json(void)
 	CHECK(strstr(nested(120, true), "\"data\":[[[") != NULL);
 	CHECK(strstr(nested(121, true), "\"data_base64\":\"W1tb") != NULL);
 	CHECK(strstr(nested(100000, true), "\"data_base64\":\"W1tb") != NULL);
-	CHECK(strstr(nested(127, false), "\"data\":[[[") != NULL);
+	CHECK(strstr(nested(125, false), "\"data\":[[[") != NULL);
+	CHECK(strstr(nested(126, false), "\"data_base64\":\"W1tb") != NULL);
+	CHECK(strstr(nested(127, false), "\"data_base64\":\"W1tb") != NULL);
 	CHECK(nested(128, false) == NULL);
 	end();
 }
