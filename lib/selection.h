@@ -100,7 +100,8 @@ int selection_has(const struct selection *, const struct letter *,
  * and then the walk ends. `leave` is told when the last of a
  * container's blobs has been seen (or enough is), and before it is closed.
  * `trouble` is told of what cannot be read, a container, a blob, a line (0: all
- * of the blob): the walk goes on.
+ * of the blob): the walk goes on; but not in a container of Blob Storage that
+ * does not give one blob after the other, so that nobody waits for each.
  */
 struct letter_walk {
 	int (*blob)(const struct letter_place *, void *arg, struct fault *);

@@ -14,6 +14,8 @@
 #include "file.h"
 #include "selection.h"
 
+#define PATIENCE 3 /* blobs in a row that Blob Storage does not give */
+
 struct walk {
 	const struct selection *selection;
 	const struct container_use *use;
@@ -25,6 +27,7 @@ struct walk {
 	const char *namespace;         /* its name, or "" */
 	char prefix[BLOB_NAME + 1];
 	struct container *container;   /* where it is */
+	unsigned silent; /* blobs in a row that it has not given */
 	uint64_t selected;
 	bool enough;
 	bool failed; /* fault says why */
@@ -270,6 +273,22 @@ tell_letters(struct walk *w, const char *text, size_t len,
 	return told;
 }
 
+/* Each may take as long as a request to Blob Storage may. */
+static char *
+ask_for(struct walk *w, const struct letter_place *place, size_t *len,
+    char etag[BLOB_ETAG], struct fault *f)
+{
+	char *text = container_get(w->container, place->blob, LETTER_BLOB_MAX,
+	    len, etag, f);
+
+	if (text == NULL && f->code == FAULT_UNAVAILABLE &&
+	    container_is_remote(w->container))
+		w->silent++;
+	else
+		w->silent = 0;
+	return text;
+}
+
 /* NULL, and what is to be told has been: one that is gone is nobody's trouble,
  * as many may work in a container. */
 static char *
@@ -283,8 +302,7 @@ read_blob(struct walk *w, const struct letter_place *place, size_t *len,
 		fault_set(&f, FAULT_TOO_LARGE, "%" PRIu64 " bytes: more than "
 		    "%d are not read", place->size, LETTER_BLOB_MAX);
 	else
-		text = container_get(w->container, place->blob,
-		    LETTER_BLOB_MAX, len, etag, &f);
+		text = ask_for(w, place, len, etag, &f);
 	if (text == NULL && f.code != FAULT_NOT_FOUND)
 		trouble(w, container_name(w->container), place->blob, 0, &f);
 	return text;
@@ -305,7 +323,7 @@ walk_blob(struct walk *w, struct letter_place place)
 	}
 	if (calls->letter != NULL) {
 		if ((text = read_blob(w, &place, &len, etag)) == NULL)
-			return 0;
+			return w->silent == PATIENCE;
 		place.etag = etag;
 		place.size = len;
 		rc = tell_letters(w, text, len, &place);
@@ -380,10 +398,15 @@ walk_container(struct walk *w)
 {
 	const char *prefix = w->prefix[0] == '\0' ? NULL : w->prefix;
 	struct fault f;
-	int rc = container_list(w->container, prefix, on_blob, w, &f);
+	int rc;
 
+	w->silent = 0;
+	rc = container_list(w->container, prefix, on_blob, w, &f);
 	if (w->failed)
 		return -1;
+	if (w->silent == PATIENCE)
+		rc = fault_set(&f, FAULT_UNAVAILABLE, "%d blobs in a row "
+		    "cannot be read; the rest is left", PATIENCE);
 	if (rc == -1)
 		trouble(w, container_name(w->container), NULL, 0, &f);
 	if (w->calls->leave != NULL && w->calls->leave(w->container,
