@@ -83,10 +83,15 @@ merge(int spool, struct parcels *list, struct parcel *first, unsigned n,
 		free(m);
 		return NULL;
 	}
-	/* one that stays is known by its numbers when we start again */
+	/* one that stays is known by its numbers when we start again, and only
+	 * as long as the merged one is there: we cannot go on with it */
 	for (p = first; n-- > 0; p = next) {
 		next = TAILQ_NEXT(p, entry);
-		parcel_remove(spool, p);
+		if (parcel_remove(spool, p) == -1) {
+			free(m);
+			errno = EIO;
+			return NULL;
+		}
 		TAILQ_REMOVE(list, p, entry);
 		free(p);
 	}

@@ -178,15 +178,17 @@ parcel_load(int spool, bool sending, int (*fn)(struct parcel *, void *),
 {
 	DIR *dir = file_opendir(spool, dir_of(sending), 0);
 	struct dirent *e;
-	int rc = 0;
+	int rc = 0, error;
 
 	if (dir == NULL)
 		return -1;
-	for (errno = 0; rc == 0 && (e = readdir(dir)) != NULL; errno = 0)
+	while (rc == 0 && (errno = 0, e = readdir(dir)) != NULL)
 		if (e->d_name[0] != '.')
 			rc = load_one(spool, e->d_name, sending, fn, arg);
 	if (rc == 0 && errno != 0)
 		rc = -1;
+	error = errno;
 	closedir(dir);
+	errno = error;
 	return rc;
 }

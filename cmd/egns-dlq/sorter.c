@@ -38,6 +38,8 @@ struct sorter {
 	int64_t last;          /* number of a parcel */
 	struct sorter_check check;
 	/* of this round */
+	bool committed;        /* its batch counts, and is to be finished */
+	int lines;             /* of what was taken */
 	TCMAP *groups;         /* "TOPIC.SUBSCRIPTION.HOUR" -> struct group * */
 	struct parcels made;
 	struct buf corrupt;
@@ -83,16 +85,18 @@ move_all(struct sorter *s)
 {
 	DIR *dir = file_opendir(s->spool->fd, BATCH, 0);
 	struct dirent *e;
-	int rc = 0;
+	int rc = 0, error;
 
 	if (dir == NULL)
 		return -1;
-	for (errno = 0; rc == 0 && (e = readdir(dir)) != NULL; errno = 0)
+	while (rc == 0 && (errno = 0, e = readdir(dir)) != NULL)
 		if (e->d_name[0] != '.' && strcmp(e->d_name, TAKEN) != 0)
 			rc = move_one(s, e->d_name);
 	if (rc == 0 && errno != 0)
 		rc = -1;
+	error = errno;
 	closedir(dir);
+	errno = error;
 	return rc;
 }
 
@@ -356,6 +360,7 @@ begin_round(struct sorter *s)
 	TAILQ_INIT(&s->made);
 	s->groups = tcmapnew();
 	s->ncorrupt = 0;
+	s->lines = 0;
 }
 
 /* The parcels are still here when it failed. */
@@ -383,56 +388,57 @@ end_round(struct sorter *s)
 }
 
 static int
-failed(struct sorter *s, struct fault *f)
+failed(struct fault *f, const char *what)
 {
-	int error = errno;
-
-	if (!file_no_room(error) && error != ENOMEM)
-		return fault_errno(f, FAULT_INTERNAL, "deadletter");
-	spool_remove(s->spool->fd, BATCH_NEW);
-	errno = error;
-	return fault_errno(f, FAULT_TOO_MANY, "deadletter");
+	return fault_errno(f, file_no_room(errno) || errno == ENOMEM ?
+	    FAULT_TOO_MANY : FAULT_INTERNAL, "%s", what);
 }
 
+/* What is taken becomes a batch that counts. */
 static int
-round_of(struct sorter *s, void (*made)(struct parcel *, void *), void *arg,
-    struct fault *f)
+commit(struct sorter *s, struct fault *f)
 {
-	struct parcel *p;
-	uint64_t n = 0;
-
+	begin_round(s);
 	for (const struct batch *b = s->taken; b != NULL; b = b->next)
-		n += b->proof.lines;
-	if (sort_all(s) == -1)
-		return failed(s, f);
-	/* they count, and are here for good */
+		s->lines += (int)b->proof.lines;
+	if (sort_all(s) == -1) {
+		failed(f, "deadletter");
+		end_round(s);
+		if (f->code == FAULT_TOO_MANY)
+			spool_remove(s->spool->fd, BATCH_NEW);
+		return -1;
+	}
+	s->committed = true;
 	batches_free(s->taken);
 	s->taken = NULL;
-	if (finish(s) == -1)
-		return fault_errno(f, FAULT_INTERNAL, BATCH);
-	while ((p = TAILQ_FIRST(&s->made)) != NULL) {
-		TAILQ_REMOVE(&s->made, p, entry);
-		made(p, arg);
-	}
-	return (int)n;
+	return 0;
 }
 
 int
 sorter_round(struct sorter *s, void (*made)(struct parcel *, void *),
     void *arg, struct fault *f)
 {
-	int rc;
+	struct parcel *p;
 
-	if (s->taken == NULL && intake_take(&s->intake, ROUND_BYTES,
-	    ROUND_FILES, &s->taken) == -1)
-		return fault_errno(f, errno == EIO ? FAULT_INTERNAL :
-		    FAULT_TOO_MANY, "deadletter");
-	if (s->taken == NULL)
-		return 0;
-	begin_round(s);
-	rc = round_of(s, made, arg, f);
+	if (!s->committed) {
+		if (s->taken == NULL && intake_take(&s->intake, ROUND_BYTES,
+		    ROUND_FILES, &s->taken) == -1)
+			return fault_errno(f, errno == EIO ? FAULT_INTERNAL :
+			    FAULT_TOO_MANY, "deadletter");
+		if (s->taken == NULL)
+			return 0;
+		if (commit(s, f) == -1)
+			return -1;
+	}
+	if (finish(s) == -1)
+		return failed(f, BATCH);
+	s->committed = false;
+	while ((p = TAILQ_FIRST(&s->made)) != NULL) {
+		TAILQ_REMOVE(&s->made, p, entry);
+		made(p, arg);
+	}
 	end_round(s);
-	return rc;
+	return s->lines;
 }
 
 /* ---- */
@@ -481,6 +487,8 @@ sorter_close(struct sorter *s)
 {
 	if (s == NULL)
 		return;
+	if (s->committed)
+		end_round(s);
 	batches_free(s->taken);
 	intake_close(&s->intake);
 	buf_free(&s->corrupt);
