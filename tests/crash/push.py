@@ -13,19 +13,14 @@ import collections
 import glob
 import json
 import os
-import shutil
 import signal
-import socket
-import subprocess
 import sys
-import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../mqtt"))
-import raw  # noqa: E402
-from broker import Daemon, preload  # noqa: E402
+from sweep import (STATUSES, ask, balance, end_well, keep_template, records,
+                   sweep, wait_for)
+import raw
+from broker import Daemon
 
-# Exit statuses of an egns-push that has met a fault; it must not crash.
-STATUSES = {0, 69, 70, 71, 73, 74, 75, -9}
 TOPICD = Daemon("egns-topicd")
 EARLY, LATE = ["1", "2", "3", "4"], ["5", "6"]
 SUBSCRIPTIONS = ("hook", "batch", "bad", "held", "freed")
@@ -34,23 +29,6 @@ BATCH = 3      # maxEventsPerBatch of batch
 FAILURES = 2   # of bad's circuit breaker
 SCRIPT = '{"path":"/hook","status":500}\n'
 ALWAYS = '{"path":"/bad","status":403}\n'
-
-
-def ask(name, request, *lines):
-    """The lines of an answer, its header first; ValueError when it is torn."""
-    with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(raw.PATIENCE)
-        s.connect(f"spool/run/{name}.sock")
-        with s.makefile("rw", encoding="utf-8") as file:
-            file.readline()
-            for line in (request, *lines):
-                file.write(json.dumps(line) + "\n")
-            file.flush()
-            answer = [json.loads(file.readline())]
-            if not lines:
-                answer += [json.loads(file.readline())
-                           for _ in range(answer[0].get("count", 0))]
-            return answer
 
 
 def publish(ids):
@@ -101,32 +79,11 @@ def arrived():
     return found
 
 
-def dead():
-    for path in glob.glob("spool/deadletter/new/*"):
-        with open(path, encoding="utf-8") as file:
-            yield from map(json.loads, file)
-
-
 def orders(script, always):
     for name, text in (("script", script), ("always", always)):
         with open(f"{name}.new", "w", encoding="ascii") as file:
             file.write(text)
         os.rename(f"{name}.new", f"server.{name}")
-
-
-def wait_for(fact, push):
-    """False: it has not come about; what has ended makes no facts."""
-    end = time.monotonic() + raw.PATIENCE
-    while push.process.poll() is None:
-        try:
-            if fact():
-                return True
-        except (OSError, ValueError):
-            pass
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def all_done(but=()):
@@ -140,9 +97,7 @@ def template():
     assert TOPICD.start()
     publish(EARLY)
     TOPICD.end(signal.SIGTERM)
-    for path in glob.glob("spool/run/*.sock"):
-        os.unlink(path)
-    os.rename("spool", "template")
+    keep_template()
 
 
 def file_says(name):
@@ -193,13 +148,12 @@ def without(said, wrong):
             wrong.append(f"{name} cannot be freed")
     if not wait_for(all_done, push):
         wrong.append(f"it does not come to an end: {books()}")
-    if push.end(signal.SIGTERM) != 0:
-        wrong.append("it does not end well")
+    end_well(push, wrong)
 
 
 def judge(under_way, wrong):
     after, ended = arrived(), collections.Counter()
-    for line in dead():
+    for line in records("spool/deadletter/new/*"):
         properties = line["deadletterProperties"]
         ended[line["event"]["id"]] += 1
         if (properties["deadletterreason"], properties["deliveryresult"]) != \
@@ -220,9 +174,7 @@ def judge(under_way, wrong):
                          f"were {under_way[name]}")
     if max(ended.values(), default=0) > 1 or len(ended) > 2 * FAILURES:
         wrong.append(f"ended: {ended}")
-    if subprocess.run(["egns-ctl", "audit"], stdout=subprocess.DEVNULL,
-                      check=False).returncode != 0:
-        wrong.append("the books do not balance")
+    balance(wrong)
 
 
 def run(env):
@@ -238,29 +190,6 @@ def run(env):
     return wrong
 
 
-def sweep(shard, of, variables):
-    template()
-    n, failures = shard, 0
-    while n < 3000:
-        for name in ("spool", "trace", "server.requests"):
-            subprocess.run(["rm", "-rf", name], check=True)
-        shutil.copytree("template", "spool", symlinks=True)
-        env = {"LD_PRELOAD": preload(), "SHIM_TRACE": os.path.abspath("trace")}
-        for variable in variables:
-            name, _, value = variable.partition("=")
-            env[name] = value.replace("N", str(n))
-        wrong = run(env)
-        with open("trace", encoding="utf-8") as file:
-            trace = file.readlines()
-        if len(trace) < n:
-            break
-        for words in wrong:
-            print(f"call {trace[n - 1].strip()}: {words}", flush=True)
-        failures += bool(wrong)
-        n += of
-    print(f"{(n - shard) // of} calls")
-    return failures == 0 and n > 10
-
-
 if __name__ == "__main__":
-    sys.exit(not sweep(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))
+    template()
+    sys.exit(not sweep(run, 10, "server.requests"))

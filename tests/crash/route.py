@@ -8,22 +8,18 @@ topic once, in order, and what is none in dropped/. Says what is not so, and wit
 which call; fails then.
 """
 import glob
-import json
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../mqtt"))
-import maildir  # noqa: E402
-import raw  # noqa: E402
-from broker import Daemon, preload  # noqa: E402
+from sweep import (STATUSES, end_well, keep_template, records, set_clock,
+                   sweep)
+import maildir
+import raw
+from broker import Daemon
 
 BOX = "spool/route"
-# Exit statuses of a route that has met a fault; it must not crash.
-STATUSES = {0, 69, 70, 71, 73, 74, 75, -9}
 TOPICD = Daemon("egns-topicd")
 
 
@@ -43,24 +39,13 @@ def waiting():
 
 
 def arrived():
-    for path in sorted(glob.glob("spool/topics/ingest/log/*")):
-        with open(path, encoding="utf-8") as file:
-            for line in file:
-                yield json.loads(line)["event"]["data"]
-
-
-def rubbish():
-    """Records of what was dropped."""
-    for path in glob.glob("spool/dropped/*"):
-        with open(path, encoding="utf-8") as file:
-            for line in file:
-                yield json.loads(line)["line_base64"]
+    for line in records("spool/topics/ingest/log/*"):
+        yield line["event"]["data"]
 
 
 def template():
     """What an earlier route has taken, and what came since."""
-    with open("clock", "w", encoding="ascii") as file:
-        file.write("0\n")
+    set_clock(0)
     put(10, 1, 2, 3)
     put(11, 4, 0)
     put(12, 5)
@@ -76,9 +61,7 @@ def template():
     with open(f"{BOX}/new/{broken}", "ab") as file:
         file.write(b"x")
     put(16, 10, 11)
-    for path in glob.glob("spool/run/*.sock"):
-        os.unlink(path)
-    os.rename("spool", "template")
+    keep_template()
 
 
 def until_done(route):
@@ -98,8 +81,9 @@ until_done.before = 0
 
 
 def run(env):
-    """Whether it was killed or not, and what is wrong."""
+    """What is wrong."""
     route, wrong = Daemon("egns-route"), []
+    set_clock(0)
     assert TOPICD.start()
     if route.start(**env):
         put(20, 12)
@@ -117,9 +101,9 @@ def run(env):
             put(path, *numbers)  # route was not there when it was to come
     if not route.start() or not until_done(route):
         wrong.append("it does not go on")
-    if route.end(signal.SIGTERM) != 0:
-        wrong.append("it does not end well")
+    end_well(route, wrong)
     TOPICD.end()
+    judge(wrong)
     return wrong
 
 
@@ -127,41 +111,14 @@ def judge(wrong):
     there = list(arrived())
     if there != list(range(1, 15)):
         wrong.append(f"arrived: {there}")
-    dropped = list(rubbish())
+    dropped = [line["line_base64"] for line in records("spool/dropped/*")]
     # a crash may repeat a record, not leave it out
     if set(dropped) != {"cnViYmlzaA=="} or len(dropped) not in (3, 4, 5):
         wrong.append(f"dropped: {dropped}")
     if len(glob.glob(f"{BOX}/corrupt/*")) != 1:
         wrong.append("the corrupt file is not in corrupt/")
-    return wrong
-
-
-def sweep(shard, of, variables):
-    template()
-    n, failures = shard, 0
-    while n < 3000:
-        for name in ("spool", "trace"):
-            subprocess.run(["rm", "-rf", name], check=True)
-        shutil.copytree("template", "spool", symlinks=True)
-        with open("clock", "w", encoding="ascii") as file:
-            file.write("0\n")
-        env = {"LD_PRELOAD": preload(), "SHIM_PATH": "/spool/",
-               "SHIM_TRACE": os.path.abspath("trace")}
-        for variable in variables:
-            name, _, value = variable.partition("=")
-            env[name] = value.replace("N", str(n))
-        wrong = judge(run(env))
-        with open("trace", encoding="utf-8") as file:
-            trace = file.readlines()
-        if len(trace) < n:
-            break
-        for words in wrong:
-            print(f"call {trace[n - 1].strip()}: {words}", flush=True)
-        failures += bool(wrong)
-        n += of
-    print(f"{(n - shard) // of} calls")
-    return failures == 0 and n > 20
 
 
 if __name__ == "__main__":
-    sys.exit(not sweep(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))
+    template()
+    sys.exit(not sweep(run, 20, SHIM_PATH="/spool/"))

@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../crash"))
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../mqtt"))
 import raw  # noqa: E402
 from broker import Daemon  # noqa: E402
-from push import ask  # noqa: E402
+from sweep import ask  # noqa: E402
 
 SUBJECTS = 12
 PATIENCE = 2 * raw.PATIENCE  # for what is left at the end
