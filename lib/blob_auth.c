@@ -9,7 +9,7 @@
 #include "endpoint.h"
 #include "hmac.h"
 #include "jq.h"
-#include "quote.h"
+#include "storage.h"
 
 /* Of the emulator, as its manual publishes them. */
 #define EMULATOR "http://127.0.0.1:10000/devstoreaccount1"
@@ -43,27 +43,8 @@ path_of(const char *url)
 	return authority + strcspn(authority, "/?");
 }
 
-/* The account's name in a resource id; its length, 0 when there is none. */
-static size_t
-name_in_id(const char *id, const char **name)
-{
-	static const char accounts[] =
-	    "/providers/Microsoft.Storage/storageAccounts/";
-	const char *p = id == NULL ? NULL : strcasestr(id, accounts);
-	size_t len;
-
-	if (p == NULL)
-		return 0;
-	p += sizeof(accounts) - 1;
-	len = strspn(p, "abcdefghijklmnopqrstuvwxyz0123456789");
-	if (p[len] != '\0' && p[len] != '/')
-		return 0;
-	*name = p;
-	return len;
-}
-
-/* Where a URL says it: a path begins with it, as an emulator's; else it is
- * before ".blob.". */
+/* The account's name in a URL, and its length, or 0: a path begins with it, as
+ * an emulator's; else it is before ".blob.". */
 static size_t
 name_in_url(const char *url, const char **name)
 {
@@ -106,28 +87,28 @@ copy_url(const char *url, const char *whose, struct fault *f)
 int
 blob_account_init(struct blob_account *a, jv endpoint, struct fault *f)
 {
-	const char *url = jq_str(endpoint, "url"), *name = "";
+	const char *url = jq_str(endpoint, "url"), *name;
 	const char *id = jq_str(endpoint, "resourceId");
-	char made[QUOTE_MAX];
+	char account[STORAGE_ACCOUNT] = "", made[64];
 	size_t len;
 
 	*a = (struct blob_account){ .given = url != NULL };
+	if (id != NULL)
+		storage_account(account, id);
 	if (url == NULL) {
-		len = name_in_id(id, &name);
-		if (len == 0)
+		if (account[0] == '\0')
 			return fault_set(f, FAULT_BAD_REQUEST, "endpoints: a "
 			    "resourceId that is no .../Microsoft.Storage/"
 			    "storageAccounts/NAME needs a url");
 		snprintf(made, sizeof(made),
-		    "https://%.*s.blob.core.windows.net", (int)len, name);
+		    "https://%s.blob.core.windows.net", account);
 		url = made;
 	}
 	if ((a->url = copy_url(url, "endpoints: url", f)) == NULL)
 		return -1;
 	len = name_in_url(a->url, &name);
-	if (len == 0)
-		len = name_in_id(id, &name);
-	if ((a->name = strndup(name, len)) != NULL)
+	a->name = len > 0 ? strndup(name, len) : strdup(account);
+	if (a->name != NULL)
 		return 0;
 	blob_account_free(a);
 	return out_of_memory(f);

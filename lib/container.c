@@ -145,53 +145,65 @@ open_remote(const struct container_use *use, jv entry, const char *identity,
 
 /* ---- what a destination means ---- */
 
-/* Has the spool such an account? Ids are the same in any case of letters, and
- * names of accounts have small ones. */
-static bool
-is_local(const struct container_use *use, const char *id,
-    char account[NAME_MAX + 1])
-{
-	char path[sizeof(LOCAL) + NAME_MAX + 1];
-	struct stat st;
-	char *p;
+#define PROPERTIES "deadLetterDestination.properties."
 
-	snprintf(account, NAME_MAX + 1, "%s", storage_name(id));
-	for (p = account; *p != '\0'; p++)
-		if (*p >= 'A' && *p <= 'Z')
-			*p = (char)(*p - 'A' + 'a');
+/* Has the spool such an account? */
+static bool
+is_local(const struct container_use *use, const char *account)
+{
+	char path[sizeof(LOCAL) + STORAGE_ACCOUNT];
+	struct stat st;
+
 	snprintf(path, sizeof(path), LOCAL "%s", account);
-	return is_part(account) &&
-	    fstatat(use->spool->fd, path, &st, 0) == 0 && S_ISDIR(st.st_mode);
+	return fstatat(use->spool->fd, path, &st, 0) == 0 && S_ISDIR(st.st_mode);
 }
 
 static struct container *
 no_account(const struct container_use *use, const char *id,
     const char *account, struct fault *f)
 {
-	char q[QUOTE_MAX], name[QUOTE_MAX], spool[QUOTE_MAX];
+	char q[QUOTE_MAX], spool[QUOTE_MAX];
 
 	fault_set(f, FAULT_NOT_FOUND, "the namespace's endpoints have no "
 	    "storage account '%.150s'; nor is it one of this machine's: "
-	    "mkdir %.150s/" LOCAL "%.64s", quote(q, id, strlen(id)),
-	    quote(spool, use->spool->path, strlen(use->spool->path)),
-	    quote(name, account, strlen(account)));
+	    "mkdir %.150s/" LOCAL "%s", quote(q, id, strlen(id)),
+	    quote(spool, use->spool->path, strlen(use->spool->path)), account);
 	return NULL;
+}
+
+/* In an account that the namespace has no endpoint of. */
+static struct container *
+open_account(const struct container_use *use, const char *id,
+    const char *container, jv identity, struct registry *registry,
+    struct fault *f)
+{
+	char account[STORAGE_ACCOUNT];
+	struct fault why;
+
+	if (storage_check_account(id, &why) == -1) {
+		fault_set(f, why.code, "the dead-letter destination's "
+		    "resourceId %s", why.text);
+		return NULL;
+	}
+	storage_account(account, id);
+	if (!is_local(use, account))
+		return no_account(use, id, account, f);
+	if (registry != NULL && storage_role_check(registry, use->namespace,
+	    identity, id, container, f) == -1)
+		return NULL;
+	return open_local(use, account, container, f);
 }
 
 static struct container *
 open_blob(const struct container_use *use, jv destination,
     struct registry *registry, struct fault *f)
 {
-	static const char at[] = "deadLetterDestination.properties.";
-	const char *id, *container, *by = NULL;
-	char account[NAME_MAX + 1], path[64];
+	const char *id = jq_str(destination, PROPERTIES "resourceId");
+	const char *container = jq_str(destination,
+	    PROPERTIES "blobContainerName");
 	struct container *c;
 	jv entry, identity;
 
-	snprintf(path, sizeof(path), "%sresourceId", at);
-	id = jq_str(destination, path);
-	snprintf(path, sizeof(path), "%sblobContainerName", at);
-	container = jq_str(destination, path);
 	if (id == NULL || container == NULL) {
 		fault_set(f, FAULT_BAD_REQUEST, "the dead-letter destination "
 		    "lacks its resourceId or blobContainerName");
@@ -200,19 +212,12 @@ open_blob(const struct container_use *use, jv destination,
 	identity = jq_get(destination, "identity");
 	entry = endpoint_find(use->namespace, id);
 	if (jv_get_kind(entry) == JV_KIND_OBJECT) {
-		by = jq_str(identity, "userAssignedIdentity");
-		c = open_remote(use, entry, by, container, f);
-		jv_free(identity);
-		return c;
+		c = open_remote(use, entry, jq_str(identity,
+		    "userAssignedIdentity"), container, f);
+	} else {
+		jv_free(entry);
+		c = open_account(use, id, container, identity, registry, f);
 	}
-	jv_free(entry);
-	if (!is_local(use, id, account))
-		c = no_account(use, id, account, f);
-	else if (registry != NULL && storage_role_check(registry,
-	    use->namespace, identity, id, container, f) == -1)
-		c = NULL;
-	else
-		c = open_local(use, account, container, f);
 	jv_free(identity);
 	return c;
 }
@@ -226,7 +231,7 @@ container_open(const struct container_use *use, jv destination,
 	type = jq_str(destination, "deadLetterDestination.endpointType");
 	if (type != NULL && strcasecmp(type, "StorageBlob") == 0)
 		return open_blob(use, destination, registry, f);
-	path = jq_str(destination, "deadLetterDestination.properties.path");
+	path = jq_str(destination, PROPERTIES "path");
 	if (type != NULL && strcasecmp(type, "Directory") == 0 && path != NULL)
 		return open_path(use, path, f);
 	fault_set(f, FAULT_BAD_REQUEST, "the dead-letter destination is "

@@ -339,8 +339,8 @@ walk_blob(struct walk *w, struct letter_place place)
 }
 
 /*
- * What a blob's name and age say. In the path of an hour lies what died in it, in
- * the namespace that the path names, which may share the container with others;
+ * What a blob's name and age say. In the path of an hour lies what died in it,
+ * and in the namespace of the path, which may share the container with others;
  * it may have been written later than that, but not before.
  */
 static bool

@@ -1,5 +1,6 @@
 #include "storage.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "spool.h"
@@ -18,19 +19,30 @@ storage_name(const char *id)
 }
 
 int
-storage_check_account(const char *id, struct fault *f)
+storage_account(char name[STORAGE_ACCOUNT], const char *id)
 {
 	const char *at = id[0] == '/' ? strcasestr(id, ACCOUNTS) : NULL;
 	size_t len;
 
-	if (at != NULL) {
-		at += sizeof(ACCOUNTS) - 1;
-		len = strlen(at);
-		/* ids are the same in any case of letters */
-		if (len >= 3 && len <= 24 &&
-		    strspn(at, LETTERS CAPITALS DIGITS) == len)
-			return 0;
-	}
+	if (at == NULL)
+		return -1;
+	at += sizeof(ACCOUNTS) - 1;
+	len = strlen(at);
+	if (len < 3 || len >= STORAGE_ACCOUNT ||
+	    strspn(at, LETTERS CAPITALS DIGITS) != len)
+		return -1;
+	for (size_t i = 0; i <= len; i++)
+		name[i] = (char)tolower((unsigned char)at[i]);
+	return 0;
+}
+
+int
+storage_check_account(const char *id, struct fault *f)
+{
+	char name[STORAGE_ACCOUNT];
+
+	if (storage_account(name, id) == 0)
+		return 0;
 	return fault_set(f, FAULT_BAD_REQUEST, "must be the id of a storage "
 	    "account, .../resourceGroups/GROUP" ACCOUNTS "NAME");
 }

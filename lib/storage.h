@@ -10,6 +10,11 @@
 
 /* Is it the resource id of a storage account? */
 int storage_check_account(const char *id, struct fault *);
+/* The account's name, in small letters, as URLs and containers/ have it, though
+ * ids are the same in any case. 0, or -1: it
+ * is the id of none, and name is as it was. */
+#define STORAGE_ACCOUNT 25 /* bytes of it, with a NUL */
+int storage_account(char name[STORAGE_ACCOUNT], const char *id);
 /* The name of what a resource id is of, which it ends with. */
 const char *storage_name(const char *id);
 

@@ -416,7 +416,7 @@ destinations(void)
 		{ BLOB_TYPE(ACCOUNTS "other", "dead"), NULL, false,
 		    FAULT_NOT_FOUND, "/containers/other" },
 		{ BLOB_TYPE(ACCOUNTS "..", "dead"), NULL, false,
-		    FAULT_NOT_FOUND, "no storage account" },
+		    FAULT_BAD_REQUEST, "must be the id of a storage account" },
 		{ BLOB_TYPE(ACCOUNTS "local", "../x"), NULL, false,
 		    FAULT_BAD_REQUEST, "cannot be the name" },
 		{ BLOB_TYPE(ACCOUNTS "local", "a\\u001b[2Jb"), "local/a\033[2Jb",
@@ -1381,7 +1381,13 @@ a_broken_loop_is_run_again(void)
 static void
 words_of_storage(void)
 {
+	char account[STORAGE_ACCOUNT];
+
 	CHECK(storage_check_account(ACCOUNTS "abc", NULL) == 0);
+	CHECK(storage_account(account, ACCOUNTS "aBC1") == 0);
+	CHECK(strcmp(account, "abc1") == 0);
+	CHECK(storage_account(account, ACCOUNTS "x/y") == -1);
+	CHECK(strcmp(account, "abc1") == 0);
 	CHECK(storage_check_account(ACCOUNTS "ab", NULL) == -1);
 	CHECK(storage_check_account(ACCOUNTS
 	    "abcdefghijklmnopqrstuvwxy", NULL) == -1);

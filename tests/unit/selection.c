@@ -37,11 +37,12 @@ put(struct registry *r, const char *path, const char *text)
 	"{\"properties\":{\"deliveryConfiguration\":{\"" mode "\":{" \
 	"\"deadLetterDestinationWithResourceIdentity\":{" \
 	"\"deadLetterDestination\":" destination "}}}}}"
+#define ACCOUNTS "/providers/Microsoft.Storage/storageAccounts/"
 #define LOCAL "{\"endpointType\":\"StorageBlob\",\"properties\":{" \
-	"\"resourceId\":\"/x/storageAccounts/local\"," \
+	"\"resourceId\":\"" ACCOUNTS "local\"," \
 	"\"blobContainerName\":\"deadletter\"}}"
 #define FAR "{\"endpointType\":\"StorageBlob\",\"properties\":{" \
-	"\"resourceId\":\"/x/storageAccounts/far\"," \
+	"\"resourceId\":\"" ACCOUNTS "far\"," \
 	"\"blobContainerName\":\"c\"}}"
 #define BESIDE "{\"endpointType\":\"Directory\",\"properties\":{" \
 	"\"path\":\"beside\"}}"
@@ -597,8 +598,7 @@ static void
 blob_storage_that_does_not_answer_is_left(void)
 {
 	static const char endpoints[] = "{\"name\":\"ns\",\"properties\":{"
-	    "\"endpoints\":[{\"resourceId\":\"/providers/Microsoft.Storage/"
-	    "storageAccounts/far\"}]}}";
+	    "\"endpoints\":[{\"resourceId\":\"" ACCOUNTS "far\"}]}}";
 	struct selection s = { .container = "https://far/c" };
 	jv was = use.namespace;
 
