@@ -147,6 +147,40 @@ open_remote(const struct container_use *use, jv entry, const char *identity,
 
 #define PROPERTIES "deadLetterDestination.properties."
 
+jv
+container_destination(jv subscription)
+{
+	static const char *const where[] = {
+		"properties.deliveryConfiguration.queue."
+		"deadLetterDestinationWithResourceIdentity",
+		"properties.deliveryConfiguration.push."
+		"deadLetterDestinationWithResourceIdentity",
+	};
+
+	for (size_t i = 0; i < sizeof(where) / sizeof(where[0]); i++) {
+		jv d = jq_get(subscription, where[i]);
+
+		if (jv_get_kind(d) == JV_KIND_OBJECT)
+			return d;
+		jv_free(d);
+	}
+	return jv_null();
+}
+
+char *
+container_destination_name(jv destination)
+{
+	const char *id = jq_str(destination, PROPERTIES "resourceId");
+	const char *name = jq_str(destination, id != NULL ?
+	    PROPERTIES "blobContainerName" : PROPERTIES "path");
+	char *out;
+
+	if (asprintf(&out, "%s%s%s", id != NULL ? storage_name(id) : "",
+	    id != NULL ? "/" : "", name != NULL ? name : "?") == -1)
+		return NULL;
+	return out;
+}
+
 /* Has the spool such an account? */
 static bool
 is_local(const struct container_use *use, const char *account)

@@ -29,6 +29,14 @@
  */
 struct container;
 
+/* The destination of a subscription (not consumed), {"deadLetterDestination",
+ * "identity"}; jv null when it has none. */
+jv container_destination(jv subscription);
+
+/* What a destination (not consumed) is called as long as it cannot be opened:
+ * "ACCOUNT/NAME", or its path; the caller's. NULL without memory. */
+char *container_destination_name(jv destination);
+
 struct container_use {
 	struct ev_loop *loop;      /* the default one */
 	const struct spool *spool;
@@ -37,8 +45,7 @@ struct container_use {
 };
 
 /*
- * Of a dead-letter destination (not consumed), {"deadLetterDestination",
- * "identity"}. With a registry it is looked at who writes: the identity (the
+ * Of a destination (not consumed). With a registry it is looked at who writes: the identity (the
  * namespace's own when none is named) must have the role 'Storage Blob Data
  * Contributor' on a local account or the container, or on what is above them;
  * otherwise a Forbidden fault says what to grant, and how. A directory of the

@@ -66,25 +66,6 @@ add_container(struct walk *w, struct container *c)
 	return 0;
 }
 
-/* What it is called when it cannot be opened. */
-static void
-name_destination(jv destination, char *name, size_t size)
-{
-	static const char at[] = "deadLetterDestination.properties.";
-	char path[64];
-	const char *id, *container, *slash;
-
-	snprintf(path, sizeof(path), "%sresourceId", at);
-	id = jq_str(destination, path);
-	snprintf(path, sizeof(path), "%s%s", at,
-	    id != NULL ? "blobContainerName" : "path");
-	container = jq_str(destination, path);
-	slash = id == NULL ? NULL : strrchr(id, '/');
-	snprintf(name, size, "%s%s%s", slash != NULL ? slash + 1 :
-	    id != NULL ? id : "", id != NULL ? "/" : "",
-	    container != NULL ? container : "?");
-}
-
 static bool
 is_seen(const struct walk *w, jv destination)
 {
@@ -101,9 +82,9 @@ is_seen(const struct walk *w, jv destination)
 static int
 add_destination(struct walk *w, jv destination)
 {
-	char name[PATH_MAX + 256];
 	struct container *c;
 	struct fault f;
+	char *name;
 	int rc = 0;
 
 	if (jv_get_kind(destination) == JV_KIND_OBJECT &&
@@ -112,9 +93,13 @@ add_destination(struct walk *w, jv destination)
 		c = container_open(w->use, destination, NULL, &f);
 		if (c != NULL) {
 			rc = add_container(w, c);
-		} else {
-			name_destination(destination, name, sizeof(name));
+		} else if ((name = container_destination_name(destination)) !=
+		    NULL) {
 			trouble(w, name, NULL, 0, &f);
+			free(name);
+		} else {
+			rc = fault_set(w->fault, FAULT_INTERNAL,
+			    "out of memory");
 		}
 	}
 	jv_free(destination);
@@ -124,17 +109,10 @@ add_destination(struct walk *w, jv destination)
 static int
 on_resource(const char *path, jv resource, void *arg)
 {
-	static const char *const where[] = {
-		"properties.deliveryConfiguration.queue."
-		"deadLetterDestinationWithResourceIdentity",
-		"properties.deliveryConfiguration.push."
-		"deadLetterDestinationWithResourceIdentity",
-	};
 	int rc = 0;
 
 	if (strstr(path, "/eventSubscriptions/") != NULL)
-		for (size_t i = 0; i < 2 && rc == 0; i++)
-			rc = add_destination(arg, jq_get(resource, where[i]));
+		rc = add_destination(arg, container_destination(resource));
 	jv_free(resource);
 	return rc;
 }

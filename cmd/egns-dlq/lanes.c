@@ -78,24 +78,6 @@ place_open(struct post *o, struct place *p, struct fault *f)
 
 /* ---- where a lane goes ---- */
 
-static jv
-destination_of(jv subscription)
-{
-	static const char *const where[] = {
-		"properties.deliveryConfiguration.queue."
-		"deadLetterDestinationWithResourceIdentity",
-		"properties.deliveryConfiguration.push."
-		"deadLetterDestinationWithResourceIdentity",
-	};
-	jv d = jv_null();
-
-	for (size_t i = 0; i < 2 && jv_get_kind(d) != JV_KIND_OBJECT; i++) {
-		jv_free(d);
-		d = jq_get(subscription, where[i]);
-	}
-	return d;
-}
-
 /* What the last record says, of a subscription that is gone. */
 static jv
 recorded_destination(const struct post *o, const struct parcel *p)
@@ -136,7 +118,7 @@ lane_direct(struct post *o, struct lane *l, struct registry *r)
 
 	snprintf(path, sizeof(path), SUBSCRIPTION_PATH, l->topic, l->name);
 	subscription = registry_get(r, path);
-	d = jv_is_valid(subscription) ? destination_of(subscription) :
+	d = jv_is_valid(subscription) ? container_destination(subscription) :
 	    jv_null();
 	jv_free(subscription);
 	if (p == NULL)

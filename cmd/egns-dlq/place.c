@@ -27,12 +27,16 @@ place_new(jv destination)
 {
 	struct place *p = calloc(1, sizeof(*p));
 
-	if (p != NULL && (p->key = place_key(destination)) != NULL) {
-		p->destination = destination;
-		return p;
+	if (p == NULL) {
+		jv_free(destination);
+		return NULL;
 	}
-	free(p);
-	jv_free(destination);
+	p->destination = destination;
+	p->key = place_key(destination);
+	p->name = container_destination_name(destination);
+	if (p->key != NULL && p->name != NULL)
+		return p;
+	place_free(p);
 	return NULL;
 }
 
@@ -43,24 +47,14 @@ place_free(struct place *p)
 		container_close(p->container);
 	jv_free(p->destination);
 	free(p->key);
+	free(p->name);
 	free(p);
 }
 
 const char *
 place_name(const struct place *p)
 {
-	static const char *const parts[] = {
-		"deadLetterDestination.properties.path",
-		"deadLetterDestination.properties.blobContainerName",
-	};
-	const char *s = NULL;
-
-	if (p->container != NULL)
-		return container_name(p->container);
-	for (size_t i = 0; s == NULL && i < sizeof(parts) / sizeof(parts[0]);
-	     i++)
-		s = jq_str(p->destination, parts[i]);
-	return s == NULL ? "" : s;
+	return p->container != NULL ? container_name(p->container) : p->name;
 }
 
 void

@@ -15,6 +15,7 @@
 struct place {
 	TAILQ_ENTRY(place) entry;
 	char *key;                   /* the destination, as text */
+	char *name;                  /* as long as it cannot be opened */
 	jv destination;
 	struct container *container; /* NULL: it cannot be opened, see error */
 	unsigned lanes;              /* that go there */
@@ -38,7 +39,7 @@ void place_free(struct place *);
 /* What two of the same destination have in common; the caller frees it. */
 char *place_key(jv destination); /* not consumed */
 
-/* For people: the container's name, or what is known of it. */
+/* For people: the container's name, or what the destination says of it. */
 const char *place_name(const struct place *);
 
 /* It did not work, or did. */

@@ -446,6 +446,49 @@ destinations(void)
 	}
 }
 
+/* What subscriptions say, and what it is called while nothing opens it. */
+static void
+destinations_of_subscriptions(void)
+{
+#define OF(mode) "{\"properties\":{\"deliveryConfiguration\":{\"" mode \
+	"\":{\"deadLetterDestinationWithResourceIdentity\":" \
+	BLOB_TYPE(ACCOUNTS "Acct", "dead") "}}}}"
+	static const struct {
+		const char *subscription, *name;
+	} rows[] = {
+		{ OF("queue"), "Acct/dead" },
+		{ OF("push"), "Acct/dead" },
+		{ OF("pull"), NULL },
+		{ "{\"properties\":{\"deliveryConfiguration\":{\"queue\":"
+		    "{\"deadLetterDestinationWithResourceIdentity\":7}}}}", NULL },
+	}, names[] = {
+		{ DIRECTORY_TYPE("../x"), "../x" },
+		{ BLOB_TYPE("id", "c"), "id/c" },
+		{ "{}", "?" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		jv s = jv_parse(rows[i].subscription);
+		jv d = container_destination(s);
+		char *name = container_destination_name(d);
+
+		CHECK(jv_get_kind(d) == (rows[i].name != NULL ?
+		    JV_KIND_OBJECT : JV_KIND_NULL));
+		CHECK(rows[i].name == NULL || strcmp(name, rows[i].name) == 0);
+		free(name);
+		jv_free(d);
+		jv_free(s);
+	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		jv d = jv_parse(names[i].subscription);
+		char *name = container_destination_name(d);
+
+		CHECK(strcmp(name, names[i].name) == 0);
+		free(name);
+		jv_free(d);
+	}
+}
+
 static void
 names_of_containers(void)
 {
@@ -1456,6 +1499,7 @@ main(void)
 	RUN(names_of_blobs_are_read);
 	RUN(names_of_blobs_are_written);
 	RUN(destinations);
+	RUN(destinations_of_subscriptions);
 	RUN(names_of_containers);
 	RUN(who_writes_to_blob_storage_is_passed_on);
 	RUN(a_role_is_had_on_every_level);
