@@ -63,6 +63,8 @@ struct blob_answer {
 	enum blob_result result;
 	bool unsure;          /* with BLOB_LATER: it may have been done all the
 	                       * same, the answer was lost */
+	bool silent;          /* no answer, or not all of it, came in
+	                       * BLOB_TIME */
 	struct fault fault;   /* unless BLOB_DONE: status, code, the service's
 	                       * words, and what to do where that is known
 	                       * (the role to grant, the container to make).

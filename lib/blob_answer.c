@@ -278,6 +278,7 @@ blob_answer_read(struct blob_answer *b, const struct blob_asked *q,
 
 	b->result = result_of(q, a, e);
 	b->unsure = b->result == BLOB_LATER && is_unsure(q, a);
+	b->silent = a->failure == FETCH_TIMEOUT;
 	if (b->result == BLOB_DONE)
 		return;
 	code = code_of(b->result, a);

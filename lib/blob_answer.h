@@ -25,8 +25,8 @@ void blob_answer_error(const struct fetch_answer *, struct blob_error *);
 bool blob_answer_disbelieves(const struct fetch_answer *,
     const struct blob_error *);
 
-/* Fill in result, unsure and, unless it is BLOB_DONE, fault; nothing in it is a
- * secret of the proof. */
+/* Fill in result, unsure, silent and, unless it is BLOB_DONE, fault; nothing in it
+ * is a secret of the proof. */
 void blob_answer_read(struct blob_answer *, const struct blob_asked *,
     const struct fetch_answer *, const struct blob_error *);
 

@@ -19,12 +19,15 @@
 
 #define LOCAL SPOOL_CONTAINERS "/"
 #define CONTENT_TYPE "application/json"
+#define SILENCES 2     /* in a row, and a container is not asked again */
+#define PAGES_MAX 1000 /* of a list, in a row, without a blob */
 
 struct container {
 	char *name;
 	struct ev_loop *loop;
 	struct blob_use use;
 	struct blob_container *remote; /* NULL: a directory */
+	unsigned silences;             /* of it, in a row */
 	struct container_dir dir;
 };
 
@@ -415,6 +418,7 @@ landed(const struct blob_answer *a, void *arg)
 	struct waiting *w = arg;
 
 	w->done = true;
+	w->container->silences = a->silent ? w->container->silences + 1 : 0;
 	if (a->result != BLOB_DONE)
 		w->rc = fault_set(w->fault, code_of(a), "%s", a->fault.text);
 	else if (w->keep)
@@ -430,6 +434,11 @@ await(struct waiting *w, struct blob_request *r)
 {
 	if (r == NULL)
 		return fault_set(w->fault, FAULT_INTERNAL, "out of memory");
+	if (w->container->silences >= SILENCES) {
+		blob_drop(r); /* nothing of it has been sent */
+		return fault_set(w->fault, FAULT_UNAVAILABLE,
+		    "it was silent twice, and is not asked again");
+	}
 	while (!w->done && ev_run(w->container->loop, 0))
 		;
 	if (w->done)
@@ -598,10 +607,35 @@ page_tell(const struct page *p, int (*fn)(const struct blob_entry *, void *),
 	return rc;
 }
 
+/* The way through the pages of a list. */
+struct course {
+	char *mark;          /* the marker of a page that was seen */
+	uint64_t pages, next; /* when it is another's */
+	unsigned empty;      /* pages without a blob, in a row */
+};
+
+/* A list that comes back to a page has its mark again, once that is of a page that
+ * it comes back to: it is replaced less and less often. */
+static bool
+is_endless(struct course *c, const struct page *p, const char *marker)
+{
+	c->empty = p->n == 0 ? c->empty + 1 : 0;
+	if (c->empty > PAGES_MAX ||
+	    (c->mark != NULL && strcmp(c->mark, marker) == 0))
+		return true;
+	if (c->pages++ == c->next) {
+		free(c->mark);
+		c->mark = strdup(marker);
+		c->next = 2 * c->pages;
+	}
+	return false;
+}
+
 static int
 list_remote(struct container *c, const char *prefix,
     int (*fn)(const struct blob_entry *, void *), void *arg, struct fault *f)
 {
+	struct course course = { .next = 0 };
 	char *marker = NULL;
 	bool more = true;
 	int rc = 0;
@@ -618,8 +652,12 @@ list_remote(struct container *c, const char *prefix,
 		}
 		if (rc == 0)
 			rc = page_tell(&p, fn, arg);
+		if (rc == 0 && more && is_endless(&course, &p, marker))
+			rc = fault_set(f, FAULT_UNAVAILABLE,
+			    "the list does not come to an end");
 		page_free(&p);
 	}
+	free(course.mark);
 	free(marker);
 	return rc;
 }

@@ -79,7 +79,8 @@ int container_put_start(struct container *, const char *name, const void *text,
 /*
  * The rest is for commands: they wait, running the loop if need be. 0, or -1 and
  * a fault: NotFound, Conflict (it exists, or is not as it was), Unavailable (it
- * may succeed later), others.
+ * may succeed later), others. One of Blob Storage that is silent for BLOB_TIME, and
+ * once more, is not asked again: what follows fails at once.
  */
 int container_put(struct container *, const char *name, const void *text,
     size_t len, struct fault *);
