@@ -186,12 +186,14 @@ impatient() {
 }
 
 @test "errors with bodies that mean harm" {
-	local body n=0 ids=()
+	local body bomb last n ids=()
 	storage_ns
 	start egns-dlq
 	bomb='<?xml version="1.0"?><!DOCTYPE Error [<!ENTITY a "aaaaaaaaaaaaaaaaaaaaaaaaa">'
+	last=a
 	for n in b c d e f g h; do
-		bomb+="<!ENTITY $n \"$(printf "&$(printf "\\$(printf %o $(($(printf %d "'$n") - 1)))");%.0s" {1..20})\">"
+		bomb+="<!ENTITY $n \"$(printf '&%s;' $last{,,,,}{,,,,})\">"
+		last=$n
 	done
 	n=0
 	for body in "$bomb]><Error><Code>&h;</Code></Error>" \
@@ -239,7 +241,7 @@ impatient() {
 }
 
 @test "many that never answer delay no other" {
-	local i name
+	local i
 	start storage
 	dlq_ns
 	always '{"until":"go"}'
@@ -292,4 +294,248 @@ asked_of() {
 	[ "$status" -eq 75 ]
 	[[ $output != *sig* ]] && [[ $output != *v3ryS3* ]]
 	untold
+}
+
+# stored N [REASON] - the storage begins with so many dead letters, of a blob each.
+stored() {
+	local i
+	for ((i = 1; i <= $1; i++)); do
+		jq -cn --arg i "$i" --arg r "${2:-Unauthorized}" '{container:
+			"deadletter", name: "testns/orders/worker/2026/01/31/12/\(
+			$i).json", text: ({specversion: "1.0", id: $i,
+			source: "/test", type: "t", deadletterProperties: {
+			deadletterreason: $r, deliveryattempts: 1,
+			publishTime: "2026-01-31T12:00:00Z", deadLetterTime:
+			"2026-01-31T12:02:00Z"}} | tojson + "\n")}'
+	done >storage.blobs
+}
+
+# bounded STATUS WORDS CMD... - it ends so, in time, says that, and has not taken
+# much memory; nothing of what it says is secret, or moves a terminal's cursor.
+bounded() {
+	local want=$1 words=$2
+	shift 2
+	run --separate-stderr timeout -k 1 60 env LD_PRELOAD="${PRELOAD:-}" \
+		"$top/tests/blob/peak" "$@"
+	echo "$*: status $status: ${output:0:200} ${stderr:0:200}"
+	[[ $status == @($want) ]]
+	[[ $output$stderr == *"$words"* ]]
+	[[ $output$stderr != *@(v3ryS3|S1gnature|sig=)* ]]
+	[[ $stderr != *[[:cntrl:]]* || ${stderr//$'\n'/} != *[[:cntrl:]]* ]]
+	ldd "$B/$1" | grep -q libasan || [ "$(<peak)" -lt "${most:-60000}" ]
+}
+
+# Everything that reads blobs.
+each_verb() {
+	local words=$1
+	bounded 74 "$words" egns-dlq list
+	bounded 74 "$words" egns-dlq stat
+	bounded 74 "$words" egns-dlq show
+	bounded 74 "$words" egns-dlq cat
+	bounded 3 UNKNOWN egns-dlq check
+	bounded 74 "$words" egns-dlq prune --older-than 1s
+	bounded 75 "$words" egns-replay --dry-run
+	bounded 75 "$words" egns-replay
+}
+
+@test "a storage that cannot be listed is named, and all commands end" {
+	local row do words
+	stored 3
+	impatient
+	storage_ns
+	for row in '"status":403,"code":"AuthorizationFailure"|network rules' \
+		'"status":404,"code":"ContainerNotFound"|make it: az storage' \
+		'"status":500,"code":"InternalError"|status 500' \
+		'"status":307,"headers":{"Location":"file:///etc/passwd"}|status 307' \
+		'"status":201|status 201' \
+		'"status":204|status 204' \
+		'"do":"hang"|timed out' \
+		'"do":"head"|status 500' \
+		'"status":200,"do":"slow"|timed out' \
+		'"status":200,"do":"huge"|the answer has more than 8388608 bytes' \
+		'"do":"reset"|reset by peer' \
+		'"do":"garbage"|HTTP/0.9' \
+		'"do":"endless"|the answer has more than 65536 bytes' \
+		'"status":200,"do":"close"|127.0.0.1' \
+		'"status":200,"body":"<EnumerationResults>"|no list of blobs' \
+		'"status":200,"body":"<html>Welcome</html>"|no list of blobs' \
+		'"status":200,"body":"<!DOCTYPE a [<!ENTITY b \"c\">]><EnumerationResults/>"|no list of blobs' \
+		'"status":200,"body":""|no list of blobs' \
+		'"status":403,"echo":true|status 403'; do
+		IFS='|' read -r do words <<<"$row"
+		echo "$row"
+		always "{\"list\":true,$do}"
+		each_verb "$words"
+	done
+	[ "$(wc -l <storage.blobs)" -eq 3 ]
+	# what is somewhere else is shown all the same
+	start egns-dlq
+	reject other o1
+	written o1
+	[ "$(egns-dlq cat 2>words | jq -r .id)" = o1 ]
+	[ "$(wc -l <words)" -eq 1 ]
+}
+
+@test "a list that goes in circles, or on and on, comes to an end" {
+	local loop words='the list does not come to an end'
+	stored 5
+	storage_ns
+	for loop in '"same"' '"two"' '"new"'; do
+		always "{\"list\":true,\"loop\":$loop}"
+		bounded 74 "$words" egns-dlq cat
+		[ "$loop" = '"new"' ] || [ "$(wc -l <<<"$output")" -ge 5 ]
+		bounded 74 "$words" egns-dlq list
+		bounded '1|3' "cannot be read" egns-dlq check
+		bounded 75 "$words" egns-replay --dry-run
+	done
+	always '{"list":true,"loop":"two"}'
+	bounded 75 "$words" egns-replay
+	[ "$(egns-pull peek -t orders -s worker -n 100 | wc -l)" -eq 5 ]
+	[ ! -s storage.blobs ]
+}
+
+@test "pages of lists, and blobs that come and go between them" {
+	stored 25
+	storage_ns
+	always '{"list":true,"page":3}'
+	bounded 0 '' egns-dlq cat
+	[ "$(jq -r .id <<<"$output" | sort -u | wc -l)" -eq 25 ]
+	bounded 0 '25 replayed' egns-replay
+	[ "$(egns-pull peek -t orders -s worker -n 100 | wc -l)" -eq 25 ]
+	[ ! -s storage.blobs ]
+}
+
+@test "names that no blob of ours has, and lists that do not tell the truth" {
+	local long list
+	long=$(printf '%01024d' 7)
+	stored 1
+	jq -cn --arg long "$long" '[inputs] | .[0] as $b | ($b,
+		("../../../etc/passwd", "testns/../../x.json", "a\u0001\u001b[31mb",
+		"testns/orders/worker/2026/01/31/12/\u001b]0;x\u0007.json",
+		"testns/orders/worker/2026/99/99/99/x.json", "a//b", " ", "é€😀",
+		"testns/" + "x" * 300 + "/worker/2026/01/31/12/1.json",
+		"testns/orders/no such/2026/01/31/12/1.json", $long, $long + "8",
+		"\"}\n{", "|<&>;$(touch oops)`touch oops`") as $n | $b |
+		.name = $n | .text |= sub("\"id\":\"1\""; "\"id\":" + ($n[:60] |
+		tojson)))' storage.blobs >more
+	mv more storage.blobs
+	storage_ns
+	# a part .. is no part of a URL, and more than 1,024 bytes are no name
+	bounded 74 'etc/passwd: no blob can have this name' egns-dlq cat
+	[ "$(jq -r .id <<<"$output" | wc -l)" -ge 11 ]
+	bounded 74 'no blob can have this name' egns-dlq list --by blob
+	bounded 74 'no blob can have this name' egns-dlq list -o json --by topic,blob
+	jq -e . <<<"$output" >parsed
+	bounded 74 'no blob can have this name' egns-dlq show
+	[[ $output != *$'\033'* ]]
+	bounded 1 'WARNING' egns-dlq check
+	bounded 74 'no blob can have this name' egns-replay --dry-run
+	jq -e . <<<"$output" >parsed
+	bounded 74 'replayed' egns-replay
+	jq -e . spool/replay/*-*.ndjson >parsed
+	[ ! -e oops ]
+	list='<EnumerationResults><Blobs>'
+	for etag in '' '<Etag>*</Etag>' '<Etag>0&#10;x: y</Etag>'; do
+		list+="<Blob><Name>testns/orders/worker/2026/01/31/12/$((++n)).json</Name>
+			<Properties><Content-Length>99999999999999</Content-Length>
+			<Last-Modified>soon</Last-Modified>$etag</Properties></Blob>"
+	done
+	list+='<Blob><Name/></Blob><Blob/><Blob><Name>a<b>c</b></Name></Blob>
+		<Blob><Name Encoded="true">%zz</Name></Blob>
+		<Blob><Name Encoded="true">a%00b</Name></Blob>
+		<BlobPrefix><Name>p</Name></BlobPrefix></Blobs></EnumerationResults>'
+	crash storage
+	stored 5
+	start storage
+	accounts acct
+	always "$(jq -cn --arg b "$list" '{list: true, status: 200, body: $b}')"
+	bounded '74' 'more than 33554432' egns-dlq cat
+	always "$(jq -cn --arg b "${list//99999999999999/7}" '{list: true, status: 200, body: $b}')"
+	bounded '0|74' '' egns-dlq cat
+	[ "$(wc -l <<<"$output")" -eq 3 ]
+	bounded '0|74|75' 'replayed' egns-replay
+	[ "$(wc -l <storage.blobs)" -eq 2 ]
+}
+
+@test "blobs that cannot be read are named, and do not hold up a command for ever" {
+	local row do words
+	stored 12
+	impatient
+	storage_ns
+	start egns-dlq
+	reject other o1
+	written o1
+	for row in '"status":403,"code":"AuthorizationFailure"|network rules' \
+		'"status":404,"code":"ContainerNotFound"|make it: az storage' \
+		'"status":409,"code":"BlobArchived"|status 409 BlobArchived' \
+		'"status":500,"code":"InternalError"|status 500' \
+		'"status":204|status 204' \
+		'"do":"hang"|timed out' \
+		'"status":200,"do":"slow"|timed out' \
+		'"status":200,"do":"close"|127.0.0.1' \
+		'"do":"reset"|reset by peer'; do
+		IFS='|' read -r do words <<<"$row"
+		echo "$row"
+		always "{\"method\":\"GET\",\"name\":\".\",$do}"
+		: >storage.requests
+		bounded 74 "$words" egns-dlq cat
+		[[ $output == *'"o1"'* ]]
+		case $do in
+		*hang* | *slow*) [ "$(asked | wc -l)" -lt 6 ] ;;
+		esac
+		bounded 74 "$words" egns-dlq prune --older-than 1h
+		bounded 1 "cannot be read" egns-dlq check
+		bounded '74|75' "$words" egns-replay --dry-run
+		bounded '74|75' "$words" egns-replay
+	done
+	[ "$(wc -l <storage.blobs)" -eq 12 ]
+	always '{"method":"GET","name":"/[12].json","status":500}'
+	bounded 74 'status 500' egns-dlq cat
+	[ "$(wc -l <<<"$output")" -eq 11 ]
+	most=110000
+	always '{"method":"GET","name":"/1.json","status":200,"do":"huge"}'
+	bounded 74 'more than 33554432 bytes' egns-dlq cat
+	[ "$(wc -l <<<"$output")" -eq 12 ]
+}
+
+@test "blobs that cannot be removed stay, what went back is not lost or doubled" {
+	local row do words n=0
+	impatient
+	row=$PRELOAD
+	unset PRELOAD
+	storage_ns
+	PRELOAD=$row
+	for row in '"status":403,"code":"AuthorizationPermissionMismatch"|sp=rcwdl' \
+		'"status":412,"code":"LeaseIdMissing"|LeaseIdMissing' \
+		'"status":409,"code":"SnapshotsPresent"|snapshots' \
+		'"status":200|status 200' \
+		'"status":503,"code":"ServerBusy"|status 503' \
+		'"do":"hang"|timed out' \
+		'"do":"reset","store":true|reset by peer' \
+		'"do":"hang","store":true|timed out'; do
+		IFS='|' read -r do words <<<"$row"
+		echo "$row"
+		crash storage
+		stored 4
+		rm -rf spool/replay
+		start storage
+		accounts acct
+		always "{\"method\":\"DELETE\",$do}"
+		: >storage.requests
+		bounded 74 "$words" egns-dlq prune --older-than 1h --limit 2
+		bounded 75 "$words" egns-replay
+		[ "$(asked 'select(.method == "DELETE") | .status' | wc -l)" \
+			-lt 14 ]
+		n=$((n + 1))
+		egns-pull receive -t orders -s worker -n 100 -w 0 >got
+		egns-pull acknowledge -t orders -s worker - <got >/dev/null || :
+		[ "$(jq -r .event.id got | sort | uniq -d)" = "" ]
+		always
+		egns-replay
+		[ ! -s storage.blobs ]
+		egns-pull receive -t orders -s worker -n 100 -w 0 >>got
+		echo "got $(jq -r .event.id got | sort | xargs)"
+		[ "$(jq -r .event.id got | sort | uniq -d)" = "" ]
+	done
+	egns-ctl audit
 }
