@@ -61,11 +61,6 @@ load storage
 	egns-ctl audit
 }
 
-# order STATUS CODE [MEMBERS]
-order() {
-	echo "{\"status\":$1,\"code\":\"$2\",\"message\":\"What it says\"${3:+,$3}}"
-}
-
 @test "what it will never have waits alone, also when it was away before" {
 	local row status code ids=() n=0
 	storage_ns
@@ -107,11 +102,6 @@ order() {
 		spool/dropped/*.ndjson
 	kept "${ids[@]}" more
 	egns-ctl audit
-}
-
-# What has no status, or not in time. Without tests' own patience it is a minute.
-impatient() {
-	shim SHIM_PATIENCE=700 SHIM_CALLS=none
 }
 
 @test "a storage that talks nonsense, stops in the middle or never ends" {
@@ -296,50 +286,8 @@ asked_of() {
 	untold
 }
 
-# stored N [REASON] - the storage begins with so many dead letters, of a blob each.
-stored() {
-	local i
-	for ((i = 1; i <= $1; i++)); do
-		jq -cn --arg i "$i" --arg r "${2:-Unauthorized}" '{container:
-			"deadletter", name: "testns/orders/worker/2026/01/31/12/\(
-			$i).json", text: ({specversion: "1.0", id: $i,
-			source: "/test", type: "t", deadletterProperties: {
-			deadletterreason: $r, deliveryattempts: 1,
-			publishTime: "2026-01-31T12:00:00Z", deadLetterTime:
-			"2026-01-31T12:02:00Z"}} | tojson + "\n")}'
-	done >storage.blobs
-}
-
-# bounded STATUS WORDS CMD... - it ends so, in time, says that, and has not taken
-# much memory; nothing of what it says is secret, or moves a terminal's cursor.
-bounded() {
-	local want=$1 words=$2
-	shift 2
-	run --separate-stderr timeout -k 1 60 env LD_PRELOAD="${PRELOAD:-}" \
-		"$top/tests/blob/peak" "$@"
-	echo "$*: status $status: ${output:0:200} ${stderr:0:200}"
-	[[ $status == @($want) ]]
-	[[ $output$stderr == *"$words"* ]]
-	[[ $output$stderr != *@(v3ryS3|S1gnature|sig=)* ]]
-	[[ $stderr != *[[:cntrl:]]* || ${stderr//$'\n'/} != *[[:cntrl:]]* ]]
-	ldd "$B/$1" | grep -q libasan || [ "$(<peak)" -lt "${most:-60000}" ]
-}
-
-# Everything that reads blobs.
-each_verb() {
-	local words=$1
-	bounded 74 "$words" egns-dlq list
-	bounded 74 "$words" egns-dlq stat
-	bounded 74 "$words" egns-dlq show
-	bounded 74 "$words" egns-dlq cat
-	bounded 3 UNKNOWN egns-dlq check
-	bounded 74 "$words" egns-dlq prune --older-than 1s
-	bounded 75 "$words" egns-replay --dry-run
-	bounded 75 "$words" egns-replay
-}
-
 @test "a storage that cannot be listed is named, and all commands end" {
-	local row do words
+	local row act words
 	stored 3
 	impatient
 	storage_ns
@@ -362,9 +310,9 @@ each_verb() {
 		'"status":200,"body":"<!DOCTYPE a [<!ENTITY b \"c\">]><EnumerationResults/>"|no list of blobs' \
 		'"status":200,"body":""|no list of blobs' \
 		'"status":403,"echo":true|status 403'; do
-		IFS='|' read -r do words <<<"$row"
+		IFS='|' read -r act words <<<"$row"
 		echo "$row"
-		always "{\"list\":true,$do}"
+		always "{\"list\":true,$act}"
 		each_verb "$words"
 	done
 	[ "$(wc -l <storage.blobs)" -eq 3 ]
@@ -406,7 +354,7 @@ each_verb() {
 }
 
 @test "names that no blob of ours has, and lists that do not tell the truth" {
-	local long list
+	local long list etag n=0
 	long=$(printf '%01024d' 7)
 	stored 1
 	jq -cn --arg long "$long" '[inputs] | .[0] as $b | ($b,
@@ -417,8 +365,8 @@ each_verb() {
 		"testns/orders/no such/2026/01/31/12/1.json", $long, $long + "8",
 		"\"}\n{", "|<&>;$(touch oops)`touch oops`") as $n | $b |
 		.name = $n | .text |= sub("\"id\":\"1\""; "\"id\":" + ($n[:60] |
-		tojson)))' storage.blobs >more
-	mv more storage.blobs
+		tojson)))' storage.blobs >named
+	mv named storage.blobs
 	storage_ns
 	# a part .. is no part of a URL, and more than 1,024 bytes are no name
 	bounded 74 'etc/passwd: no blob can have this name' egns-dlq cat
@@ -458,7 +406,7 @@ each_verb() {
 }
 
 @test "blobs that cannot be read are named, and do not hold up a command for ever" {
-	local row do words
+	local row act words
 	stored 12
 	impatient
 	storage_ns
@@ -474,13 +422,13 @@ each_verb() {
 		'"status":200,"do":"slow"|timed out' \
 		'"status":200,"do":"close"|127.0.0.1' \
 		'"do":"reset"|reset by peer'; do
-		IFS='|' read -r do words <<<"$row"
+		IFS='|' read -r act words <<<"$row"
 		echo "$row"
-		always "{\"method\":\"GET\",\"name\":\".\",$do}"
+		always "{\"method\":\"GET\",\"name\":\".\",$act}"
 		: >storage.requests
 		bounded 74 "$words" egns-dlq cat
 		[[ $output == *'"o1"'* ]]
-		case $do in
+		case $act in
 		*hang* | *slow*) [ "$(asked | wc -l)" -lt 6 ] ;;
 		esac
 		bounded 74 "$words" egns-dlq prune --older-than 1h
@@ -492,14 +440,14 @@ each_verb() {
 	always '{"method":"GET","name":"/[12].json","status":500}'
 	bounded 74 'status 500' egns-dlq cat
 	[ "$(wc -l <<<"$output")" -eq 11 ]
-	most=110000
+	export most=110000
 	always '{"method":"GET","name":"/1.json","status":200,"do":"huge"}'
 	bounded 74 'more than 33554432 bytes' egns-dlq cat
 	[ "$(wc -l <<<"$output")" -eq 12 ]
 }
 
 @test "blobs that cannot be removed stay, what went back is not lost or doubled" {
-	local row do words n=0
+	local row act words n=0
 	impatient
 	row=$PRELOAD
 	unset PRELOAD
@@ -513,14 +461,14 @@ each_verb() {
 		'"do":"hang"|timed out' \
 		'"do":"reset","store":true|reset by peer' \
 		'"do":"hang","store":true|timed out'; do
-		IFS='|' read -r do words <<<"$row"
+		IFS='|' read -r act words <<<"$row"
 		echo "$row"
 		crash storage
 		stored 4
 		rm -rf spool/replay
 		start storage
 		accounts acct
-		always "{\"method\":\"DELETE\",$do}"
+		always "{\"method\":\"DELETE\",$act}"
 		: >storage.requests
 		bounded 74 "$words" egns-dlq prune --older-than 1h --limit 2
 		bounded 75 "$words" egns-replay

@@ -117,3 +117,55 @@ thrifty() {
 	echo "$1: $(peak "$1") KiB"
 	ldd "$B/$1" | grep -q libasan || [ "$(peak "$1")" -lt "$2" ]
 }
+
+# What has no status, or not in time. Without tests' own patience it is a minute.
+impatient() {
+	shim SHIM_PATIENCE=700 SHIM_CALLS=none
+}
+
+# order STATUS CODE [MEMBERS]
+order() {
+	echo "{\"status\":$1,\"code\":\"$2\",\"message\":\"What it says\"${3:+,$3}}"
+}
+
+# stored N [REASON] - the storage begins with so many dead letters, of a blob each.
+stored() {
+	local i
+	for ((i = 1; i <= $1; i++)); do
+		jq -cn --arg i "$i" --arg r "${2:-Unauthorized}" '{container:
+			"deadletter", name: "testns/orders/worker/2026/01/31/12/\(
+			$i).json", text: ({specversion: "1.0", id: $i,
+			source: "/test", type: "t", deadletterProperties: {
+			deadletterreason: $r, deliveryattempts: 1,
+			publishTime: "2026-01-31T12:00:00Z", deadLetterTime:
+			"2026-01-31T12:02:00Z"}} | tojson + "\n")}'
+	done >storage.blobs
+}
+
+# bounded STATUS WORDS CMD... - it ends so, in time, says that, and has not taken
+# much memory; nothing of what it says is secret, or moves a terminal's cursor.
+bounded() {
+	local want=$1 words=$2
+	shift 2
+	run --separate-stderr timeout -k 1 60 env LD_PRELOAD="${PRELOAD:-}" \
+		"$top/tests/blob/peak" "$@"
+	echo "$*: status $status: ${output:0:200} ${stderr:0:200}"
+	[[ $status == @($want) ]]
+	[[ $output$stderr == *"$words"* ]]
+	[[ $output$stderr != *@(v3ryS3|S1gnature|sig=)* ]]
+	[[ $stderr != *[[:cntrl:]]* || ${stderr//$'\n'/} != *[[:cntrl:]]* ]]
+	ldd "$B/$1" | grep -q libasan || [ "$(<peak)" -lt "${most:-60000}" ]
+}
+
+# Everything that reads blobs.
+each_verb() {
+	local words=$1
+	bounded 74 "$words" egns-dlq list
+	bounded 74 "$words" egns-dlq stat
+	bounded 74 "$words" egns-dlq show
+	bounded 74 "$words" egns-dlq cat
+	bounded 3 UNKNOWN egns-dlq check
+	bounded 74 "$words" egns-dlq prune --older-than 1s
+	bounded 75 "$words" egns-replay --dry-run
+	bounded 75 "$words" egns-replay
+}
