@@ -279,7 +279,7 @@ while :; do wait; done' brokerd
 	egns-ctl status --jq '.daemons[1] | [.name, .destinations, .failing,
 		.waiting, .written] == ["dlq", 1, 1, 1, 0]' | grep true
 	run --separate-stderr egns-ctl status -o table
-	[[ $stderr == "egns-ctl: local/deadletter: dead letters wait since 20"*": 1" ]]
+	[[ $stderr == "egns-ctl: local/deadletter: dead letters wait since 20"*"; count: 1" ]]
 	mv away spool/containers/local/deadletter
 	# a change makes it look again, whatever the change is
 	egns-ctl namespace update --set sku.capacity=2 -o none

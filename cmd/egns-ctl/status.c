@@ -642,7 +642,8 @@ tell_problems(jv problems)
 		fprintf(stderr, "egns-ctl: %s: %s", jv_string_value(where),
 		    jv_string_value(what));
 		if (jv_get_kind(count) == JV_KIND_NUMBER)
-			fprintf(stderr, ": %.0f", jv_number_value(count));
+			fprintf(stderr, "; count: %.0f",
+			    jv_number_value(count));
 		fputc('\n', stderr);
 		jv_free(what);
 		jv_free(where);
