@@ -68,6 +68,38 @@ cron_ns() {
 	[[ $output == "Put aside:"*" 2 "* ]]
 }
 
+@test "report.sh tells once of what cannot be read, and why dead letters wait" {
+	cron_ns
+	mv spool/containers/local/deadletter away
+	reject worker 1 2
+	waits() { report.sh | grep -q 'dead letters wait since'; }
+	wait_for waits
+	run -74 report.sh
+	echo "$output"
+	[ "$(grep -c '^egns-dlq: local/deadletter: .* is not there' <<<"$output")" -eq 1 ]
+	[[ $output == "What went wrong here:"*"Not written yet:"*"egns-ctl: local/deadletter: dead letters wait since 20"*"; count: "* ]]
+	stop egns-dlq
+	run -74 report.sh
+	[[ $output == *"Not written yet:"*"egns-ctl: deadletter: dead letters wait, and egns-dlq does not run; count: 2"* ]]
+	mv away spool/containers/local/deadletter
+	start egns-dlq
+	written 1 2
+	run -0 report.sh
+	[[ $output == "Dead letters:"* && $output != *"Not written"* ]]
+}
+
+@test "replay.sh tells of what cannot go back" {
+	cron_ns
+	reject worker 1
+	written 1
+	egns-ctl namespace topic event-subscription delete --yes -o none \
+		--topic-name orders -n worker
+	run -65 replay.sh Rejected
+	[[ $output == "egns-replay: orders/worker: there is no subscription"*" 1 held (Rejected), "* ]]
+	run -0 replay.sh Rejected --to topic
+	[ -z "$output" ]
+}
+
 @test "report.sh and alert.sh tell of drops, each time once" {
 	cron_ns
 	run -0 alert.sh

@@ -1,8 +1,10 @@
 #!/bin/sh
 # Give dead letters of some reasons back to the subscriptions that they failed at.
 #	replay.sh REASON[,REASON...] [OPTION...]
-# Options are those of egns-replay. Nothing is printed when all went back, or when
-# topicd cannot take them now: the next run will. It needs no lock, as egns-replay
+# Options are those of egns-replay. Nothing is printed when all went back, nor when
+# some must be tried later, as topicd does not run or a container cannot be read: the
+# next run will, and report.sh tells of what stays so. What cannot go back, its
+# subscription being gone, say, is told each time. It needs no lock, as egns-replay
 # has one of its own, and remembers what it has done.
 set -u
 
