@@ -504,14 +504,25 @@ EndpointNotFound, Rejected, A comet, no reason), 3 quarantined, 0 to be tried la
 		jq -r "select(.id == \"$1\") | \"\\(.action): \\(.why)\"" \
 			<<<"$output"
 	}
-	[ "$(why 1)" = "hold: there is no subscription 'gone' any more: --to topic" ]
-	[ "$(why 2)" = "hold: there is no topic 'gone' any more" ]
-	[[ $(why 3) == "hold: no topic: "* ]]
+	[ "$(why 1)" = "hold: there is no subscription 'gone' any more: make it again, or --to topic" ]
+	[ "$(why 2)" = "hold: there is no topic 'gone' any more: make it again, or egns-dlq cat --events -t 'gone' | egns-ctl publish -t OTHER" ]
+	[[ $(why 3) == "hold: the blob's name does not say its topic: "* ]]
 	# the service has its own mind about the case of names
 	[[ $(why 4) == "rehydrate: "* ]]
 	replay
-	[ "$status" -eq 0 ]
+	[ "$status" -eq 65 ]
 	[[ $stderr == *" 1 replayed, 3 held (Unauthorized), "* ]]
+	# what is in the way, once for each subscription
+	grep -qx "egns-replay: orders/gone: there is no subscription 'gone' any more: .*--to topic" <<<"$stderr"
+	grep -qx "egns-replay: gone/worker: there is no topic 'gone' any more: .*" <<<"$stderr"
+	grep -qx "egns-replay: local/deadletter/loose.json: line 1: the blob's name .*" <<<"$stderr"
+	[ "$(wc -l <<<"$stderr")" -eq 4 ]
+	replay --reason Unauthorized -s gone
+	[ "$status" -eq 65 ] && [[ $stderr == *"orders/gone: there is no subscription"* ]]
+	# a policy that holds them has no wish that could fail
+	echo 'Unauthorized hold' >policy
+	replay --policy policy
+	[ "$status" -eq 0 ] && [ -z "$stderr" ]
 	[ "$(back)" = 4 ]
 	replay --to topic
 	[ "$(back)" = '4 1' ]
@@ -530,7 +541,8 @@ EndpointNotFound, Rejected, A comet, no reason), 3 quarantined, 0 to be tried la
 		'not an event: "Bad-Name" is no attribute name: 1 to 20 characters of a-z and 0-9'
 	jq -r .why <<<"$output" | grep -qxF 'not an event: "id" is missing'
 	replay --reason Unauthorized
-	[ "$status" -eq 0 ]
+	[ "$status" -eq 65 ]
+	[[ $stderr == *"/12/a.json: line 2: not an event: \"id\" is missing"* ]]
 	[ "$(back)" = 3 ]
 	[ "$(wc -l <"$box/testns/$sub/2026/01/31/12/a.json")" -eq 2 ]
 }
@@ -585,10 +597,10 @@ EndpointNotFound, Rejected, A comet, no reason), 3 quarantined, 0 to be tried la
 	[ -n "$(left)" ]
 	[ "$(cat spool/topics/orders/log/* | jq -r .event.id; left | xargs -n1)" = \
 		"$(seq 8)" ]
-	# and is held from now on
+	# and is held from now on, with words
 	replay
-	[ "$status" -eq 0 ]
-	[ -z "$stderr" ]
+	[ "$status" -eq 65 ]
+	[[ $stderr == *"orders/worker: there is no subscription"* ]]
 }
 
 # has_back N [SUBSCRIPTION] - it has N at least.
@@ -825,8 +837,16 @@ ids_of() {
 		[ "$status" -eq 64 ] || { echo "$args"; false; }
 		[ -z "$output" ]
 	done
+	for help in -h --help; do
+		replay $help
+		[ "$status" -eq 0 ] && [ -z "$stderr" ]
+		[[ $output == "usage: egns-replay "*SELECTION* ]]
+	done
 	replay -C nowhere
 	[ "$status" -eq 66 ]
+	replay --reason Rejected -s wroker
+	[ "$status" -eq 66 ]
+	[[ $stderr == "egns-replay: there is no subscription 'wroker', "* ]]
 	replay --plan nowhere
 	[ "$status" -eq 66 ]
 	replay --plan plan

@@ -99,11 +99,14 @@ check_target(const struct decider *d, struct decision *out)
 	char q[QUOTE_MAX];
 
 	if (d->topic == NULL && d->blob_topic[0] == '\0')
-		snprintf(words, sizeof(words), "no topic: the blob's name does "
-		    "not say where it comes from");
+		snprintf(words, sizeof(words), "the blob's name does not say "
+		    "its topic: egns-dlq cat --events BLOB | egns-ctl publish "
+		    "-t TOPIC");
 	else if (d->topic == NULL)
 		snprintf(words, sizeof(words), "there is no topic '%s' any "
-		    "more", quote(q, d->blob_topic, strlen(d->blob_topic)));
+		    "more: make it again, or egns-dlq cat --events -t '%s' | "
+		    "egns-ctl publish -t OTHER", quote(q, d->blob_topic,
+		    strlen(d->blob_topic)), q);
 	else if (out->to_topic || d->subscription != NULL)
 		return;
 	else if (d->blob_subscription[0] == '\0')
@@ -111,8 +114,8 @@ check_target(const struct decider *d, struct decision *out)
 		    "name does not say it: --to topic");
 	else
 		snprintf(words, sizeof(words), "there is no subscription '%s' "
-		    "any more: --to topic", quote(q, d->blob_subscription,
-		    strlen(d->blob_subscription)));
+		    "any more: make it again, or --to topic", quote(q,
+		    d->blob_subscription, strlen(d->blob_subscription)));
 	hold(&out->action, out->why, words);
 }
 
@@ -166,7 +169,7 @@ decide(struct decider *d, const struct letter *letter,
     struct decision *out, struct fault *f)
 {
 	look(d, place->path);
-	out->replayed = false;
+	out->replayed = out->stuck = out->nowhere = false;
 	out->to_topic = wish != NULL ? wish->to_topic : d->opt->to != NULL &&
 	    strcmp(d->opt->to, "topic") == 0;
 	out->topic = d->topic != NULL ? d->topic : d->blob_topic;
@@ -183,10 +186,14 @@ decide(struct decider *d, const struct letter *letter,
 	} else {
 		out->action = wanted(d, letter, out->why);
 	}
-	if (out->action == ACTION_REHYDRATE)
+	out->stuck = out->action == ACTION_REHYDRATE;
+	if (out->stuck)
 		check_target(d, out);
+	out->nowhere = out->stuck && out->action == ACTION_HOLD &&
+	    d->blob_topic[0] != '\0';
 	if (out->action == ACTION_REHYDRATE)
 		check_event(d, letter, &out->action, out->why);
+	out->stuck = out->stuck && out->action == ACTION_HOLD;
 	return 0;
 }
 

@@ -25,6 +25,8 @@ int action_parse(const struct json *, uint32_t); /* -1: none */
 struct decision {
 	enum action action;
 	bool replayed;       /* skip: the ledger has it, it may leave its blob */
+	bool stuck;          /* hold: it was to go back, but see why; */
+	bool nowhere;        /* as others of its subscription */
 	bool to_topic;
 	uint8_t key[LETTER_KEY];
 	/* as the registry has them; else as the blob's name, perhaps "" */

@@ -12,7 +12,7 @@
 
 /* Options that have only a long name. */
 enum {
-	RATE = SELECTION_LAST, TO, POLICY, KEEP, AGAIN, DRY_RUN, PLAN,
+	RATE = SELECTION_LAST, TO, POLICY, KEEP, AGAIN, DRY_RUN, PLAN, HELP,
 };
 #define RATE_MAX INT64_C(1000000000)
 
@@ -26,37 +26,37 @@ static const struct option names[] = {
 	{ "again", no_argument, NULL, AGAIN },
 	{ "dry-run", no_argument, NULL, DRY_RUN },
 	{ "plan", required_argument, NULL, PLAN },
+	{ "help", no_argument, NULL, HELP },
 	{ NULL, 0, NULL, 0 },
 };
 
-static void usage(void) __attribute__((noreturn));
+static void usage(FILE *) __attribute__((noreturn));
 
 static void
-usage(void)
+usage(FILE *to)
 {
-	fprintf(stderr,
-	    "usage: egns-replay [-C dir] [--reason R[,R]] [-t topic] "
-	    "[-s subscription]\n"
-	    "           [--since T] [--until T] [--subject PREFIX] "
-	    "[--select EXPR]\n"
-	    "           [--container NAME] [--limit N] [--rate N[/s|/m]]\n"
-	    "           [--to subscription|topic] [--policy FILE] "
+	fprintf(to,
+	    "usage: egns-replay [-C DIR] [SELECTION] [--policy FILE]\n"
+	    "           [--to subscription|topic] [--rate N[/s|/m]] "
 	    "[--quarantine] [--keep]\n"
 	    "           [--again] [--dry-run]\n"
-	    "       egns-replay [-C dir] --plan FILE [--rate N[/s|/m]] "
-	    "[--keep] [--again]\n"
-	    "           [--to subscription|topic]\n"
-	    "       egns-replay [--reason R[,R]] [--since T] [--until T] "
-	    "[--subject PREFIX]\n"
-	    "           [--select EXPR] [--limit N] [--policy FILE] -\n");
-	exit(EX_USAGE);
+	    "       egns-replay [-C DIR] --plan FILE|- "
+	    "[--to subscription|topic]\n"
+	    "           [--rate N[/s|/m]] [--keep] [--again]\n"
+	    "       egns-replay [SELECTION] [--policy FILE] -\n"
+	    "SELECTION: [--reason R[,R...]] [-t TOPIC] [-s SUB] "
+	    "[--since TIME] [--until TIME]\n"
+	    "           [--subject PREFIX] [--select EXPRESSION] "
+	    "[--container CONTAINER]\n"
+	    "           [--limit N]\n");
+	exit(to == stdout ? EX_OK : EX_USAGE);
 }
 
 static void
 bad_usage(const char *why)
 {
 	warnx("%s", why);
-	usage();
+	usage(stderr);
 }
 
 /* Events a second, of N, N/s or N/m. */
@@ -94,7 +94,7 @@ select_by(struct options *opt, int ch)
 
 	if (ch != SELECTION_TOPIC && ch != SELECTION_SUBSCRIPTION &&
 	    (ch < SELECTION_FIRST || ch >= SELECTION_LAST))
-		usage();
+		usage(stderr);
 	if (selection_option(&opt->selection, ch, optarg, &f) == -1)
 		errx(EX_USAGE, "%s", f.text);
 	opt->selected = true;
@@ -113,6 +113,8 @@ set(struct options *opt, int ch)
 	case AGAIN: opt->again = true; break;
 	case DRY_RUN: opt->dry = true; break;
 	case PLAN: opt->plan = optarg; break;
+	case 'h':
+	case HELP: usage(stdout);
 	default: select_by(opt, ch);
 	}
 }
@@ -144,7 +146,7 @@ main(int argc, char *argv[])
 	int ch, status;
 	char q[QUOTE_MAX];
 
-	while ((ch = getopt_long(argc, argv, "C:s:t:", names, NULL)) != -1)
+	while ((ch = getopt_long(argc, argv, "C:hs:t:", names, NULL)) != -1)
 		set(&opt, ch);
 	argc -= optind, argv += optind;
 	if (argc > 0 && strcmp(argv[0], "-") == 0) {

@@ -140,6 +140,27 @@ count(struct run *run, const struct letter *letter, const struct decision *d)
 	    (d->action == ACTION_QUARANTINE && run->quarantine);
 }
 
+/* What was to go back, and cannot: somebody has to do something. The words about
+ * a subscription that is gone are the same for all its letters. */
+static void
+stuck(struct run *run, const struct letter *letter,
+    const struct letter_place *place, const struct decision *d)
+{
+	char q[QUOTE_MAX];
+	struct fault f;
+
+	run->tally.stuck++;
+	if (d->nowhere)
+		fault_set(&f, FAULT_NOT_FOUND, "%s/%s: %.300s", d->topic,
+		    d->subscription, d->why);
+	else
+		fault_set(&f, FAULT_BAD_REQUEST, "%.100s/%.200s: line %llu: "
+		    "%.160s", container_name(place->container), quote(q,
+		    place->blob, strlen(place->blob)),
+		    (unsigned long long)letter->number, d->why);
+	say(run, &f);
+}
+
 static int
 hand_over(struct run *run, const struct letter *letter,
     const struct letter_place *place, struct leaving_blob *blob,
@@ -158,6 +179,8 @@ hand_over(struct run *run, const struct letter *letter,
 		state = LEAVING_GOES;
 	} else if (d->action != ACTION_SKIP) {
 		tally_held(&run->tally, letter->reason_text);
+		if (d->stuck)
+			stuck(run, letter, place, d);
 	}
 	if (state == LEAVING_STAYS)
 		leaving_stays(blob);

@@ -43,7 +43,7 @@ static bool
 is_something(const struct tally *t)
 {
 	return t->replayed > 0 || t->before > 0 || t->quarantined > 0 ||
-	    t->refused > 0 || t->later > 0 || t->left > 0;
+	    t->refused > 0 || t->stuck > 0 || t->later > 0 || t->left > 0;
 }
 
 static void
@@ -75,7 +75,7 @@ status(const struct tally *t, enum tally_of what)
 		return t->status;
 	if (what == TALLY_PLANNED)
 		return is_something(t) ? 1 : EX_OK;
-	return t->quarantined > 0 ? EX_DATAERR : EX_OK;
+	return t->quarantined > 0 || t->stuck > 0 ? EX_DATAERR : EX_OK;
 }
 
 static void

@@ -15,6 +15,7 @@ struct tally {
 	uint64_t replayed;    /* stored now */
 	uint64_t before;      /* had been, and were only to be taken out */
 	uint64_t held, quarantined, refused;
+	uint64_t stuck;       /* of those that are held: they were to go back */
 	uint64_t later;       /* nothing was done */
 	uint64_t left;        /* done, but still in their blob */
 	char reasons[TALLY_REASONS][LETTER_REASON_MAX]; /* of what was held */
