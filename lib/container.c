@@ -176,10 +176,18 @@ container_destination_name(jv destination)
 	const char *id = jq_str(destination, PROPERTIES "resourceId");
 	const char *name = jq_str(destination, id != NULL ?
 	    PROPERTIES "blobContainerName" : PROPERTIES "path");
-	char *out;
+	char account[STORAGE_ACCOUNT], *out;
+	const char *first = "./", *slash = "";
 
-	if (asprintf(&out, "%s%s%s", id != NULL ? storage_name(id) : "",
-	    id != NULL ? "/" : "", name != NULL ? name : "?") == -1)
+	if (id != NULL) {
+		first = storage_account(account, id) == 0 ? account :
+		    storage_name(id);
+		slash = "/";
+	} else if (name == NULL || *name == '/' || *name == '.') {
+		first = "";
+	}
+	if (asprintf(&out, "%s%s%s", first, slash,
+	    name != NULL ? name : "?") == -1)
 		return NULL;
 	return out;
 }
@@ -202,7 +210,7 @@ no_account(const struct container_use *use, const char *id,
 	char q[QUOTE_MAX], spool[QUOTE_MAX];
 
 	fault_set(f, FAULT_NOT_FOUND, "the namespace's endpoints have no "
-	    "storage account '%.150s'; nor is it one of this machine's: "
+	    "storage account '%.150s'; to make it one of this machine: "
 	    "mkdir %.150s/" LOCAL "%s", quote(q, id, strlen(id)),
 	    quote(spool, use->spool->path, strlen(use->spool->path)), account);
 	return NULL;

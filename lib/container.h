@@ -34,7 +34,8 @@ struct container;
 jv container_destination(jv subscription);
 
 /* What a destination (not consumed) is called as long as it cannot be opened:
- * "ACCOUNT/NAME", or its path; the caller's. NULL without memory. */
+ * "ACCOUNT/NAME", or its path, as container_name() will say it unless that is a
+ * URL; the caller's. NULL without memory. */
 char *container_destination_name(jv destination);
 
 struct container_use {

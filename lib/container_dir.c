@@ -78,7 +78,8 @@ no_container(const struct container_dir *d, struct fault *f)
 	quote(q, d->shown, strlen(d->shown));
 	if (error == ENOENT)
 		return fault_set(f, FAULT_UNAVAILABLE, "'%s' is not there; to "
-		    "make it: mkdir %s", q, q);
+		    "make it%s: mkdir %s", q, d->root == AT_FDCWD ?
+		    ", if its disk is mounted" : "", q);
 	if (error == EXDEV || error == ELOOP) {
 		first_link(d->root, d->path, link);
 		return fault_set(f, FAULT_UNAVAILABLE, "'%s': '%s' is a "

@@ -89,6 +89,19 @@ take_name(const char *option, const char *value, const char **name,
 }
 
 static int
+take_container(const char *value, const char **name, struct fault *f)
+{
+	char q[QUOTE_MAX];
+
+	if (*value != '/' && *value != '.' && strchr(value, '/') == NULL)
+		return fault_set(f, FAULT_BAD_REQUEST, "--container: '%s' is "
+		    "none: ACCOUNT/NAME, a path that begins with / or ., or a "
+		    "URL", quote(q, value, strlen(value)));
+	*name = value;
+	return 0;
+}
+
+static int
 take_expression(struct selection *s, const char *text, struct fault *f)
 {
 	struct jq_program *program = jq_compile(text, f);
@@ -117,7 +130,7 @@ selection_option(struct selection *s, int ch, char *value, struct fault *f)
 	case SELECTION_SUBSCRIPTION:
 		return take_name("--subscription", value, &s->subscription, f);
 	case SELECTION_CONTAINER:
-		return take_name("--container", value, &s->container, f);
+		return take_container(value, &s->container, f);
 	case SELECTION_REASON:
 		return take_reasons(s, value, f);
 	case SELECTION_SINCE:

@@ -114,7 +114,9 @@ struct letter_walk {
 	void *arg;
 };
 /*
- * 0, or -1 and a fault: a callback's, or the container that was named is none.
+ * 0, or -1 and a fault: a callback's, or the container that was named is none;
+ * NotFound when the walk is over and no letter was selected of a topic or
+ * subscription that was named, and is not in the registry: a slip of the pen.
  * With a topic only the blobs of this namespace's are listed. Blobs are passed
  * over whose names say another namespace and an hour; that were there, and whose
  * hour was over, before `since`; and that were put aside, unless the quarantine

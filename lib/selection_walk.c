@@ -12,6 +12,7 @@
 #include "array.h"
 #include "clock.h"
 #include "file.h"
+#include "quote.h"
 #include "selection.h"
 
 #define PATIENCE 3 /* blobs in a row that Blob Storage does not give */
@@ -350,6 +351,50 @@ on_blob(const struct blob_entry *entry, void *arg)
 	return is_meant(w, &path, entry) ? walk_blob(w, place) : 0;
 }
 
+/* ---- names that are none ---- */
+
+/* "topics/T" or "topics/T/eventSubscriptions/S": 1 when it is what was named. */
+static int
+is_named(const char *path, const char *text, size_t len, void *arg)
+{
+	const struct selection *s = arg;
+	const char *topic = path + strlen("topics/");
+	const char *subscription = strrchr(path, '/') + 1;
+	size_t n = strcspn(topic, "/");
+
+	(void)text, (void)len;
+	if (s->topic != NULL && (strlen(s->topic) != n ||
+	    memcmp(s->topic, topic, n) != 0))
+		return 0;
+	return s->subscription == NULL || (topic[n] == '/' &&
+	    strcmp(s->subscription, subscription) == 0);
+}
+
+/* Is what was named there? Dead letters may be left of what is not. */
+static bool
+is_there(const struct selection *s, struct registry *registry)
+{
+	return (s->topic == NULL && s->subscription == NULL) ||
+	    registry_each_text(registry, "topics/", is_named,
+	    (void *)(uintptr_t)s) != 0;
+}
+
+static int
+nothing_there(const struct selection *s, struct fault *f)
+{
+	char topic[QUOTE_MAX] = "", subscription[QUOTE_MAX] = "";
+
+	if (s->topic != NULL)
+		quote(topic, s->topic, strlen(s->topic));
+	if (s->subscription != NULL)
+		quote(subscription, s->subscription, strlen(s->subscription));
+	return fault_set(f, FAULT_NOT_FOUND, "there is no %s '%.128s%s%.128s', "
+	    "nor a dead letter of it that is meant",
+	    s->subscription != NULL ? "subscription" : "topic", topic,
+	    s->topic != NULL && s->subscription != NULL ? "/" : "",
+	    subscription);
+}
+
 /* ---- all ---- */
 
 /* What the names of all blobs that are meant begin with. */
@@ -402,6 +447,7 @@ selection_walk(const struct selection *s, const struct container_use *use,
 	struct walk w = { .selection = s, .use = use, .calls = calls,
 		.fault = f, .seen = jv_array(),
 		.namespace = name != NULL ? name : "" };
+	bool there = is_there(s, registry);
 	int rc;
 
 	rc = gather(&w, registry);
@@ -415,5 +461,7 @@ selection_walk(const struct selection *s, const struct container_use *use,
 	}
 	free(w.containers);
 	jv_free(w.seen);
+	if (rc == 0 && !there && calls->letter != NULL && w.selected == 0)
+		return nothing_there(s, f);
 	return rc;
 }

@@ -322,6 +322,36 @@ load dlq
 		grep -F '"BadRequest"'
 }
 
+# two series of one name and labels, and Prometheus would take none of them
+@test "metrics have a container once, whoever writes there, and by its whole name" {
+	dlq_ns
+	mv spool/containers/local/deadletter away
+	for i in 1 2; do
+		id=/subscriptions/s/resourceGroups/g$i/providers/Microsoft.Storage/storageAccounts
+		for account in LOCAL other; do
+			subscription orders "$account$i" \
+				"deadLetterDestinationWithResourceIdentity:
+				{deadLetterDestination: {endpointType: StorageBlob,
+				properties: {resourceId: '$id/$account',
+				blobContainerName: deadletter}}}"
+			reject "$account$i" "$account$i"
+		done
+	done
+	reject worker 1
+	start egns-dlq
+	waits() { [ "$(dlq stats | jq -s 'map(.waiting) | add')" = 5 ]; }
+	wait_for waits
+	dlq stats | jq -r .container | sort | uniq -c | xargs >names
+	stop egns-dlq
+	cat names spool/metrics/dlq.prom
+	[ "$(cat names)" = "3 local/deadletter 2 other/deadletter" ]
+	[ -z "$(grep -v '^#' spool/metrics/dlq.prom | cut -d' ' -f1 | sort | uniq -d)" ]
+	grep -F 'egns_DeadLettersWaiting{Container="local/deadletter"} 3' \
+		spool/metrics/dlq.prom
+	grep -F 'egns_DeadLetterDestinationFailing{Container="local/deadletter"} 1' \
+		spool/metrics/dlq.prom
+}
+
 @test "metrics tell what was written, by reason" {
 	dlq_ns
 	start egns-dlq

@@ -296,20 +296,42 @@ ids() {
 }
 
 @test "check is 0 when there is nothing, 1 with dead letters" {
-	ns
+	ns t01/s09
 	[ "$(egns-dlq check)" = "OK - nothing dropped, 0 dead letters | deadlettered=0;0;;0 dropped=0;;0;0 waiting=0;0;;0" ]
 	some
 	run -1 --separate-stderr egns-dlq check
 	[ "$output" = "WARNING - nothing dropped, 4 dead letters (1 MaxDeliveryCountExceeded, 3 Unauthorized) | deadlettered=4;0;;0 dropped=0;;0;0 waiting=0;0;;0" ]
 	[ -z "$stderr" ]
-	run -0 egns-dlq check -s s09
+	run -0 egns-dlq check -t t01 -s s09
 	run -0 egns-dlq check --since 2026-03-01
 	run -1 egns-dlq check --reason Unauthorized --since 2026-01-01
 	[[ $output == "WARNING - nothing dropped, 3 dead letters (3 Unauthorized) | "* ]]
 }
 
-@test "check counts what is on its way" {
+# Who watches a name that is none would never be told anything.
+@test "a topic or a subscription that is not there, and has left no dead letter" {
 	ns t01/s01
+	some
+	run -3 egns-dlq check -t t02
+	[[ $output == "UNKNOWN - nothing dropped, 0 dead letters; there is no topic 't02', nor a dead letter of it that is meant | "* ]]
+	run -3 egns-dlq check -s s0l
+	for verb in list show cat stat; do
+		say 66 "there is no subscription 't01/s09', nor a" "$verb" -t t01 -s s09
+	done
+	say 66 "there is no topic 't09', nor a" prune --older-than 1s -t t09
+	say 66 "there is no subscription 's09', nor a" list -s s09
+	say 66 "there is no topic 'T01', nor a" list -t T01
+	# its letters are left
+	say 0 "" list -t t01 -s s02
+	say 66 "" list -t t01 -s s02 --reason Rejected
+	# it is there, and has none
+	say 0 "" list -t t01 -s s01 --reason Rejected
+	say 0 "" list -s s01 --since 1s
+	say 0 "" list -t t01 --since 1s
+}
+
+@test "check counts what is on its way" {
+	ns t01/s01 t01/s02
 	start egns-topicd
 	for i in 1 2 3; do
 		event "$i"
@@ -410,7 +432,8 @@ ids() {
 		'{"topic":"t01","subscription":"s01","container":"local/deadletter","blob":"testns/t01/s01/2026/01/31/12/1.json","pruned":1}' \
 		'{"topic":"t01","subscription":"s01","container":"local/deadletter","blob":"testns/t01/s01/2026/01/31/12/1.json","pruned":1}' \
 		'{"topic":"t01","subscription":"s01","container":"local/deadletter","blob":"testns/t01/s01/2026/01/31/13/2.json","pruned":1}')" ]
-	say 0 "0 dead letters of 0 blobs removed" prune --older-than 2026-02-01
+	run --separate-stderr egns-dlq prune --older-than 2026-02-01
+	[ "$status" -eq 0 ] && [ -z "$output$stderr" ]
 	advance $((40 * 86400))
 	letter new '' "$(date -u -d '+39 days' +%FT%TZ)" |
 		blob testns/t01/s02/2026/02/01/00/3.json
@@ -463,6 +486,15 @@ ids() {
 	say 64 "--since" list --since yesterday
 	say 64 "--limit" cat --limit -1
 	say 64 "--select" cat --select '.['
-	say 64 "usage: " list --frob
+	say 64 "usage: egns-dlq list " list --frob
+	[[ $stderr != *"egns-dlq show"* ]]
+	say 64 "usage: egns-dlq prune " prune --older-than
+	say 64 "--container: 'local' is none: ACCOUNT/NAME" list --container local
+	for help in -h --help; do
+		say 0 "" $help
+		[[ -z $stderr && $output == "usage: egns-dlq [-v]"*"egns-dlq prune "* ]]
+		say 0 "" show $help
+		[[ -z $stderr && $output == "usage: egns-dlq show "*SELECTION* ]]
+	done
 	say 66 "nowhere" list -C nowhere
 }

@@ -65,15 +65,17 @@ place_open(struct post *o, struct place *p, struct fault *f)
 {
 	struct container_use use = { .loop = o->loop, .spool = o->spool,
 		.fetcher = o->fetcher, .namespace = o->namespace };
+	struct container *c;
 	struct registry *r;
 
 	if (p->container != NULL)
 		return 0;
 	if ((r = registry_open(o->spool, false, f)) == NULL)
 		return -1;
-	p->container = container_open(&use, p->destination, r, f);
+	if ((c = container_open(&use, p->destination, r, f)) != NULL)
+		place_opened(p, c);
 	registry_close(r);
-	return p->container == NULL ? -1 : 0;
+	return c == NULL ? -1 : 0;
 }
 
 /* ---- where a lane goes ---- */

@@ -13,7 +13,7 @@
 #include "quote.h"
 
 /* Options that have only a long name. */
-enum { BY = 256, DRY_RUN, EVENTS, OLDER_THAN };
+enum { BY = 256, DRY_RUN, EVENTS, OLDER_THAN, HELP };
 #define GIVEN SELECTION_LAST /* options are below */
 
 static const struct option names[] = {
@@ -22,6 +22,7 @@ static const struct option names[] = {
 	{ "by", required_argument, NULL, BY },
 	{ "dry-run", no_argument, NULL, DRY_RUN },
 	{ "events", no_argument, NULL, EVENTS },
+	{ "help", no_argument, NULL, HELP },
 	{ "older-than", required_argument, NULL, OLDER_THAN },
 	{ "output", required_argument, NULL, 'o' },
 	{ NULL, 0, NULL, 0 },
@@ -70,33 +71,34 @@ static const struct verb the_daemon = { "egns-dlq", "",
 	TAKES_DAEMON | TAKES_VERBOSE, NULL };
 static const struct verb the_pipe = { "-", "", TAKES_VERBOSE, NULL };
 
-static void usage(const struct verb *) __attribute__((noreturn));
+/* How a verb is used, or all; somebody wants to know, or did not. */
+static void usage(FILE *, const struct verb *) __attribute__((noreturn));
 
 static void
-usage(const struct verb *only)
+usage(FILE *to, const struct verb *only)
 {
 	const char *head = "usage:";
 	const struct verb *v;
 
 	if (only == NULL) {
-		fprintf(stderr, "usage: egns-dlq [-v] [-C DIR] [-r FD]\n"
+		fprintf(to, "usage: egns-dlq [-v] [-C DIR] [-r FD]\n"
 		    "       egns-dlq [-v] [-C DIR] -\n");
 		head = "      ";
 	}
 	for (v = verbs; v < verbs + NVERBS; v++) {
 		if (only != NULL && only != v)
 			continue;
-		fprintf(stderr, "%s egns-dlq %s [-C DIR] %s\n", head, v->name,
+		fprintf(to, "%s egns-dlq %s [-C DIR] %s\n", head, v->name,
 		    v->usage);
 		head = "      ";
 	}
 	if (only == NULL || (only->takes & TAKES_LETTERS) != 0)
-		fprintf(stderr, "SELECTION: [-t TOPIC] [-s SUB] "
+		fprintf(to, "SELECTION: [-t TOPIC] [-s SUB] "
 		    "[--reason R[,R...]] [--since TIME] [--until TIME]\n"
 		    "           [--subject PREFIX] [--select EXPRESSION] "
 		    "[--container CONTAINER]\n"
 		    "           [--quarantine] [--limit N]\n");
-	exit(EX_USAGE);
+	exit(to == stdout ? EX_OK : EX_USAGE);
 }
 
 /* ---- options ---- */
@@ -175,8 +177,10 @@ set(struct options *opt, int ch, int *verbose)
 	case OLDER_THAN:
 		opt->older = time_option("--older-than", optarg);
 		break;
+	case 'h':
+	case HELP:
 	case '?':
-		usage(NULL);
+		break; /* when the verb is known */
 	default:
 		if (selection_option(&opt->selection, ch, optarg, &f) == -1)
 			errx(EX_USAGE, "%s", f.text);
@@ -203,11 +207,11 @@ check(const struct verb *v, const bool given[GIVEN])
 
 /* ---- the verb ---- */
 
+/* NULL: there is no such. */
 static const struct verb *
 find(char *words[])
 {
 	const struct verb *v;
-	char q[QUOTE_MAX];
 
 	if (words[0] == NULL)
 		return &the_daemon;
@@ -217,8 +221,24 @@ find(char *words[])
 		if (strcmp(words[0], v->name) == 0)
 			return v;
 	}
+	return NULL;
+}
+
+/* Words that were no use, or that want to know which are. */
+static void
+explain(const struct verb *v, const bool given[GIVEN], char *words[])
+{
+	const struct verb *only = v != NULL && v->run != NULL ? v : NULL;
+	char q[QUOTE_MAX];
+
+	if (given['?'])
+		usage(stderr, only);
+	if (given['h'] || given[HELP])
+		usage(stdout, only);
+	if (v != NULL)
+		return;
 	warnx("'%s': no such command", quote(q, words[0], strlen(words[0])));
-	usage(NULL);
+	usage(stderr, NULL);
 }
 
 static int
@@ -248,13 +268,14 @@ main(int argc, char *argv[])
 
 	/* who reads our output may have enough of it */
 	signal(SIGPIPE, SIG_IGN);
-	while ((ch = getopt_long(argc, argv, "C:o:r:s:t:v", names, NULL)) !=
+	while ((ch = getopt_long(argc, argv, "C:ho:r:s:t:v", names, NULL)) !=
 	    -1) {
 		given[ch] = true;
 		set(&opt, ch, &verbose);
 	}
 	log_verbose(verbose);
 	v = find(argv + optind);
+	explain(v, given, argv + optind);
 	check(v, given);
 	status = run(v, &opt, argv + optind);
 	selection_free(&opt.selection);

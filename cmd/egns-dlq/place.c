@@ -54,7 +54,19 @@ place_free(struct place *p)
 const char *
 place_name(const struct place *p)
 {
-	return p->container != NULL ? container_name(p->container) : p->name;
+	return p->name;
+}
+
+void
+place_opened(struct place *p, struct container *c)
+{
+	char *name = strdup(container_name(c));
+
+	p->container = c;
+	if (name == NULL)
+		return; /* the one before will do */
+	free(p->name);
+	p->name = name;
 }
 
 void

@@ -15,7 +15,7 @@
 struct place {
 	TAILQ_ENTRY(place) entry;
 	char *key;                   /* the destination, as text */
-	char *name;                  /* as long as it cannot be opened */
+	char *name;                  /* for people */
 	jv destination;
 	struct container *container; /* NULL: it cannot be opened, see error */
 	unsigned lanes;              /* that go there */
@@ -39,8 +39,11 @@ void place_free(struct place *);
 /* What two of the same destination have in common; the caller frees it. */
 char *place_key(jv destination); /* not consumed */
 
-/* For people: the container's name, or what the destination says of it. */
+/* For people: the container's name, or, until it is open for the first time,
+ * what the destination says of it. Two places may have the same. */
 const char *place_name(const struct place *);
+/* It is open. */
+void place_opened(struct place *, struct container *);
 
 /* It did not work, or did. */
 void place_failed(struct place *, const struct schedule *,

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "array.h"
 #include "clock.h"
@@ -183,7 +184,8 @@ verb_prune(struct options *opt, char *words[])
 	}
 	look_flush();
 	status = look_end(&p.look, rc, &f);
-	if (rc == 0 || p.letters > 0)
+	/* cron mails what was done, and not that nothing was */
+	if (p.letters > 0 || (rc == 0 && isatty(STDERR_FILENO)))
 		warnx("%" PRIu64 " dead letter%s of %" PRIu64 " blob%s %s",
 		    p.letters, p.letters == 1 ? "" : "s", p.blobs,
 		    p.blobs == 1 ? "" : "s", !opt->dry ? "removed" :

@@ -62,25 +62,66 @@ post_stats(const struct post *o, struct buf *b)
 	return n;
 }
 
+static bool
+is_called(const struct place *p, const char *name)
+{
+	return strcmp(place_name(p), name) == 0;
+}
+
+static double
+waiting_for(const struct post *o, const char *name)
+{
+	uint64_t letters, parcels, all = 0;
+	const struct place *p;
+
+	TAILQ_FOREACH(p, &o->places, entry) {
+		if (!is_called(p, name))
+			continue;
+		count_waiting(o, p, &letters, &parcels);
+		all += letters;
+	}
+	return (double)all;
+}
+
+static double
+is_failing(const struct post *o, const char *name)
+{
+	const struct place *p;
+
+	TAILQ_FOREACH(p, &o->places, entry)
+		if (p->failing && is_called(p, name))
+			return 1;
+	return 0;
+}
+
+/* Each container once, though some go there as somebody else than others do. */
+static void
+add_gauge(const struct post *o, struct buf *b, const char *metric,
+    double (*value)(const struct post *, const char *name))
+{
+	const struct place *p, *first;
+
+	TAILQ_FOREACH(p, &o->places, entry) {
+		TAILQ_FOREACH(first, &o->places, entry)
+			if (is_called(first, place_name(p)))
+				break;
+		if (first == p)
+			metrics_sample(b, metric, (const char *[]){ "Container",
+			    place_name(p), NULL }, value(o, place_name(p)));
+	}
+}
+
 void
 post_metrics(struct post *o, struct buf *b)
 {
 	static const char waiting[] = "egns_DeadLettersWaiting";
 	static const char failing[] = "egns_DeadLetterDestinationFailing";
-	uint64_t letters, parcels;
-	const struct place *p;
 
 	tally_metrics(o->tally, b);
 	metrics_family(b, waiting, "gauge",
 	    "Dead letters on their way to a destination.");
-	TAILQ_FOREACH(p, &o->places, entry) {
-		count_waiting(o, p, &letters, &parcels);
-		metrics_sample(b, waiting, (const char *[]){ "Container",
-		    place_name(p), NULL }, (double)letters);
-	}
+	add_gauge(o, b, waiting, waiting_for);
 	metrics_family(b, failing, "gauge",
 	    "1 while a destination takes nothing.");
-	TAILQ_FOREACH(p, &o->places, entry)
-		metrics_sample(b, failing, (const char *[]){ "Container",
-		    place_name(p), NULL }, p->failing);
+	add_gauge(o, b, failing, is_failing);
 }

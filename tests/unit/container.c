@@ -456,13 +456,15 @@ destinations_of_subscriptions(void)
 	static const struct {
 		const char *subscription, *name;
 	} rows[] = {
-		{ OF("queue"), "Acct/dead" },
-		{ OF("push"), "Acct/dead" },
+		{ OF("queue"), "acct/dead" },
+		{ OF("push"), "acct/dead" },
 		{ OF("pull"), NULL },
 		{ "{\"properties\":{\"deliveryConfiguration\":{\"queue\":"
 		    "{\"deadLetterDestinationWithResourceIdentity\":7}}}}", NULL },
 	}, names[] = {
 		{ DIRECTORY_TYPE("../x"), "../x" },
+		{ DIRECTORY_TYPE("x"), "./x" },
+		{ DIRECTORY_TYPE("/x"), "/x" },
 		{ BLOB_TYPE("id", "c"), "id/c" },
 		{ "{}", "?" },
 	};

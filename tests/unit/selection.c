@@ -466,6 +466,7 @@ static void
 paths_say_what_is_meant(void)
 {
 	struct selection s = { .container = IN };
+	struct fault f;
 
 	fresh();
 	blob(IN, PLACE "1.json", letter(1, 1));
@@ -487,8 +488,20 @@ paths_say_what_is_meant(void)
 	CHECK(walk_is(&s, "8.json: 1; 1.json: 1; 3.json: 1; <" IN "> "));
 	s.quarantine = true;
 	CHECK(walk_is(&s, "5.json: 1; <" IN "> "));
-	s.topic = "t2";
+	/* there, without letters; and not there: a slip of the pen */
+	s.topic = "t";
+	s.subscription = "d";
 	CHECK(walk_is(&s, "<" IN "> "));
+	s.topic = "t2";
+	CHECK(walk(&s, NULL, &f) == -1);
+	CHECK(f.code == FAULT_NOT_FOUND &&
+	    strstr(f.text, "no subscription 't2/d',") != NULL);
+	CHECK(strcmp(buf_data(&said), "<" IN "> ") == 0);
+	s.subscription = NULL;
+	CHECK(walk(&s, NULL, &f) == -1);
+	CHECK(strstr(f.text, "no topic 't2',") != NULL);
+	s.quarantine = false;
+	CHECK(walk_is(&s, "3.json: 1; <" IN "> "));
 }
 
 static void
