@@ -92,6 +92,15 @@ fates() {
 	[ "$(xargs <<<"$output")" = "$*" ] || { echo "$output $stderr"; return 1; }
 }
 
+@test "a table of the books has no columns of what never was" {
+	books
+	run -0 egns-ctl audit -o table
+	[[ ${lines[0]} == *Matched*Pending*InFlight*Acknowledged*DeadLettered*Dropped*Differences ]]
+	[[ ${lines[0]} != *Pruned* && ${lines[0]} != *LateDrops* ]]
+	run -0 egns-ctl audit -o tsv
+	[ "$(head -n 1 <<<"$output" | tr '\t' '\n' | wc -l)" -eq 21 ]
+}
+
 @test "the books balance while topicd runs, and when it does not" {
 	books
 	for running in true false; do

@@ -159,6 +159,43 @@ differences(const struct books *b)
 	return n;
 }
 
+/* Is this number 0 in all rows? */
+static bool
+is_zero(jv rows, const char *name)
+{
+	bool zero = true;
+
+	jv_array_foreach(rows, i, row) {
+		jv v = jv_object_get(row, jv_string(name));
+
+		zero = zero && jv_number_value(v) == 0;
+		jv_free(v);
+	}
+	return zero;
+}
+
+/* What makes a table wide, and is not there in most. */
+static jv
+narrow(jv rows)
+{
+	static const char *const names[] = { "cursor", "settledBefore",
+		"deadLetterRecords", "waiting", "written", "lateDrops",
+		"inContainers", "elsewhere", "replayed", "pruned", "gone",
+		"droppedRecords" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!is_zero(rows, names[i]))
+			continue;
+		for (int k = 0; k < jv_array_length(jv_copy(rows)); k++) {
+			jv row = jv_array_get(jv_copy(rows), k);
+
+			rows = jv_array_set(rows, k,
+			    jv_object_delete(row, jv_string(names[i])));
+		}
+	}
+	return rows;
+}
+
 /* A table has the subscriptions as rows. */
 static int
 print(struct ctl *ctl, const struct books *b, uint64_t broken)
@@ -175,6 +212,8 @@ print(struct ctl *ctl, const struct books *b, uint64_t broken)
 	}
 	if (ctl_as_rows(ctl)) {
 		jv_free(topics);
+		if (strcmp(ctl->output, "table") == 0)
+			accounts = narrow(accounts);
 		return ctl_print(ctl, accounts);
 	}
 	all = jv_object();
