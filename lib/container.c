@@ -279,8 +279,13 @@ container_open(const struct container_use *use, jv destination,
 	path = jq_str(destination, PROPERTIES "path");
 	if (type != NULL && strcasecmp(type, "Directory") == 0 && path != NULL)
 		return open_path(use, path, f);
-	fault_set(f, FAULT_BAD_REQUEST, "the dead-letter destination is "
-	    "neither a StorageBlob nor a Directory with its path");
+	if (type == NULL)
+		fault_set(f, FAULT_BAD_REQUEST, "neither the subscription nor "
+		    "its records have a dead-letter destination: which it is "
+		    "tells ls deadletter/sending; make it, or give it one");
+	else
+		fault_set(f, FAULT_BAD_REQUEST, "the dead-letter destination "
+		    "is neither a StorageBlob nor a Directory with its path");
 	return NULL;
 }
 

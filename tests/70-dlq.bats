@@ -322,6 +322,18 @@ load dlq
 		grep -F '"BadRequest"'
 }
 
+@test "records of a subscription that is not there wait until it is" {
+	dlq_ns
+	start egns-dlq
+	printf '{"topic":"orders","subscription":"gone","time":"2026-01-31T12:00:00Z","event":%s,"deadletterProperties":{}}' \
+		"$(event 1)" | egns-dlq -
+	is .state failing
+	state .lastError | grep -F 'ls deadletter/sending; make it, or give it one'
+	[[ $(ls spool/deadletter/sending) == orders.gone.* ]]
+	subscription orders gone
+	written 1
+}
+
 # two series of one name and labels, and Prometheus would take none of them
 @test "metrics have a container once, whoever writes there, and by its whole name" {
 	dlq_ns
