@@ -394,24 +394,6 @@ struct waiting {
 	char *etag; /* or NULL */
 };
 
-static enum fault_code
-code_of(const struct blob_answer *a)
-{
-	switch (a->result) {
-	case BLOB_EXISTS:
-	case BLOB_CHANGED:
-		return FAULT_CONFLICT;
-	case BLOB_MISSING:
-		return FAULT_NOT_FOUND;
-	case BLOB_LATER:
-		return FAULT_UNAVAILABLE;
-	case BLOB_DONE:
-	case BLOB_REFUSED:
-		break;
-	}
-	return a->fault.code;
-}
-
 /* A copy with a NUL behind. */
 static int
 keep_text(struct waiting *w, const struct blob_answer *a)
@@ -433,7 +415,8 @@ landed(const struct blob_answer *a, void *arg)
 	w->done = true;
 	w->container->silences = a->silent ? w->container->silences + 1 : 0;
 	if (a->result != BLOB_DONE)
-		w->rc = fault_set(w->fault, code_of(a), "%s", a->fault.text);
+		w->rc = fault_set(w->fault, a->fault.code, "%s",
+		    a->fault.text);
 	else if (w->keep)
 		w->rc = keep_text(w, a);
 	if (w->rc == 0 && w->etag != NULL)
