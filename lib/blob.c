@@ -37,7 +37,6 @@ struct blob_request {
 	struct fetch *fetch;
 	bool again;            /* with another token */
 	unsigned forgotten;    /* the container's, when it was sent */
-	bool telling, dropped; /* `each` is called; and has dropped it */
 	void (*each)(const struct blob_entry *, void *);
 	blob_done *done;
 	void *arg;
@@ -159,43 +158,21 @@ begin_again(struct blob_request *r)
 }
 
 static void
-on_entry(const struct blob_entry *e, void *arg)
+read_page(const struct blob_request *r, struct blob_answer *b,
+    const char *text, size_t len, char marker[BLOB_MARKER])
 {
-	struct blob_request *r = arg;
-
-	if (!r->dropped)
-		r->each(e, r->arg);
-}
-
-/* Nothing is told of a page that is not whole. False: it was dropped, and is
- * gone. */
-static bool
-read_page(struct blob_request *r, struct blob_answer *b, const char *text,
-    size_t len, char marker[BLOB_MARKER])
-{
-	bool endless;
-
-	if (blob_xml_list(text, len, NULL, NULL, marker, &b->fault) == -1) {
+	if (blob_xml_list(text, len, r->each, r->arg, marker, &b->fault) ==
+	    -1) {
 		b->result = BLOB_LATER;
-		return true;
-	}
-	endless = r->marker != NULL && strcmp(r->marker, marker) == 0;
-	if (endless && marker[0] != '\0') {
+	} else if (marker[0] != '\0' && r->marker != NULL &&
+	    strcmp(r->marker, marker) == 0) {
 		fault_set(&b->fault, FAULT_UNAVAILABLE,
 		    "the list does not come to an end");
 		b->result = BLOB_LATER;
-		return true;
+	} else {
+		b->text = marker;
+		b->len = strlen(marker);
 	}
-	r->telling = true;
-	blob_xml_list(text, len, on_entry, r, marker, NULL);
-	r->telling = false;
-	if (r->dropped) {
-		request_free(r);
-		return false;
-	}
-	b->text = marker;
-	b->len = strlen(marker);
-	return true;
 }
 
 static void
@@ -228,9 +205,8 @@ on_answer(const struct fetch_answer *a, void *arg)
 		if (r->asked.what == BLOB_GET) {
 			b.text = a->body;
 			b.len = a->body_len;
-		} else if (r->asked.what == BLOB_LIST &&
-		    !read_page(r, &b, a->body, a->body_len, marker)) {
-			return;
+		} else if (r->asked.what == BLOB_LIST) {
+			read_page(r, &b, a->body, a->body_len, marker);
 		}
 	}
 	finish(r, &b);
@@ -604,7 +580,5 @@ blob_drop(struct blob_request *r)
 	if (r == NULL)
 		return;
 	move(r, NULL);
-	r->dropped = true;
-	if (!r->telling)
-		request_free(r);
+	request_free(r);
 }

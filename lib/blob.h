@@ -107,9 +107,10 @@ struct blob_entry {
 };
 /*
  * A page of the names that begin with prefix (NULL: all), in their order:
- * `each` is called for each from the loop, once the page is there whole, and may
- * drop the request; then `done`, whose text is the marker of the next page, with
- * a NUL behind; empty: there is none. The first page has marker NULL.
+ * `each` is called for each from the loop, and drops and closes nothing; then
+ * `done`, whose text is the marker of the next page, with a NUL behind; empty:
+ * there is none. Unless it is BLOB_DONE, what was told does not count. The first
+ * page has marker NULL.
  */
 struct blob_request *blob_list(struct blob_container *, const char *prefix,
     const char *marker, void (*each)(const struct blob_entry *, void *arg),

@@ -231,7 +231,7 @@ close_list(struct reader *r)
 	} else if (is_at(r, "EnumerationResults/Blobs/Blob/Name")) {
 		take_name(r);
 	} else if (is_at(r, "EnumerationResults/Blobs/Blob")) {
-		if (r->each != NULL && r->entry.name != NULL && !r->directory)
+		if (r->entry.name != NULL && !r->directory)
 			r->each(&r->entry, r->arg);
 	} else if (strncmp(r->path, property, sizeof(property) - 1) == 0) {
 		take_property(r, r->path + sizeof(property) - 1);

@@ -13,7 +13,7 @@
 #define BLOB_MARKER 4096 /* bytes of one, with a NUL */
 
 /*
- * Call each (NULL: nobody) with the blobs of a list in their order. What is no
+ * Call each with the blobs of a list in their order. What is no
  * name that a blob of ours can have, longer or not UTF-8, is not told of, nor
  * are directories. 0, or -1 and a fault: it is no list, or not whole; some may
  * have been told of by then.
