@@ -29,7 +29,7 @@ struct blob_request {
 	struct blob_container *container;
 	struct blob_asked asked;
 	struct blob_call call; /* its texts are these: */
-	char *name, *if_match, *content_type, *prefix, *marker;
+	char *name, *if_match, *prefix, *marker;
 	char md5[MD5_LEN + 1];
 	struct buf text;       /* of a put */
 	size_t max;            /* of a get */
@@ -83,7 +83,6 @@ request_free(struct blob_request *r)
 	buf_free(&r->text);
 	free(r->name);
 	free(r->if_match);
-	free(r->content_type);
 	free(r->prefix);
 	free(r->marker);
 	free(r);
@@ -492,8 +491,7 @@ launch(struct blob_request *r)
 
 struct blob_request *
 blob_put(struct blob_container *c, const char *name, const void *text,
-    size_t len, const char *content_type, const char *if_match,
-    blob_done *done, void *arg)
+    size_t len, const char *if_match, blob_done *done, void *arg)
 {
 	struct blob_request *r = request_new(c, name, if_match, done, arg);
 	uint8_t md5[WC_MD5_DIGEST_SIZE];
@@ -501,9 +499,7 @@ blob_put(struct blob_container *c, const char *name, const void *text,
 	if (r == NULL)
 		return NULL;
 	buf_add(&r->text, text, len);
-	if (r->text.bad || !copy(&r->content_type, content_type != NULL ?
-	    content_type : "application/octet-stream") ||
-	    wc_Md5Hash(text, (word32)len, md5) != 0) {
+	if (r->text.bad || wc_Md5Hash(text, (word32)len, md5) != 0) {
 		request_free(r);
 		return NULL;
 	}
@@ -513,7 +509,7 @@ blob_put(struct blob_container *c, const char *name, const void *text,
 	r->call.method = "PUT";
 	r->call.put = true;
 	r->call.length = len;
-	r->call.content_type = r->content_type;
+	r->call.content_type = "application/json";
 	r->call.content_md5 = r->md5; /* what is damaged is refused */
 	r->call.if_none_match = if_match == NULL ? "*" : NULL;
 	return launch(r);

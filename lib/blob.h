@@ -85,11 +85,11 @@ struct blob_answer {
 typedef void blob_done(const struct blob_answer *, void *arg);
 struct blob_request;
 
-/* Put a blob: if there is none of that name (if_match NULL), or in place of the
+/* Put a blob of JSON: if there is none of that name (if_match NULL), or in place of the
  * one with that ETag. */
 struct blob_request *blob_put(struct blob_container *, const char *name,
-    const void *text, size_t len, const char *content_type,
-    const char *if_match, blob_done *done, void *arg);
+    const void *text, size_t len, const char *if_match, blob_done *done,
+    void *arg);
 /* All of it, at most max bytes (BLOB_REFUSED: more). */
 struct blob_request *blob_get(struct blob_container *, const char *name,
     size_t max, blob_done *done, void *arg);

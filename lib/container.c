@@ -18,7 +18,6 @@
 #include "storage_role.h"
 
 #define LOCAL SPOOL_CONTAINERS "/"
-#define CONTENT_TYPE "application/json"
 #define SILENCES 2     /* in a row, and a container is not asked again */
 #define PAGES_MAX 1000 /* of a list, in a row, without a blob */
 
@@ -453,8 +452,8 @@ container_put_start(struct container *c, const char *name, const void *text,
 	struct blob_answer a = { .result = BLOB_DONE };
 
 	if (c->remote != NULL)
-		return blob_put(c->remote, name, text, len, CONTENT_TYPE, NULL,
-		    done, arg) == NULL ? -1 : 0;
+		return blob_put(c->remote, name, text, len, NULL, done, arg) ==
+		    NULL ? -1 : 0;
 	a.result = container_dir_put(&c->dir, name, text, len, a.etag,
 	    &a.fault);
 	done(&a, arg);
@@ -471,8 +470,8 @@ container_put(struct container *c, const char *name, const void *text,
 	if (c->remote == NULL)
 		return container_dir_put(&c->dir, name, text, len, etag, f) ==
 		    BLOB_DONE ? 0 : -1;
-	return await(&w, blob_put(c->remote, name, text, len, CONTENT_TYPE,
-	    NULL, landed, &w));
+	return await(&w, blob_put(c->remote, name, text, len, NULL, landed,
+	    &w));
 }
 
 char *
@@ -503,8 +502,8 @@ container_replace(struct container *c, const char *name, const char *etag,
 	if (c->remote == NULL)
 		return container_dir_replace(&c->dir, name, etag, text, len,
 		    f) == BLOB_DONE ? 0 : -1;
-	return await(&w, blob_put(c->remote, name, text, len, CONTENT_TYPE,
-	    etag, landed, &w));
+	return await(&w, blob_put(c->remote, name, text, len, etag, landed,
+	    &w));
 }
 
 int

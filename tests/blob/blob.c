@@ -75,8 +75,8 @@ put(const char *name, const char *etag, void *verb)
 
 	while ((n = read(STDIN_FILENO, buf_room(&b, 65536), 65536)) > 0)
 		buf_grew(&b, (size_t)n);
-	r = blob_put(container, name, buf_data(&b), b.len, "application/json",
-	    etag, on_done, verb);
+	r = blob_put(container, name, buf_data(&b), b.len, etag, on_done,
+	    verb);
 	buf_free(&b);
 	return r;
 }

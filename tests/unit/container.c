@@ -176,10 +176,9 @@ ask(struct blob_container *c, const char *what, const char *name,
 
 struct blob_request *
 blob_put(struct blob_container *c, const char *name, const void *text,
-    size_t len, const char *type, const char *if_match, blob_done *done,
-    void *arg)
+    size_t len, const char *if_match, blob_done *done, void *arg)
 {
-	(void)text, (void)len, (void)type;
+	(void)text, (void)len;
 	return ask(c, if_match == NULL ? "put" : if_match, name, done, arg);
 }
 

@@ -177,9 +177,9 @@ blob_drop(struct blob_request *r)
 
 struct blob_request *
 blob_put(struct blob_container *c, const char *name, const void *text,
-    size_t len, const char *type, const char *etag, blob_done *done, void *arg)
+    size_t len, const char *etag, blob_done *done, void *arg)
 {
-	(void)c, (void)name, (void)text, (void)len, (void)type, (void)etag;
+	(void)c, (void)name, (void)text, (void)len, (void)etag;
 	(void)done, (void)arg;
 	abort();
 }
