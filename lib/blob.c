@@ -15,6 +15,7 @@
 #include "credential.h"
 #include "jq.h"
 #include "quote.h"
+#include "storage.h"
 #include "utf8.h"
 
 #define HEADERS_MAX 10
@@ -304,16 +305,6 @@ on_token(const char *token, const struct fault *why, void *arg)
 
 /* ---- a container ---- */
 
-/* Those of the service, and what it has for itself, $root. */
-static bool
-is_container(const char *name)
-{
-	const char *p = name[0] == '$' ? name + 1 : name;
-	size_t len = strspn(p, "abcdefghijklmnopqrstuvwxyz0123456789-");
-
-	return p[len] == '\0' && len >= 3 && len <= 63;
-}
-
 static int
 make_credential(struct blob_container *c, jv endpoint, const char *identity,
     struct fault *f)
@@ -346,12 +337,12 @@ set_up(struct blob_container *c, jv endpoint, const char *identity,
 {
 	const char *id = jq_str(endpoint, "resourceId");
 	struct buf url = { 0 };
+	struct fault why;
 	char q[QUOTE_MAX];
 
-	if (!is_container(container))
-		return fault_set(f, FAULT_BAD_REQUEST, "'%s' is no container "
-		    "of Blob Storage: 3 to 63 small letters, digits and "
-		    "hyphens", quote(q, container, strlen(container)));
+	if (storage_check_container(container, &why) == -1)
+		return fault_set(f, why.code, "'%s' %s", quote(q, container,
+		    strlen(container)), why.text);
 	if (blob_account_init(&c->account, endpoint, f) == -1)
 		return -1;
 	buf_printf(&url, "%s/%s%c", c->account.url, container, '\0');

@@ -683,10 +683,11 @@ cannot_be_opened(void)
 	static const struct {
 		const char *container, *url, *words;
 	} rows[] = {
-		{ "ab", "https://h", "'ab' is no container" },
-		{ "Deadletter", "https://h", "is no container" },
-		{ "a/b", "https://h", "is no container" },
-		{ "a?b", "https://h", "is no container" },
+		{ "ab", "https://h", "'ab' must be the name of a cont" },
+		{ "Deadletter", "https://h", "name of a container" },
+		{ "$root", "https://h", "name of a container" },
+		{ "a/b", "https://h", "name of a container" },
+		{ "a?b", "https://h", "name of a container" },
 		{ "con", "http://h", "endpoints: url: must be https" },
 		{ "con", "https://h/?sig=x", "it has no query" },
 		{ "con", NULL, "needs a url" },
