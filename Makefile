@@ -52,21 +52,21 @@ pull = $(ground) json line client
 brokerd = $(ground) log base64 crc32c json jq changes registry role topic \
 	template tree group grants access segment daybook deadletter maildir commit \
 	daemon metrics control mqtt mqtt_properties mqtt_write record tls chain ws identity \
-	jwt fetch credential endpoint managed uuid cert iprange expiry lifecycle \
-	address
+	jwt fetch credential endpoint managed secret uuid cert iprange expiry \
+	lifecycle address
 route = $(ground) log base64 crc32c json jq event enrich routing \
 	routing_message routing_payload foreign record topic mqtt_properties \
 	changes registry role segment maildir intake intake_files intake_left \
 	lifecycle uuid schedule line client wire daybook deadletter commit daemon \
-	metrics control credential endpoint managed fetch mosq
+	metrics control credential endpoint managed secret fetch mosq
 push = $(ground) log base64 crc32c json jq event filter binding mapping \
 	changes registry role schedule standing line client wire daybook deadletter \
-	daemon metrics control credential endpoint kafka_properties managed fetch sas \
-	hmac connection uuid tls chain cert address segment
+	daemon metrics control credential endpoint kafka_properties managed secret \
+	fetch sas hmac connection uuid tls chain cert address segment
 
 # Blob Storage; its answers are XML, so that who uses it links -lexpat, too.
 blob = blob blob_answer blob_auth blob_xml hmac connection base64 credential \
-	managed fetch
+	managed fetch secret
 # Dead letters where they end, whatever that is.
 graves = $(blob) container container_dir container_list container_path storage \
 	storage_role principal endpoint letter remains selection selection_walk \

@@ -9,6 +9,7 @@
 #include "endpoint.h"
 #include "hmac.h"
 #include "jq.h"
+#include "secret.h"
 #include "storage.h"
 
 /* Of the emulator, as its manual publishes them. */
@@ -257,23 +258,6 @@ blob_proof_free(struct blob_proof *p)
 	*p = (struct blob_proof){ .url = NULL };
 }
 
-#define PIECE 12 /* bytes of a secret that are too many to be told */
-
-static bool
-has_piece(const char *text, const char *secret)
-{
-	char piece[PIECE + 1] = "";
-
-	if (strlen(secret) < PIECE)
-		return strstr(text, secret) != NULL;
-	for (size_t len = strlen(text); len >= PIECE; text++, len--) {
-		memcpy(piece, text, PIECE);
-		if (strstr(secret, piece) != NULL)
-			return true;
-	}
-	return false;
-}
-
 /* The value of `sig` as whoever takes it reads it. */
 static void
 add_decoded(struct buf *b, const char *query)
@@ -292,23 +276,25 @@ add_decoded(struct buf *b, const char *query)
 		} else {
 			buf_add(b, query, 1);
 		}
-	buf_add(b, "", 1);
 }
 
 bool
 blob_proof_told(const struct blob_proof *p, const char *text)
 {
 	struct buf decoded = { 0 };
+	size_t len = strlen(text);
 	bool told;
 
 	if (p->secret == NULL)
 		return false;
-	told = has_piece(text, p->secret);
+	told = secret_told(text, len, p->secret, strlen(p->secret));
 	if (p->signature.len > 0)
-		told |= has_piece(text, buf_data(&p->signature));
+		told |= secret_told(text, len, buf_data(&p->signature),
+		    p->signature.len - 1);
 	if (p->how == BLOB_SAS && !told) {
 		add_decoded(&decoded, p->secret);
-		told = decoded.bad || has_piece(text, buf_data(&decoded));
+		told = decoded.bad || secret_told(text, len,
+		    buf_data(&decoded), decoded.len);
 		buf_wipe(&decoded);
 	}
 	return told;

@@ -11,6 +11,7 @@
 #include "json.h"
 #include "num.h"
 #include "quote.h"
+#include "secret.h"
 #include "spool.h"
 
 #define IMDS_HOST "http://169.254.169.254"
@@ -202,8 +203,8 @@ tells(const struct managed *m, const struct buf *text)
 		end = --secret; /* its NUL */
 	while (secret > p && strchr(" =", secret[-1]) == NULL)
 		secret--;
-	return secret < end && text->mem != NULL && memmem(buf_data(text),
-	    text->len, secret, (size_t)(end - secret)) != NULL;
+	return secret_told(buf_data(text), text->len, secret,
+	    (size_t)(end - secret));
 }
 
 /* Add a string member, fit for people; nothing when there is none. */

@@ -6,6 +6,7 @@
 #include <sys/queue.h>
 
 #include "jq.h"
+#include "secret.h"
 
 #define HEADERS_MAX 256 /* of a request: an event has 128 attributes */
 /* Bytes of them: what HTTP/2 has room for, less curl's own. One that has more
@@ -395,8 +396,8 @@ tells(const char *text, const char *header)
 {
 	const char *value = strrchr(header, ' ');
 
-	return value != NULL && value[1] != '\0' &&
-	    strstr(text, value + 1) != NULL;
+	return value != NULL && secret_told(text, strlen(text), value + 1,
+	    strlen(value + 1));
 }
 
 bool

@@ -9,6 +9,7 @@
 #include "jq.h"
 #include "json.h"
 #include "quote.h"
+#include "secret.h"
 #include "target.h"
 
 #define AUDIENCE "https://eventgrid.azure.net"
@@ -62,11 +63,10 @@ read_message(const struct fetch_answer *a, const char *secret, char *out,
 		t = json_member(&j, error, "message", 7);
 	if (t != 0 && j.tok[t].type == JSON_STRING) {
 		json_string(&j, t, &text);
-		buf_add(&text, "", 1);
-		if (!text.bad && (secret == NULL ||
-		    strstr(buf_data(&text), secret) == NULL))
+		if (!text.bad && !secret_told(buf_data(&text), text.len,
+		    secret, strlen(secret)))
 			snprintf(out, len, ": '%s'", quote(q, buf_data(&text),
-			    text.len - 1));
+			    text.len));
 	}
 	buf_free(&text);
 	json_free(&j);
@@ -124,7 +124,7 @@ static void
 explain(struct custom *c, const struct fetch_answer *a, struct fault *f)
 {
 	const char *secret = c->proof.len > 0 ?
-	    strrchr(buf_data(&c->proof), ' ') + 1 : NULL;
+	    strrchr(buf_data(&c->proof), ' ') + 1 : "";
 	char q[QUOTE_MAX], words[QUOTE_MAX + 8];
 
 	if (a->status == 0) {
