@@ -10,6 +10,7 @@
 #include "filter.h"
 #include "jq.h"
 #include "mapping.h"
+#include "storage.h"
 
 #define TTL_STEP (60 * CLOCK_SECOND)
 #define PUSH "deliveryConfiguration.push"
@@ -345,24 +346,13 @@ check_filters(struct making *m, jv properties)
 	return true;
 }
 
-/* The account that every namespace has of its own. */
-static jv
-local_account(const struct making *m)
-{
-	const char *id = m->namespace_id;
-	const char *end = strstr(id, "/providers/");
-
-	return jv_string_fmt("%.*s/providers/Microsoft.Storage/"
-	    "storageAccounts/local", (int)(end - id), id);
-}
-
 static jv
 default_dead_letter(const struct making *m)
 {
 	return JV_OBJECT(jv_string("deadLetterDestination"), JV_OBJECT(
 	    jv_string("endpointType"), jv_string("StorageBlob"),
 	    jv_string("properties"), JV_OBJECT(
-	    jv_string("resourceId"), local_account(m),
+	    jv_string("resourceId"), storage_local_account(m->namespace_id),
 	    jv_string("blobContainerName"), jv_string("deadletter"))),
 	    jv_string("deliveryRetryPeriodInDays"), jv_number(2));
 }

@@ -47,6 +47,13 @@ storage_check_account(const char *id, struct fault *f)
 	    "account, .../resourceGroups/GROUP" ACCOUNTS "NAME");
 }
 
+jv
+storage_local_account(const char *id)
+{
+	return jv_string_fmt("%.*s" ACCOUNTS "local",
+	    (int)(strstr(id, "/providers/") - id), id);
+}
+
 int
 storage_check_container(const char *name, struct fault *f)
 {

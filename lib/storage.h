@@ -1,6 +1,8 @@
 #ifndef STORAGE_H
 #define STORAGE_H
 
+#include <jv.h>
+
 #include "fault.h"
 
 /*
@@ -15,6 +17,8 @@ int storage_check_account(const char *id, struct fault *);
  * is the id of none, and name is as it was. */
 #define STORAGE_ACCOUNT 25 /* bytes of it, with a NUL */
 int storage_account(char name[STORAGE_ACCOUNT], const char *id);
+/* The id of the one that every namespace has of its own on this machine. */
+jv storage_local_account(const char *namespace_id);
 /* The name of what a resource id is of, which it ends with. */
 const char *storage_name(const char *id);
 

@@ -20,6 +20,7 @@
 #include "query.h"
 #include "request.h"
 #include "session.h"
+#include "storage.h"
 #include "uuid.h"
 
 /* ---- one resource ---- */
@@ -205,7 +206,6 @@ make_skeleton(int dir, struct fault *f)
 static int
 grant_local(struct session *s, jv namespace, struct fault *f)
 {
-	const char *id = jq_str(namespace, "id");
 	char uuid[UUID_SIZE], path[SCHEMA_PATH];
 	bool changed;
 	jv v;
@@ -214,8 +214,7 @@ grant_local(struct session *s, jv namespace, struct fault *f)
 	v = JV_OBJECT(jv_string("principalName"), jv_string(uuid),
 	    jv_string("roleDefinitionName"),
 	    jv_string("Storage Blob Data Contributor"), jv_string("scope"),
-	    jv_string_fmt("%.*s/providers/Microsoft.Storage/storageAccounts/"
-	    "local", (int)(strstr(id, "/providers/") - id), id));
+	    storage_local_account(jq_str(namespace, "id")));
 	uuid_of(uuid, "local dead letters");
 	snprintf(path, sizeof(path), "roleAssignments/%s", uuid);
 	v = schema_make(s->registry, path, v, s->who, &changed, f);
