@@ -48,8 +48,10 @@ append_lines(int spool, const char *dir, int fd, const void *lines,
 		return -1;
 	if (end < st.st_size && ftruncate(fd, end) == -1)
 		return -1;
-	/* before the first byte, so that a file with bytes has a safe name */
-	if (end == 0 && spool_sync_dir(spool, dir) == -1)
+	/* before the first byte, so that a file with bytes has a safe name; who
+	 * made the directory may have died before its own was */
+	if (end == 0 && (spool_mkdir(spool, dir, 0700) == -1 ||
+	    spool_sync_dir(spool, dir) == -1))
 		return -1;
 	if (file_pwrite(fd, lines, len, end) == -1) {
 		error = errno;
