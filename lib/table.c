@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 static bool
@@ -129,11 +128,9 @@ columns(jv row)
 		const char *name = jv_string_value(key);
 
 		if (is_scalar(item) && !is_noise(name)) {
-			char *heading = strdup(name);
-
-			heading[0] = (char)toupper((unsigned char)heading[0]);
-			out = jv_object_set(out, jv_string(heading), item);
-			free(heading);
+			out = jv_object_set(out, *name == '\0' ?
+			    jv_string("") : jv_string_fmt("%c%s",
+			    toupper((unsigned char)*name), name + 1), item);
 		} else
 			jv_free(item);
 		jv_free(key);
