@@ -164,15 +164,10 @@ read_page(const struct blob_request *r, struct blob_answer *b,
 	if (blob_xml_list(text, len, r->each, r->arg, marker, &b->fault) ==
 	    -1) {
 		b->result = BLOB_LATER;
-	} else if (marker[0] != '\0' && r->marker != NULL &&
-	    strcmp(r->marker, marker) == 0) {
-		fault_set(&b->fault, FAULT_UNAVAILABLE,
-		    "the list does not come to an end");
-		b->result = BLOB_LATER;
-	} else {
-		b->text = marker;
-		b->len = strlen(marker);
+		return;
 	}
+	b->text = marker;
+	b->len = strlen(marker);
 }
 
 static void
