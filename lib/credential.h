@@ -17,11 +17,11 @@
  *	{"identity": NAME}    a token of the machine's identity, managed.h:
  *	    "SystemAssigned", or a resource id or client id of another one
  * Files and commands give a secret, without the white space around it; a
- * relative path is below the spool, where the command runs, too. Beside it "type" says what it is, and so
- * how it is sent: "bearer", which is also what none means, as
- * `Authorization: Bearer TOKEN`; "key" as `aeg-sas-key: KEY`; "sas" as
- * `aeg-sas-token: TOKEN`. A "connectionString" is not sent: who takes them
- * makes a proof of it (sas.h).
+ * relative path is below the spool, where the command runs, too. Beside it "type"
+ * says what it is, and so how it is sent: "bearer", which is also what none
+ * means, as `Authorization: Bearer TOKEN`; "key" as `aeg-sas-key: KEY`; "sas" as
+ * `aeg-sas-token: TOKEN`. A "connectionString" is not sent: who takes them makes
+ * a proof of it (sas.h, blob_auth.h).
  */
 #define CREDENTIAL_MAX 16384   /* bytes of a secret */
 #define CREDENTIAL_LIMIT 5.0   /* seconds that a command may take */

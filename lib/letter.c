@@ -12,8 +12,6 @@
 #include "letter.h"
 #include "utf8.h"
 
-#define BOM "\xef\xbb\xbf"
-
 /* Members of a record: the values, 0 for what it lacks. */
 enum { DEADLETTER, DEAD_LETTER, BROKER, CUSTOM, EVENT, BESIDES };
 enum { ID, SOURCE, TYPE, SUBJECT, ATTRIBUTES };
@@ -221,8 +219,8 @@ skip(struct letters *ls)
 {
 	bool blank = ls->at == 0;
 
-	if (blank && ls->len >= 3 && memcmp(ls->text, BOM, 3) == 0)
-		ls->at = 3;
+	if (blank)
+		ls->at = utf8_bom(ls->text, ls->len);
 	for (; ls->at < ls->len; ls->at++) {
 		switch (ls->text[ls->at]) {
 		case '\n':

@@ -79,8 +79,8 @@ void letter_event(const struct letter *, struct buf *);
 /*
  * What it is known by, wherever it lies: topic, subscription, offset and the
  * time of publication for ours, the blob's name and the record's text for
- * others, and where topic or subscription is "". Two of the same key are the same dead letter, written twice. (SHA-256,
- * cut short.)
+ * others, and where topic or subscription is "". Two of the same key are the
+ * same dead letter, written twice. (SHA-256, cut short.)
  */
 #define LETTER_KEY 16
 void letter_key(const struct letter *, const char *topic,

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define BOM "\xef\xbb\xbf"
+#include "utf8.h"
 
 static bool
 is_space(char c)
@@ -51,12 +51,9 @@ behind(struct buf *left, size_t begin, const char *text, size_t len, size_t at)
 static bool
 is_nothing(const char *text, size_t len)
 {
-	if (len >= 3 && memcmp(text, BOM, 3) == 0)
-		text += 3, len -= 3;
-	for (; len > 0; text++, len--) {
-		if (!is_space(*text) && *text != '[' && *text != ']')
+	for (size_t i = utf8_bom(text, len); i < len; i++)
+		if (!is_space(text[i]) && text[i] != '[' && text[i] != ']')
 			return false;
-	}
 	return true;
 }
 

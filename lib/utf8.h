@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 /*
  * The number of bytes of the UTF-8 character that n > 0 bytes begin with
@@ -48,6 +49,13 @@ utf8_text(const char *s, size_t n)
 		if ((len = utf8_char(s, n)) == 0)
 			return false;
 	return true;
+}
+
+/* How many bytes of a text are a byte order mark in front of it: 3, or 0. */
+static inline size_t
+utf8_bom(const char *s, size_t n)
+{
+	return n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 }
 
 #endif
