@@ -85,8 +85,8 @@ struct blob_answer {
 typedef void blob_done(const struct blob_answer *, void *arg);
 struct blob_request;
 
-/* Put a blob of JSON: if there is none of that name (if_match NULL), or in place of the
- * one with that ETag. */
+/* Put a blob of JSON: if there is none of that name (if_match NULL), or in place
+ * of the one with that ETag. */
 struct blob_request *blob_put(struct blob_container *, const char *name,
     const void *text, size_t len, const char *if_match, blob_done *done,
     void *arg);

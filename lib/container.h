@@ -46,12 +46,12 @@ struct container_use {
 };
 
 /*
- * Of a destination (not consumed). With a registry it is looked at who writes: the identity (the
- * namespace's own when none is named) must have the role 'Storage Blob Data
- * Contributor' on a local account or the container, or on what is above them;
- * otherwise a Forbidden fault says what to grant, and how. A directory of the
- * Directory type needs no role. The container itself need not be there yet.
- * NULL and a fault.
+ * Of a destination (not consumed). With a registry it is looked at who writes:
+ * the identity (the namespace's own when none is named) must have the role
+ * 'Storage Blob Data Contributor' on a local account or the container, or on what
+ * is above them; otherwise a Forbidden fault says what to grant, and how. A
+ * directory of the Directory type needs no role. The container itself need not be
+ * there yet. NULL and a fault.
  */
 struct container *container_open(const struct container_use *, jv destination,
     struct registry *, struct fault *);
