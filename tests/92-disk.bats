@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # A disk that is full, and much that ends at once.
 load lib
+load dlq
 
 no_room() {
 	shim "SHIM_PATH=$1" SHIM_ENOSPC=1,1000000000 \
@@ -162,4 +163,147 @@ next() {
 	event 2 | egns-ctl publish -t t01
 	[ "$(jq .offset spool/topics/t01/checkpoint.json)" -eq \
 		"$(stat -c %s spool/topics/t01/log/*.ndjson)" ]
+}
+
+# full PART NAME ARG... - start a daemon for which the disk is full where the path
+# has PART, until there is room.
+full() {
+	touch full
+	shim "SHIM_PATH=$1" SHIM_CALLS=write,pwrite SHIM_FULL="$PWD/full"
+	start "${@:2}"
+	unshim
+}
+
+room() {
+	rm full
+}
+
+@test "a container without room: dead letters wait, with words, and are written" {
+	dlq_ns
+	full /containers/ egns-dlq
+	reject worker one two
+	is .state failing
+	[[ $(state .lastError) == *"No space left on device" ]]
+	egns-ctl status -o json | jq -e 'tostring |
+		contains("No space left on device")'
+	reject worker three
+	is .waiting 3
+	egns-ctl audit -o none
+	room
+	advance 10
+	written one two three
+	empty
+	egns-ctl audit -o none
+	[ "$(grep -c 'No space left on device; dead letters wait' egns-dlq.log)" -eq 1 ]
+	grep 'dead letters are written again' egns-dlq.log
+}
+
+@test "deadletter/ without room for parcels: all stays, and goes on by itself" {
+	dlq_ns
+	reject worker one
+	full /batch egns-dlq
+	wait_for grep 'No space left on device: dead letters stay where they are' \
+		egns-dlq.log
+	reject worker two three
+	stop egns-dlq
+	[ "$(find spool/deadletter/new spool/deadletter/cur -type f | wc -l)" -eq 2 ]
+	egns-ctl audit -o none
+	[ -z "$(letters)" ]
+	full /batch egns-dlq
+	room
+	written one two three
+	empty
+	egns-ctl audit -o none
+}
+
+@test "no room for what was written, or given up: it is neither, and goes on by itself" {
+	dlq_ns
+	subscription orders lost
+	to "$(directory nowhere)" lost '"deliveryRetryPeriodInDays":0'
+	full .ndjson egns-dlq
+	reject worker one
+	reject lost two
+	written one
+	wait_for grep -E '(dropped|written): No space left on device' egns-dlq.log
+	[ "$(ls spool/deadletter/sending | wc -l)" -eq 2 ]
+	egns-ctl audit -o none
+	room
+	advance 10
+	empty
+	written one
+	[ "$(jq -r .event.id spool/dropped/*.ndjson)" = two ]
+	egns-ctl audit -o none
+}
+
+@test "no room at all for dead letters: events do not end, and then do" {
+	dlq_ns
+	stop egns-topicd
+	full /deadletter/ egns-topicd
+	full /deadletter/ egns-dlq
+	event one | egns-ctl publish -t orders
+	egns-pull receive -t orders -s worker >received
+	run egns-pull reject -t orders -s worker - <received
+	[ "$status" -ne 0 ]
+	room
+	wait_for rejected_now
+	written one
+	empty
+	egns-ctl audit -o none
+}
+
+# It may have ended by itself, as soon as there was room.
+rejected_now() {
+	egns-pull reject -t orders -s worker - <received ||
+		[ "$(letters)" = one ]
+}
+
+# no_way_back WORDS PART - what egns-replay says where PART is full; its status is 75.
+no_way_back() {
+	local said rc=0
+	touch full
+	said=$(shim "SHIM_PATH=$2" SHIM_FULL="$PWD/full" &&
+		LD_PRELOAD=$PRELOAD egns-replay --reason Rejected 2>&1) || rc=$?
+	echo "$rc: $said"
+	[ "$rc" -eq 75 ] && [[ $said == *"$1"* ]] && room
+}
+
+@test "a replay without room changes nothing, says so, and comes true later" {
+	local part
+	dlq_ns
+	start egns-dlq
+	reject worker one two
+	written one two
+	for part in /replay /pending.ndjson; do
+		no_way_back 'No space left on device' "$part"
+		[ "$(letters)" = 'one two' ]
+		[ "$(cat spool/topics/orders/log/* | wc -l)" -eq 2 ]
+		egns-ctl audit -o none
+	done
+	# the topic has them, but the books do not; and then not the blob
+	no_way_back 'No space left on device' /replay/2
+	[ "$(letters)" = 'one two' ]
+	egns-replay --reason Rejected
+	[ -z "$(letters)" ]
+	[ "$(cat spool/topics/orders/log/* | wc -l)" -eq 4 ]
+	[ "$(jq -r .id spool/replay/2*.ndjson | xargs)" = 'one two' ]
+	egns-ctl audit -o none
+}
+
+@test "what is left of a blob has no room: it went back, and leaves later" {
+	dlq_ns
+	start egns-dlq
+	reject worker one two
+	written one two
+	touch full
+	shim SHIM_PATH=/containers/ SHIM_FULL="$PWD/full"
+	run -75 env LD_PRELOAD="$PRELOAD" egns-replay --reason Rejected --limit 1
+	unshim
+	[[ $output == *"No space left on device"* ]]
+	[ "$(letters)" = 'one two' ]
+	[ "$(cat spool/topics/orders/log/* | wc -l)" -eq 3 ]
+	room
+	egns-replay --reason Rejected
+	[ -z "$(letters)" ]
+	[ "$(cat spool/topics/orders/log/* | wc -l)" -eq 4 ]
+	egns-ctl audit -o none
 }

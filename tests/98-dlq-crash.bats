@@ -36,8 +36,11 @@ blobContainerName=late"
 	sort_and_write 1 1 SHIM_CALLS=pwrite SHIM_KILL=N SHIM_TORN=1
 }
 
-# What there is no room for.
+# What there is no room for, and what a disk that is broken does not do. (What it
+# does not remove stays until the next start; and when Tokyo Cabinet cannot cut off
+# a file that it closes, it crashes.)
 grow=SHIM_CALLS=pwrite,open,mkdir,rename,link
+break=SHIM_CALLS=pwrite,open,mkdir,rename,link,fsync,fdatasync
 
 @test "a call without space costs dlq time, nothing else" {
 	sort_and_write 1 1 "$grow" SHIM_ENOSPC=N
@@ -48,10 +51,151 @@ grow=SHIM_CALLS=pwrite,open,mkdir,rename,link
 }
 
 @test "a call that fails with EIO costs dlq nothing but a new start" {
-	sort_and_write 1 1 SHIM_CALLS=open,pwrite,fsync,fdatasync,rename,link \
-		SHIM_EIO=N
+	sort_and_write 1 1 "$break" SHIM_EIO=N
 }
 
 @test "a part that cannot be removed is not sent once more" {
 	sort_and_write 1 1 SHIM_PATH=/sorted/ SHIM_CALLS=unlink SHIM_EIO=N
+}
+
+# bring_back SHARD OF VARIABLE... - the scenario of crash/replay.py.
+bring_back() {
+	ns orders
+	subscription orders worker maxDeliveryCount:1
+	subscription orders other
+	advance 0
+	export B
+	/usr/bin/python3 "$top/tests/crash/replay.py" "$@"
+}
+
+@test "killed before any call, replay brings each back once" {
+	bring_back 1 1 SHIM_PATH=/spool/ SHIM_KILL=N
+}
+
+@test "killed behind any call, replay brings each back once" {
+	bring_back 1 3 SHIM_PATH=/spool/ SHIM_KILL=N SHIM_AFTER=1
+}
+
+@test "killed in the middle of any write, replay brings each back once" {
+	bring_back 1 1 SHIM_PATH=/spool/ SHIM_CALLS=pwrite SHIM_KILL=N SHIM_TORN=1
+}
+
+@test "killed before it tells or hears anything, replay brings each back once" {
+	bring_back 1 1 SHIM_CALLS=connect,send,recv SHIM_KILL=N
+}
+
+@test "killed when it has told or heard something, replay brings each back once" {
+	bring_back 1 1 SHIM_CALLS=connect,send,recv SHIM_KILL=N SHIM_AFTER=1
+}
+
+@test "killed in the middle of telling, replay brings each back once" {
+	bring_back 1 1 SHIM_CALLS=send SHIM_KILL=N SHIM_TORN=1
+}
+
+@test "killed while it builds its index, replay brings each back once" {
+	bring_back 1 150 INDEX=missing SHIM_PATH=/index.tch SHIM_KILL=N
+}
+
+@test "a call without space costs replay another run" {
+	bring_back 1 1 SHIM_PATH=/spool/ "$grow" SHIM_ENOSPC=N
+}
+
+@test "a disk that is full for some calls costs replay another run" {
+	bring_back 1 3 SHIM_PATH=/spool/ "$grow" SHIM_ENOSPC=N,6 SHIM_TORN=1
+}
+
+@test "a call that fails with EIO costs replay another run" {
+	bring_back 1 1 SHIM_PATH=/spool/ "$break" SHIM_EIO=N
+}
+
+@test "topicd killed while replay publishes stores each once" {
+	bring_back 1 2 FAULT=topicd SHIM_PATH=/topics/ SHIM_KILL=N
+}
+
+@test "topicd without space while replay publishes stores each once" {
+	bring_back 1 2 FAULT=topicd SHIM_PATH=/topics/ "$grow" SHIM_ENOSPC=N
+}
+
+# dead ID... - they are rejected, and in the container.
+dead() {
+	reject worker "$@" && start egns-dlq && wait_for in_container "$@" &&
+		empty && stop egns-dlq
+}
+
+in_container() {
+	local id
+	for id; do
+		[[ " $(letters) " == *" $id "* ]] || return
+	done
+}
+
+# goes_back WORDS ID... - what egns-replay says; they are in the topic once more,
+# where the subscription takes what it has.
+goes_back() {
+	local said id
+	said=$(egns-replay --reason Rejected 2>&1) || return
+	echo "$said"
+	[ "$said" = "egns-replay: $1" ] || return
+	for id in "${@:2}"; do
+		[ "$(cat spool/topics/orders/log/* |
+			grep -c "\"id\":\"$id\"")" -eq 2 ] || return
+		[ "$(jq -r .id spool/replay/2*.ndjson | grep -cx "$id")" -eq 1 ] ||
+			return
+	done
+	egns-pull receive -t orders -s worker -n 10 |
+		egns-pull acknowledge -t orders -s worker - &&
+		[ -z "$(letters)" ] && [ ! -s spool/replay/pending.ndjson ] &&
+		egns-ctl audit -o none
+}
+
+ok='0 held, 0 quarantined, 0 to be tried later'
+
+@test "an index that is missing, cut off or broken is built anew" {
+	local n=0 how index=spool/replay/index.tch
+	dlq_ns
+	dead e0
+	cp -r spool/containers/local/deadletter old
+	goes_back "1 replayed, $ok" e0
+	for how in "rm $index" "truncate -s 0 $index" \
+		"truncate -s 100 $index" "truncate -s 4000000 $index" \
+		"dd conv=notrunc status=none if=/dev/zero bs=256 count=1 of=$index" \
+		"dd status=none if=/dev/urandom bs=64k count=1 of=$index"; do
+		echo "$how"
+		dead "e$((++n))"
+		cp -r old/. spool/containers/local/deadletter
+		$how
+		goes_back "1 replayed, $ok, 1 replayed before" "e$n" e0
+	done
+}
+
+@test "what is pending and torn was told to nobody" {
+	local n=0 size bytes pending=spool/replay/pending.ndjson
+	dlq_ns
+	for size in -1 50% 68 67 66 10 1 0 +1; do
+		echo "$size"
+		dead "a$((++n))" "b$n"
+		shim SHIM_PATH=pending SHIM_CALLS=fdatasync SHIM_KILL=1
+		run -137 env LD_PRELOAD="$PRELOAD" egns-replay --reason Rejected
+		unshim
+		bytes=$(stat -c %s $pending)
+		[ "$bytes" -gt 100 ]
+		[ "$size" != 50% ] || size=$((bytes / 2))
+		truncate -s "$size" $pending
+		goes_back "2 replayed, $ok" "a$n" "b$n"
+	done
+}
+
+@test "a line that is torn is cut off by the next one" {
+	local n=0 file day
+	dlq_ns
+	for file in spool/replay spool/deadletter/written; do
+		dead "e$((++n))"
+		goes_back "1 replayed, $ok" "e$n"
+		day=$(ls $file/2*.ndjson)
+		printf '{"time":"2026-01-31T12:00:00.000000Z","key":"00' >>"$day"
+		egns-ctl audit -o none
+		dead "e$((++n))"
+		goes_back "1 replayed, $ok" "e$n"
+		jq -e -n '[inputs] | length > 1' "$day"
+	done
 }

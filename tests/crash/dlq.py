@@ -13,33 +13,15 @@ import re
 import signal
 import sys
 
-from sweep import (STATUSES, ask, balance, end_well, keep_template, records,
-                   set_clock, sweep, wait_for)
+from sweep import (STATUSES, ask, balance, end_well, fail, keep_template, records,
+                   set_clock, sweep, waiting, wait_for)
 import raw
 from broker import Daemon
 
 BOX = "spool/containers/local"
-ON_THE_WAY = ("new", "cur", "batch", "sorted", "sending")
 WRITTEN = ["l1", "l2", "l3", "l4", "l5", "w1", "w2", "w3", "w4"]
 DROPPED = {"x1", "x2"}
 TOPICD = Daemon("egns-topicd")
-
-
-def reject(subscription, *ids):
-    """They become dead letters of it, in a file of deadletter/new."""
-    topic = {"topic": "orders", "subscription": subscription}
-    events = [{"specversion": "1.0", "id": i, "source": "/test", "type": "t"}
-              for i in ids]
-    ask("topicd", {"op": "publish", "count": len(ids), **topic}, *events)
-    got = ask("topicd", {"op": "receive", "maxEvents": len(ids), **topic})[1:]
-    tokens = [line["brokerProperties"]["lockToken"] for line in got]
-    answer = ask("topicd", {"op": "reject", "lockTokens": tokens, **topic})
-    assert len(tokens) == len(ids) and answer[0]["ok"], answer
-
-
-def waiting():
-    return [path for name in ON_THE_WAY
-            for path in glob.glob(f"spool/deadletter/{name}/*")]
 
 
 def late(member):
@@ -56,17 +38,17 @@ def template():
     assert TOPICD.start()
     assert dlq.start()
     for i in (1, 2, 3):
-        reject("late", f"l{i}")
+        fail("late", f"l{i}")
         assert wait_for(lambda n=i: late("parcels") == n, dlq)
     assert dlq.end(signal.SIGTERM) == 0
     assert len(glob.glob("spool/deadletter/sorted/*")) == 2
-    reject("worker", "w1", "w2", "w3")
-    reject("late", "l4")
-    reject("lost", "x1", "x2")
+    fail("worker", "w1", "w2", "w3")
+    fail("late", "l4")
+    fail("lost", "x1", "x2")
     os.rename("spool/deadletter/new", "kept")
     os.mkdir("spool/deadletter/new")
-    reject("worker", "w4")
-    reject("late", "l5")
+    fail("worker", "w4")
+    fail("late", "l5")
     os.rename("spool/deadletter/new", "stash")
     os.rename("kept", "spool/deadletter/new")
     TOPICD.end(signal.SIGTERM)

@@ -8,7 +8,7 @@
  * (each with its *at, 64 and numbered relatives) and, when SHIM_CALLS has their
  * names, those that tell somebody else:
  *
- *	connect send
+ *	connect send recv
  *
  * and does one thing:
  *
@@ -19,6 +19,7 @@
  *	                      that take some; others are done)
  *	SHIM_EIO=N[,COUNT]    ... fail with EIO
  *	SHIM_TORN=1           ... the first of them writes half, if it writes
+ *	SHIM_FULL=FILE        all calls fail for want of space while FILE is there
  *
  * Only calls that SHIM_CALLS (comma-separated names of the lists above) and
  * SHIM_PATH (part of the file's path; of a socket "unix:" and the peer's path, or
@@ -58,7 +59,7 @@ enum verdict {
 
 static long kill_at, enospc_at, enospc_n, eio_at, eio_n;
 static bool after, torn;
-static const char *calls, *path_part;
+static const char *calls, *path_part, *full;
 static int trace = -1;
 static atomic_long count;
 
@@ -100,6 +101,7 @@ setup(void)
 	torn = getenv("SHIM_TORN") != NULL;
 	calls = getenv("SHIM_CALLS");
 	path_part = getenv("SHIM_PATH");
+	full = getenv("SHIM_FULL");
 	if (file != NULL)
 		trace = (int)syscall(SYS_openat, AT_FDCWD, file,
 		    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -192,6 +194,10 @@ judge_path(const char *call, const char *path, bool writes, bool grows)
 		if (!after)
 			die();
 		return AFTER;
+	}
+	if (grows && full != NULL && access(full, F_OK) == 0) {
+		errno = ENOSPC;
+		return REFUSE;
 	}
 	if (grows && within(n, enospc_at, enospc_n)) {
 		at = enospc_at;
@@ -518,6 +524,12 @@ send(int fd, const void *p, size_t n, int flags)
 {
 	DO(judge_socket("send", fd, NULL, 0), REAL(send)(fd, p, n, flags),
 	    REAL(send)(fd, p, n / 2, flags), -1);
+}
+
+ssize_t
+recv(int fd, void *p, size_t n, int flags)
+{
+	WHOLE(judge_socket("recv", fd, NULL, 0), REAL(recv)(fd, p, n, flags));
 }
 
 int

@@ -43,6 +43,24 @@ def ask(name, request, *lines):
             return answer
 
 
+def fail(subscription, *ids, op="reject", **members):
+    """Events become dead letters of it, in a file of deadletter/new."""
+    topic = {"topic": "orders", "subscription": subscription}
+    events = [{"specversion": "1.0", "id": i, "source": "/test", "type": "t",
+               **members} for i in ids]
+    ask("topicd", {"op": "publish", "count": len(ids), **topic}, *events)
+    got = ask("topicd", {"op": "receive", "maxEvents": len(ids), **topic})[1:]
+    tokens = [line["brokerProperties"]["lockToken"] for line in got]
+    answer = ask("topicd", {"op": op, "lockTokens": tokens, **topic})
+    assert len(tokens) == len(ids) and answer[0]["ok"], answer
+
+
+def waiting():
+    """Dead letters that are in no container yet."""
+    return [path for name in ("new", "cur", "batch", "sorted", "sending")
+            for path in glob.glob(f"spool/deadletter/{name}/*")]
+
+
 def wait_for(fact, daemon):
     """False: it has not come about; what has ended makes no facts."""
     end = time.monotonic() + raw.PATIENCE
