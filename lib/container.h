@@ -105,8 +105,9 @@ int container_delete(struct container *, const char *name, const char *etag,
  * Call fn with each blob whose name begins with prefix (NULL: all), in the order
  * of names, until it returns non-zero, which is returned. fn may read, replace
  * and delete the blob that it is told of. 0, -1 and a fault, or what fn
- * returned. Of a directory the parts of names are in order: numbers by their
- * value, else as strings.
+ * returned; of a directory that cannot be read the rest is told of before that.
+ * Of a directory the parts of names are in order: numbers by their value, else as
+ * strings.
  */
 int container_list(struct container *, const char *prefix,
     int (*fn)(const struct blob_entry *, void *arg), void *arg,

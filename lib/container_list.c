@@ -24,7 +24,8 @@ struct walk {
 	const char *prefix;
 	int (*fn)(const struct blob_entry *, void *);
 	void *arg;
-	struct fault *fault;
+	struct fault *fault; /* of the first that could not be read */
+	bool unread;
 	char path[BLOB_NAME + 1]; /* of where it is */
 	size_t len;
 };
@@ -106,11 +107,14 @@ read_names(struct names *names, int fd)
 
 static int visit(struct walk *, int fd);
 
+/* The rest is told of all the same. */
 static int
-failed(struct walk *w)
+unread(struct walk *w)
 {
-	container_dir_failed(w->dir, w->path, w->fault);
-	return -1;
+	if (!w->unread)
+		container_dir_failed(w->dir, w->path, w->fault);
+	w->unread = true;
+	return 0;
 }
 
 /* Can there be names with the prefix in the directory that the walk is at? */
@@ -136,7 +140,7 @@ descend(struct walk *w, int fd, const char *name)
 	if (sub != -1)
 		return visit(w, sub);
 	/* it has gone meanwhile, or is something else now */
-	return errno == ENOENT || errno == ENOTDIR ? 0 : failed(w);
+	return errno == ENOENT || errno == ENOTDIR ? 0 : unread(w);
 }
 
 static int
@@ -163,7 +167,7 @@ visit_one(struct walk *w, int fd, const char *name)
 	struct stat st;
 
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return errno == ENOENT ? 0 : failed(w);
+		return errno == ENOENT ? 0 : unread(w);
 	if (S_ISDIR(st.st_mode))
 		return descend(w, fd, name);
 	return S_ISREG(st.st_mode) ? tell(w, &st) : 0;
@@ -177,11 +181,12 @@ visit(struct walk *w, int fd)
 	struct names names = { .n = 0 };
 	size_t len = w->len, n;
 	const char *name;
-	int rc;
+	int rc = 0;
 
-	rc = read_names(&names, fd);
-	if (rc == -1)
-		failed(w);
+	if (read_names(&names, fd) == -1) {
+		unread(w);
+		names.n = 0;
+	}
 	for (size_t i = 0; rc == 0 && i < names.n; i++) {
 		name = buf_data(&names.text) + names.at[i];
 		n = strlen(name);
@@ -209,7 +214,10 @@ container_dir_list(const struct container_dir *d, const char *prefix,
 		.dir = d, .prefix = prefix == NULL ? "" : prefix,
 		.fn = fn, .arg = arg, .fault = f,
 	};
-	int fd = container_dir_open(d, f);
+	int fd = container_dir_open(d, f), rc;
 
-	return fd == -1 ? -1 : visit(&w, fd);
+	if (fd == -1)
+		return -1;
+	rc = visit(&w, fd);
+	return rc == 0 && w.unread ? -1 : rc;
 }
