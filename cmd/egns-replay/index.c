@@ -475,6 +475,12 @@ by_name(const void *a, const void *b)
 	    ((const struct file *)b)->name);
 }
 
+static int
+of_name(const void *name, const void *file)
+{
+	return strcmp(name, ((const struct file *)file)->name);
+}
+
 /* A day's file counts, or is removed. 0, or -1 and errno. */
 static int
 add_file(struct index *x, const char *name, struct file **files, size_t *n)
@@ -523,11 +529,7 @@ list_files(struct index *x, struct file **files, size_t *n)
 static const struct file *
 find_file(const struct file *files, size_t n, const char *name)
 {
-	struct file key = { .size = 0 };
-
-	memcpy(key.name, name, sizeof(key.name));
-	return n == 0 ? NULL :
-	    bsearch(&key, files, n, sizeof(key), by_name);
+	return n == 0 ? NULL : bsearch(name, files, n, sizeof(*files), of_name);
 }
 
 static struct index_day *
