@@ -54,7 +54,7 @@ struct post {
 	double credit;           /* blobs that may be begun now */
 	int64_t credited;        /* clock_mono() */
 	struct tally *tally;
-	bool full;               /* there was no room for a record */
+	bool full;               /* there is no room for a record: that was said */
 };
 
 /* lanes.c: the subscriptions that have parcels, and where these go. */

@@ -133,26 +133,35 @@ has_more(const struct post *o)
 	return false;
 }
 
+/* How many may begin; none while there is no room to remember those that are
+ * there. */
+static unsigned
+free_flights(const struct post *o)
+{
+	unsigned n = POST_FLIGHTS - o->nflying;
+
+	if (o->stopping || !TAILQ_EMPTY(&o->landed))
+		return 0;
+	return o->credit < n ? (unsigned)o->credit : n;
+}
+
 bool
 post_go(struct post *o)
 {
 	struct chosen chosen[POST_FLIGHTS];
-	unsigned n, room;
+	unsigned n;
 
 	o->going = true;
 	earn(o);
 	do {
-		room = o->stopping ? 0 : POST_FLIGHTS - o->nflying;
-		if (o->credit < room)
-			room = (unsigned)o->credit;
-		n = choose_some(o, chosen, room);
+		flights_settle(o);
+		n = choose_some(o, chosen, free_flights(o));
 		for (unsigned i = 0; i < n; i++)
 			flight_begin(o, chosen[i].lane, chosen[i].parcel);
 		o->credit -= n;
-		flights_settle(o);
-	} while (n > 0 && !o->full);
+	} while (n > 0);
 	o->going = false;
-	return has_more(o);
+	return TAILQ_EMPTY(&o->landed) && has_more(o);
 }
 
 void
