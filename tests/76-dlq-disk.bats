@@ -34,3 +34,16 @@ freed() {
 	empty
 	[ "$(jq -s 'map(.count) | add' spool/deadletter/written/*)" -eq 2 ]
 }
+
+@test "without room for names of parcels they wait, and so does egns-dlq" {
+	dlq_ns
+	# the batch, and then its parcel
+	shim SHIM_PATH=deadletter/sorted/ SHIM_CALLS=rename SHIM_ENOSPC=1,3
+	start egns-dlq
+	reject worker one two
+	written one two
+	empty
+	stop egns-dlq
+	[ "$(grep -c 'No space left' egns-dlq.log)" -eq 1 ]
+	egns-ctl audit
+}
