@@ -47,3 +47,28 @@ freed() {
 	[ "$(grep -c 'No space left' egns-dlq.log)" -eq 1 ]
 	egns-ctl audit
 }
+
+@test "parcels that are spoilt block nothing" {
+	dlq_ns
+	rmdir spool/containers/local/deadletter
+	start egns-dlq
+	reject worker one
+	is .attempts 1
+	reject worker two
+	is .waiting 2
+	stop egns-dlq
+	sending=$(ls spool/deadletter/sending)
+	sorted=$(ls spool/deadletter/sorted)
+	printf '{"torn' >>"spool/deadletter/sending/$sending"
+	mv "spool/deadletter/sorted/$sorted" kept
+	mkdir "spool/deadletter/sorted/$sorted"
+	mkdir spool/containers/local/deadletter
+	start egns-dlq
+	written one
+	wait_for grep "sorted/$sorted.*it stays" egns-dlq.log
+	stop egns-dlq
+	rmdir "spool/deadletter/sorted/$sorted"
+	mv kept "spool/deadletter/sorted/$sorted"
+	start egns-dlq
+	written one two
+}

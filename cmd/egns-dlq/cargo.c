@@ -38,6 +38,15 @@ count(struct cargo *c)
 	}
 }
 
+/* Where a line ends; the last one of a file that was spoilt has no newline. */
+static const char *
+end_of_line(const char *at, const char *end)
+{
+	const char *nl = memchr(at, '\n', (size_t)(end - at));
+
+	return nl != NULL ? nl : end;
+}
+
 int
 cargo_load(struct cargo *c, const char *records, size_t len, struct fault *f)
 {
@@ -45,7 +54,7 @@ cargo_load(struct cargo *c, const char *records, size_t len, struct fault *f)
 	struct fault why;
 
 	for (; at < end; at = nl + 1) {
-		nl = memchr(at, '\n', (size_t)(end - at));
+		nl = end_of_line(at, end);
 		if (letter_write(&c->text, &c->json, at, (size_t)(nl - at),
 		    &why) == 0)
 			count(c);
@@ -139,7 +148,7 @@ cargo_drop(struct cargo *c, const char *records, size_t len,
 
 	clock_format(time, clock_now());
 	for (; at < end; at = nl + 1) {
-		nl = memchr(at, '\n', (size_t)(end - at));
+		nl = end_of_line(at, end);
 		if (json_scan(&c->json, at, (size_t)(nl - at), NULL) == 0)
 			drop_one(c, error, time, lines);
 	}

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "file.h"
+#include "log.h"
 #include "maildir.h"
 #include "spool.h"
 
@@ -165,8 +166,15 @@ load_one(int spool, const char *name, bool sending,
 	if (!parcel_parse(&p, name))
 		return 0;
 	p.sending = sending;
-	if (measure(spool, &p) == -1 ||
-	    (copy = malloc(sizeof(*copy))) == NULL)
+	if (measure(spool, &p) == -1) {
+		/* one that cannot be read keeps no other waiting */
+		if (errno == ENOMEM)
+			return -1;
+		log_warn("%s/%s: %s: it stays", dir_of(sending), name,
+		    strerror(errno));
+		return 0;
+	}
+	if ((copy = malloc(sizeof(*copy))) == NULL)
 		return -1;
 	*copy = p;
 	return fn(copy, arg);

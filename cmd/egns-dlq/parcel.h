@@ -35,7 +35,6 @@ struct parcel {
 	uint64_t letters, bytes;
 	unsigned attempts;
 	int64_t due;         /* clock_mono(): not before; 0: at once */
-	void *lane;          /* whose list it is in */
 };
 TAILQ_HEAD(parcels, parcel);
 
@@ -64,7 +63,8 @@ int parcel_remove(int spool, const struct parcel *);
 
 /*
  * What a directory holds, in no order: fn takes each (malloc'd). Files that are
- * no parcels are passed by; one that was not finished goes. 0, or -1 and errno.
+ * no parcels are passed by, and so is one that cannot be read, which is said; one
+ * that was not finished goes. 0, or -1 and errno.
  */
 int parcel_load(int spool, bool sending, int (*fn)(struct parcel *, void *),
     void *arg);
