@@ -105,6 +105,21 @@ load dlq
 	is .attempts 4
 }
 
+@test "a clock that goes back makes nobody wait for the old time" {
+	dlq_ns
+	rmdir spool/containers/local/deadletter
+	start egns-dlq
+	reject worker one
+	is .attempts 1
+	advance -7200
+	is .attempts 2
+	mkdir spool/containers/local/deadletter
+	advance 10
+	advance 60
+	written one
+	stop egns-dlq
+}
+
 @test "when the time is over they are dropped, each with a record and its reason" {
 	dlq_ns
 	rmdir spool/containers/local/deadletter

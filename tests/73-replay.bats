@@ -790,6 +790,17 @@ ids_of() {
 	[ "$(back | wc -w)" -eq 20 ]
 }
 
+@test "--rate does not wait for a time that was undone" {
+	replay_ns
+	advance 0
+	letters 1 5 Unauthorized | blob
+	egns-replay --rate 1 2>err &
+	wait_for test -s spool/replay/index.tch
+	advance -7200
+	wait $!
+	[ "$(back | wc -w)" -eq 5 ]
+}
+
 @test "- takes records from a pipe, and prints the events of those that go back" {
 	ns orders/worker
 	every_reason >in

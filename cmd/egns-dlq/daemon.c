@@ -221,7 +221,8 @@ on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	int64_t now = clock_mono();
 
 	(void)loop, (void)events;
-	if (d->stopping && now - d->stop_since > STOP_TIME)
+	if (d->stopping && (now - d->stop_since > STOP_TIME ||
+	    now < d->stop_since))
 		ev_break(loop, EVBREAK_ALL);
 	next_round(d, 0);
 	go(d);

@@ -14,6 +14,8 @@ earn(struct post *o)
 	if (now > o->credited)
 		o->credit += (double)(now - o->credited) / CLOCK_SECOND *
 		    POST_RATE;
+	else if (now < o->credited) /* nobody waits for a time that was undone */
+		post_retry(o);
 	if (o->credit > POST_BURST)
 		o->credit = POST_BURST;
 	o->credited = now;

@@ -581,14 +581,16 @@ pace(struct returns *r)
 
 	if (r->rate == 0)
 		return;
-	for (; (wait = r->due - now) > 0; now = clock_mono()) {
+	/* a round is for a second at most; more: the clock went back */
+	for (; (wait = r->due - now) > 0 && wait <= CLOCK_SECOND;
+	     now = clock_mono()) {
 		if (clock_movable() && wait > NAP_MOVABLE)
 			wait = NAP_MOVABLE;
 		ts.tv_sec = wait / CLOCK_SECOND;
 		ts.tv_nsec = wait % CLOCK_SECOND * 1000;
 		nanosleep(&ts, NULL);
 	}
-	if (r->due < now)
+	if (wait != 0)
 		r->due = now;
 }
 
