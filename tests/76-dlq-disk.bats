@@ -72,3 +72,25 @@ freed() {
 	start egns-dlq
 	written one two
 }
+
+@test "a part of a parcel that does not go ends egns-dlq, and no letter goes twice" {
+	dlq_ns
+	rmdir spool/containers/local/deadletter
+	shim SHIM_PATH=deadletter/sorted/ SHIM_CALLS=unlink SHIM_EIO=1
+	start egns-dlq
+	reject worker one
+	is .attempts 1
+	reject worker two
+	is .waiting 2
+	reject worker three
+	is .waiting 3
+	mkdir spool/containers/local/deadletter
+	advance 10
+	gone egns-dlq
+	[ "$status" -eq 74 ]
+	unshim
+	start egns-dlq
+	written one two three
+	empty
+	[ "$(jq -s 'map(.count) | add' spool/deadletter/written/*)" -eq 3 ]
+}

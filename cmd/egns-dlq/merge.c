@@ -46,7 +46,7 @@ write_merged(int spool, const struct parcel *p, unsigned n,
 {
 	char path[PARCEL_NAME];
 	struct buf b = { 0 };
-	int rc = 0;
+	int rc = 0, error;
 
 	for (unsigned i = 0; rc == 0 && i < n; i++, p = TAILQ_NEXT(p, entry))
 		rc = add_records(spool, p, &b);
@@ -58,6 +58,11 @@ write_merged(int spool, const struct parcel *p, unsigned n,
 	if (rc == 0)
 		rc = spool_replace(spool, path, buf_data(&b), b.len, true);
 	buf_free(&b);
+	if (rc == -1) { /* it may be there, and not be safe */
+		error = errno;
+		unlinkat(spool, path, 0);
+		errno = error;
+	}
 	return rc;
 }
 

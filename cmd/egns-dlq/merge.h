@@ -7,11 +7,13 @@
  * The next parcel of a lane that is to be tried: the first of those sorted, made
  * one with those behind it that are of the same hour, up to PARCEL_BYTES. It
  * leaves the list and its file is in sending/; neither is safe before
- * merge_sync(). NULL and errno: the list is as it was.
+ * merge_sync(). NULL and errno: the list is as it was, but for EIO: nothing is
+ * known any more.
  */
 struct parcel *merge_next(int spool, struct parcels *sorted);
 
-/* Many of them that wait together: make fewer of them. 0, or -1 and errno. */
+/* Many of them that wait together: make fewer of them. 0, or -1 and errno, as
+ * merge_next(). */
 #define MERGE_MANY 64
 int merge_all(int spool, struct parcels *sorted);
 
