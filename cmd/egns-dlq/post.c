@@ -31,7 +31,8 @@ add_role(const char *path, jv resource, void *arg)
 	return 0;
 }
 
-/* What containers are made with, as text. */
+/* What containers are made with, of a namespace, as text: its name, which is in
+ * the id, and these. */
 static char *
 key_of(jv namespace, struct registry *r)
 {
@@ -56,10 +57,10 @@ take_namespace(struct post *o, jv namespace, struct registry *r,
 	struct fetcher *fetcher;
 	struct place *p;
 
+	/* containers that are open have the one that we have */
 	if (o->key != NULL && strcmp(key, o->key) == 0) {
 		free(key);
-		jv_free(o->namespace);
-		o->namespace = namespace;
+		jv_free(namespace);
 		return 0;
 	}
 	fetcher = fetcher_new(o->loop, jq_str(namespace,
@@ -86,15 +87,17 @@ post_configure(struct post *o, struct registry *r, struct fault *f)
 {
 	static const struct schedule usual = { { 10, 60, 300 }, 3 };
 	jv namespace = registry_get(r, "namespace");
+	struct schedule schedule;
 	struct lane *l;
 
 	if (!jv_is_valid(namespace)) {
 		jv_free(namespace);
 		return fault_set(f, FAULT_NOT_FOUND, "there is no namespace");
 	}
-	schedule_read(&o->schedule, namespace, "deadLetterSchedule", &usual);
+	schedule_read(&schedule, namespace, "deadLetterSchedule", &usual);
 	if (take_namespace(o, namespace, r, f) == -1)
 		return -1;
+	o->schedule = schedule;
 	TAILQ_FOREACH(l, &o->lanes, entry)
 		lane_direct(o, l, r);
 	places_sweep(o);
