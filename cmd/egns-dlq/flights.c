@@ -80,7 +80,8 @@ flights_settle(struct post *o)
 /* ---- what is given up ---- */
 
 static void
-give_up(struct post *o, struct lane *l, struct parcel *p)
+give_up(struct post *o, struct lane *l, struct parcel *p,
+    const struct fault *why)
 {
 	struct cargo cargo = { .letters = 0 };
 	struct buf lines = { 0 };
@@ -89,12 +90,12 @@ give_up(struct post *o, struct lane *l, struct parcel *p)
 
 	if (text == NULL)
 		post_die(PARCEL_SENDING);
-	cargo_drop(&cargo, text, len, l->place->error.text, &lines);
+	cargo_drop(&cargo, text, len, why->text, &lines);
 	free(text);
 	if (record(o, "dropped", &lines)) {
 		log_warn("%s/%s: %" PRIu64 " dead letters are dropped, which "
 		    "dropped/ has now: %s", l->topic, l->name, cargo.letters,
-		    l->place->error.text);
+		    why->text);
 		tally_add(o->tally, l->topic, l->name, &cargo, true);
 		l->place->dropped += cargo.letters;
 		forget(o, l, p);
@@ -119,7 +120,7 @@ give_up_old(struct post *o, struct place *place)
 				next = TAILQ_NEXT(p, entry);
 				limit = place_limit(place, p->last, l->period);
 				if (!p->flying && !p->landed && limit <= now)
-					give_up(o, l, p);
+					give_up(o, l, p, &place->error);
 				else
 					place_hurry(place, limit);
 			}
@@ -162,8 +163,7 @@ refuse(struct post *o, struct lane *l, struct parcel *p,
 	p->due = clock_mono() + pause;
 	if (p->last + l->period > clock_now())
 		return;
-	l->place->error = *f;
-	give_up(o, l, p);
+	give_up(o, l, p, f);
 }
 
 /* It is not under way any more. */
