@@ -48,6 +48,16 @@ struct sorter {
 
 /* ---- finishing a round ---- */
 
+/* One that fails is not tried again: nobody knows what is on disk then. */
+static int
+sync_dir(const struct sorter *s, const char *path)
+{
+	if (spool_sync_dir(s->spool->fd, path) == 0)
+		return 0;
+	errno = EIO;
+	return -1;
+}
+
 static int
 remove_taken(struct sorter *s)
 {
@@ -63,7 +73,7 @@ remove_taken(struct sorter *s)
 			rc = intake_forget(&s->intake, name);
 	free(text);
 	/* or they would come back with the power, when their parcels are gone */
-	return rc == -1 ? -1 : spool_sync_dir(s->spool->fd, DEADLETTER "/cur");
+	return rc == -1 ? -1 : sync_dir(s, DEADLETTER "/cur");
 }
 
 static int
@@ -109,9 +119,9 @@ finish(struct sorter *s)
 	if (faccessat(fd, BATCH, F_OK, 0) == -1)
 		return errno == ENOENT ? 0 : -1;
 	if (remove_taken(s) == -1 || move_all(s) == -1 ||
-	    spool_sync_dir(fd, PARCEL_SORTED) == -1 ||
-	    spool_sync_dir(fd, DEADLETTER "/corrupt") == -1 ||
-	    spool_sync_dir(fd, BATCH) == -1)
+	    sync_dir(s, PARCEL_SORTED) == -1 ||
+	    sync_dir(s, DEADLETTER "/corrupt") == -1 ||
+	    sync_dir(s, BATCH) == -1)
 		return -1;
 	if (unlinkat(fd, BATCH "/" TAKEN, 0) == -1 && errno != ENOENT)
 		return -1;
@@ -351,7 +361,7 @@ sort_all(struct sorter *s)
 	    write_taken(s) == -1 || spool_sync_dir(fd, BATCH_NEW) == -1 ||
 	    renameat(fd, BATCH_NEW, fd, BATCH) == -1)
 		return -1;
-	return spool_sync_dir(fd, DEADLETTER);
+	return sync_dir(s, DEADLETTER);
 }
 
 static void
