@@ -241,6 +241,7 @@ lint-cppcheck: lint-deps
 	    --inline-suppr --suppress=missingIncludeSystem \
 	    --suppress=ctunullpointer --error-exitcode=1 $(CPPFLAGS_) \
 	    '-Djv_array_foreach(a,i,x)=while (x)' \
+	    '-DTAILQ_FOREACH(v,h,f)=while (((v) = some_of(h)))' \
 	    $(PRODUCT)
 
 # Variables of BATS and tests/lib.bash are not seen from a test (2154, 2317), and
