@@ -27,9 +27,9 @@ blobs() {
 		-printf '%P\n' | sort
 }
 
-# letters [DIR] - the ids in all of them, in the order of names.
+# letters DIR - the ids in all of them, in the order of names.
 letters() {
-	local dir=${1:-spool/containers/local/deadletter} name
+	local dir=$1 name
 	blobs "$dir" | while read -r name; do
 		jq -r .id "$dir/$name" || return
 	done | xargs
@@ -37,11 +37,12 @@ letters() {
 
 # written ID... - wait until just these are in the container, in any order.
 written() {
-	wait_for written_now "$@" || { letters; return 1; }
+	wait_for written_now "$@" || { blobs; return 1; }
 }
 
 written_now() {
-	[ "$(letters | xargs -n1 | sort | xargs)" = \
+	[ "$(letters spool/containers/local/deadletter | xargs -n1 | sort |
+		xargs)" = \
 		"$(printf '%s\n' "$@" | sort | xargs)" ]
 }
 
