@@ -206,6 +206,7 @@ soak: test-deps
 	@B=$(B) tests/soak/broker
 	@B=$(B) tests/soak/route
 	@B=$(B) tests/soak/push
+	@B=$(B) tests/soak/dead
 
 bench: bench-deps
 	@$(MAKE) -j2 --no-print-directory all $(LOADS) $(KAFKA)

@@ -17,3 +17,7 @@ load lib
 @test "killed and stopped at random under load, push keeps every event" {
 	SOAK_CYCLES=${SOAK_CYCLES:-60} "$top/tests/soak/push"
 }
+
+@test "killed and stopped at random under load, dead letters are nowhere twice, and back once" {
+	SOAK_CYCLES=${SOAK_CYCLES:-60} "$top/tests/soak/dead"
+}
