@@ -109,7 +109,7 @@ move(int spool, struct parcels *sorted)
 	struct parcel *p = TAILQ_FIRST(sorted);
 	char from[PARCEL_NAME], to[PARCEL_NAME];
 
-	parcel_path(p, from);
+	parcel_path(p, from); /* NOLINT(*-unix.Malloc) */
 	p->sending = true;
 	parcel_path(p, to);
 	if (renameat(spool, from, spool, to) == -1) {
