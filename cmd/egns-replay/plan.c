@@ -135,7 +135,6 @@ take_to(struct plan_reader *p, struct fault *f)
 {
 	uint32_t t = json_member(&p->json, 0, "to", 2);
 
-	p->to = t != 0;
 	p->wish.to_topic = t != 0 && json_is(&p->json, t, "topic", 5);
 	if (t != 0 && !p->wish.to_topic &&
 	    !json_is(&p->json, t, "subscription", 12))
@@ -167,7 +166,6 @@ take(struct plan_reader *p, struct fault *f)
 	if ((t = member(p, "line", JSON_NUMBER)) == 0 ||
 	    !json_int64(&p->json, t, &line) || line < 1)
 		return bad(f, "\"line\" must be a number");
-	p->line = (uint64_t)line;
 	return take_to(p, f);
 }
 

@@ -22,9 +22,7 @@ struct plan_reader {
 	struct json json;
 	/* of the line: */
 	struct wish wish;
-	bool to; /* it says where to */
 	uint8_t key[LETTER_KEY];
-	uint64_t line;
 	uint64_t bytes; /* of all lines so far */
 	struct buf container, blob; /* with their NUL */
 };
