@@ -51,29 +51,6 @@ struct index_day {
 
 /* ---- keys, places ---- */
 
-static int
-nibble(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool
-unhex(const char *text, uint8_t key[LETTER_KEY])
-{
-	int high, low;
-
-	for (size_t i = 0; i < LETTER_KEY; i++) {
-		high = nibble(text[2 * i]);
-		low = nibble(text[2 * i + 1]);
-		if (high == -1 || low == -1)
-			return false;
-		key[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
-}
-
 bool
 index_key(struct json *js, const char *line, size_t len,
     uint8_t key[LETTER_KEY])
@@ -86,13 +63,13 @@ index_key(struct json *js, const char *line, size_t len,
 	if (len > from + 2 * LETTER_KEY &&
 	    memcmp(line + at, between, sizeof(between) - 1) == 0 &&
 	    line[from + 2 * LETTER_KEY] == '"')
-		return unhex(line + from, key);
+		return ledger_key_parse(line + from, key);
 	/* somebody else has written it */
 	return json_scan(js, line, len, NULL) == 0 &&
 	    (t = json_member(js, 0, "key", 3)) != 0 &&
 	    js->tok[t].type == JSON_STRING &&
 	    js->tok[t].end - js->tok[t].start == 2 * LETTER_KEY + 2 &&
-	    unhex(line + js->tok[t].start + 1, key);
+	    ledger_key_parse(line + js->tok[t].start + 1, key);
 }
 
 #define OFFSET_BITS 48

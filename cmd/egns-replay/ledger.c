@@ -52,6 +52,29 @@ ledger_key_format(char text[LEDGER_KEY_TEXT + 1], const uint8_t key[LETTER_KEY])
 }
 
 static int
+digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool
+ledger_key_parse(const char *text, uint8_t key[LETTER_KEY])
+{
+	int high, low;
+
+	for (size_t i = 0; i < LETTER_KEY; i++) {
+		high = digit(text[2 * i]);
+		low = digit(text[2 * i + 1]);
+		if (high == -1 || low == -1)
+			return false;
+		key[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}
+
+static int
 trouble(struct fault *f, const char *name)
 {
 	enum fault_code code = FAULT_INTERNAL;

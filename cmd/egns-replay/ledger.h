@@ -29,6 +29,8 @@
 #define LEDGER_KEY_TEXT (2 * LETTER_KEY) /* lower-case hexadecimal digits */
 void ledger_key_format(char text[LEDGER_KEY_TEXT + 1],
     const uint8_t key[LETTER_KEY]);
+/* The same back, from as many bytes; false: they are no key. */
+bool ledger_key_parse(const char *text, uint8_t key[LETTER_KEY]);
 
 struct ledger;
 

@@ -102,32 +102,14 @@ take_string(const struct plan_reader *p, const char *name, struct buf *b)
 	    strlen(buf_data(b)) == b->len - 1;
 }
 
-static int
-digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' :
-	    c >= 'a' && c <= 'f' ? c - 'a' + 10 :
-	    c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool
 take_key(struct plan_reader *p)
 {
 	uint32_t t = member(p, "key", JSON_STRING);
-	const char *text = p->json.text + p->json.tok[t].start + 1;
-	int high, low;
+	const struct json_token *key = &p->json.tok[t];
 
-	if (t == 0 || p->json.tok[t].end - p->json.tok[t].start !=
-	    2 * LETTER_KEY + 2)
-		return false;
-	for (int i = 0; i < LETTER_KEY; i++) {
-		high = digit(text[2 * i]);
-		low = digit(text[2 * i + 1]);
-		if (high == -1 || low == -1)
-			return false;
-		p->key[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
+	return t != 0 && key->end - key->start == LEDGER_KEY_TEXT + 2 &&
+	    ledger_key_parse(p->json.text + key->start + 1, p->key);
 }
 
 static int
