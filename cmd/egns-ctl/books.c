@@ -42,21 +42,6 @@ compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-void
-offsets_sort(struct offsets *o)
-{
-	size_t i, n = 0;
-
-	if (o->n == 0)
-		return;
-	qsort(o->at, o->n, sizeof(*o->at), compare);
-	for (i = 1; i < o->n; i++) {
-		if (o->at[i] != o->at[n])
-			o->at[++n] = o->at[i];
-	}
-	o->n = n + 1;
-}
-
 int
 marks_add(struct offsets *o, int64_t offset, unsigned marks)
 {
@@ -65,8 +50,9 @@ marks_add(struct offsets *o, int64_t offset, unsigned marks)
 	return offsets_add(o, (uint64_t)offset << MARK_BITS | marks);
 }
 
-void
-marks_sort(struct offsets *o)
+/* What is equal but for the lower bits becomes one, with all of these. */
+static void
+sort(struct offsets *o, unsigned bits)
 {
 	size_t i, n = 0;
 
@@ -74,12 +60,24 @@ marks_sort(struct offsets *o)
 		return;
 	qsort(o->at, o->n, sizeof(*o->at), compare);
 	for (i = 1; i < o->n; i++) {
-		if (o->at[i] >> MARK_BITS == o->at[n] >> MARK_BITS)
+		if (o->at[i] >> bits == o->at[n] >> bits)
 			o->at[n] |= o->at[i];
 		else
 			o->at[++n] = o->at[i];
 	}
 	o->n = n + 1;
+}
+
+void
+offsets_sort(struct offsets *o)
+{
+	sort(o, 0);
+}
+
+void
+marks_sort(struct offsets *o)
+{
+	sort(o, MARK_BITS);
 }
 
 static bool
