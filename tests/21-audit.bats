@@ -408,10 +408,11 @@ fates() {
 	parcels
 	written
 	blob=$(find spool/containers -name '*.json')
-	truncate -s 33M "$blob"
+	truncate -s 33M "$blob" "${blob%/*}/"$'\e[31m.json'
 	fates 2 1 1 0 0 0 0 0 1
 	[ "$status" -eq 0 ]
 	[[ $stderr == *"egns-ctl: ${blob#spool/}: "* ]]
+	[[ $stderr == *'/\x1B[31m.json: '* && $stderr != *$'\e'* ]]
 }
 
 @test "a broken dead letter is named by scrub" {

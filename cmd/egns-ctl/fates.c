@@ -10,6 +10,7 @@
 #include "audit.h"
 #include "file.h"
 #include "letter.h"
+#include "quote.h"
 
 #define DEPTH 8 /* of directories; a blob of ours lies in yyyy/MM/dd/HH */
 
@@ -26,10 +27,13 @@ struct search {
 static int
 unread(const struct search *s)
 {
+	char q[QUOTE_MAX];
+
 	if (errno == ENOMEM)
 		return -1;
 	if (errno != ENOENT)
-		fprintf(stderr, "egns-ctl: %s: %s\n", s->path, strerror(errno));
+		fprintf(stderr, "egns-ctl: %s: %s\n", quote(q, s->path,
+		    strlen(s->path)), strerror(errno));
 	return 0;
 }
 
