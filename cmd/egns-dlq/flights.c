@@ -68,8 +68,8 @@ flights_settle(struct post *o)
 	buf_free(&lines);
 	while (recorded && (f = TAILQ_FIRST(&o->landed)) != NULL) {
 		TAILQ_REMOVE(&o->landed, f, entry);
-		tally_add(o->tally, f->parcel->topic, f->parcel->subscription,
-		    &f->cargo, false);
+		counters_add(o->counters, f->parcel->topic,
+		    f->parcel->subscription, &f->cargo, false);
 		f->place->written += f->cargo.letters;
 		f->place->blobs++;
 		forget(o, f->lane, f->parcel);
@@ -96,7 +96,7 @@ give_up(struct post *o, struct lane *l, struct parcel *p,
 		log_warn("%s/%s: %" PRIu64 " dead letters are dropped, which "
 		    "dropped/ has now: %s", l->topic, l->name, cargo.letters,
 		    why->text);
-		tally_add(o->tally, l->topic, l->name, &cargo, true);
+		counters_add(o->counters, l->topic, l->name, &cargo, true);
 		l->place->dropped += cargo.letters;
 		forget(o, l, p);
 	}

@@ -156,7 +156,7 @@ post_new(struct ev_loop *loop, const struct spool *spool,
 	o->arg = arg;
 	o->namespace = jv_null();
 	o->by_name = tcmapnew();
-	o->tally = tally_new();
+	o->counters = counters_new();
 	TAILQ_INIT(&o->lanes);
 	TAILQ_INIT(&o->places);
 	TAILQ_INIT(&o->flying);
@@ -196,7 +196,7 @@ post_free(struct post *o)
 		place_free(p);
 	}
 	tcmapdel(o->by_name);
-	tally_free(o->tally);
+	counters_free(o->counters);
 	fetcher_free(o->fetcher);
 	jv_free(o->namespace);
 	free(o->key);

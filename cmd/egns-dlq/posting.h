@@ -7,7 +7,7 @@
 #include "place.h"
 #include "post.h"
 #include "schedule.h"
-#include "tally.h"
+#include "counters.h"
 
 /* Of a post: what its parts share. */
 struct lane { /* of a subscription */
@@ -53,7 +53,7 @@ struct post {
 	bool stopping;           /* nothing more begins */
 	double credit;           /* blobs that may be begun now */
 	int64_t credited;        /* clock_mono() */
-	struct tally *tally;
+	struct counters *counters;
 	bool full;               /* there is no room for a record: that was said */
 };
 

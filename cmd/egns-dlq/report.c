@@ -117,7 +117,7 @@ post_metrics(struct post *o, struct buf *b)
 	static const char waiting[] = "egns_DeadLettersWaiting";
 	static const char failing[] = "egns_DeadLetterDestinationFailing";
 
-	tally_metrics(o->tally, b);
+	counters_metrics(o->counters, b);
 	metrics_family(b, waiting, "gauge",
 	    "Dead letters on their way to a destination.");
 	add_gauge(o, b, waiting, waiting_for);

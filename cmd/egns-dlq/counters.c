@@ -1,4 +1,4 @@
-#include "tally.h"
+#include "counters.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "metrics.h"
 
-struct tally {
+struct counters {
 	TCMAP *counts; /* "TOPIC/SUBSCRIPTION" -> struct counts */
 };
 
@@ -16,10 +16,10 @@ struct counts {
 	uint64_t dropped;
 };
 
-struct tally *
-tally_new(void)
+struct counters *
+counters_new(void)
 {
-	struct tally *t = calloc(1, sizeof(*t));
+	struct counters *t = calloc(1, sizeof(*t));
 
 	if (t != NULL)
 		t->counts = tcmapnew();
@@ -27,7 +27,7 @@ tally_new(void)
 }
 
 void
-tally_free(struct tally *t)
+counters_free(struct counters *t)
 {
 	if (t == NULL)
 		return;
@@ -36,8 +36,8 @@ tally_free(struct tally *t)
 }
 
 void
-tally_add(struct tally *t, const char *topic, const char *subscription,
-    const struct cargo *c, bool dropped)
+counters_add(struct counters *t, const char *topic,
+    const char *subscription, const struct cargo *c, bool dropped)
 {
 	char key[2 * PARCEL_WORD];
 	int len = snprintf(key, sizeof(key), "%s/%s", topic, subscription), n;
@@ -70,7 +70,7 @@ sample(struct buf *b, const char *name, const char *key, const char *label,
 }
 
 void
-tally_metrics(const struct tally *t, struct buf *b)
+counters_metrics(const struct counters *t, struct buf *b)
 {
 	static const char written[] = "egns_DeadLetteredCount";
 	static const char dropped[] = "egns_DroppedEventCount";
