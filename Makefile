@@ -68,12 +68,12 @@ push = $(ground) log base64 crc32c json jq event filter binding mapping \
 blob = blob blob_answer blob_auth blob_xml hmac connection base64 credential \
 	managed fetch secret
 # Dead letters where they end, whatever that is.
-graves = $(blob) container container_dir container_list container_path storage \
+letters = $(blob) container container_dir container_list container_path storage \
 	storage_role principal endpoint letter remains selection selection_walk \
 	registry changes json jq crc32c segment log line daybook deadletter progress
-dlq = $(sort $(ground) $(graves) role schedule daemon metrics control uuid table \
+dlq = $(sort $(ground) $(letters) role schedule daemon metrics control uuid table \
 	maildir intake intake_files intake_left address)
-replay = $(sort $(ground) $(graves) event client uuid address)
+replay = $(sort $(ground) $(letters) event client uuid address)
 
 PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd egns-route egns-push \
 	egns-dlq egns-replay
