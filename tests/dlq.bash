@@ -27,9 +27,10 @@ blobs() {
 		-printf '%P\n' | sort
 }
 
-# letters DIR - the ids in all of them, in the order of names.
+# letters [DIR] - the ids in all of them, in the order of names.
+# shellcheck disable=SC2120 # tests name another one
 letters() {
-	local dir=$1 name
+	local dir=${1:-spool/containers/local/deadletter} name
 	blobs "$dir" | while read -r name; do
 		jq -r .id "$dir/$name" || return
 	done | xargs
