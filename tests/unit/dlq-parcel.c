@@ -50,7 +50,8 @@ add(struct parcels *list, int64_t hour, int64_t number, size_t bytes)
 	strcpy(p->subscription, "worker");
 	p->hour = hour;
 	p->first = p->last = number;
-	snprintf(p->guid, sizeof(p->guid), GUID "%d", (int)(number % 10));
+	strcpy(p->guid, GUID "0");
+	p->guid[sizeof(GUID) - 1] = (char)('0' + number % 10);
 	for (size_t i = 1; i < bytes; i++)
 		buf_add(&b, "x", 1);
 	buf_add(&b, "\n", 1);
