@@ -207,9 +207,9 @@ edit() {
 			letter "$((900000 + ++n))" >piece
 			if [ $((n % 2)) -eq 0 ]; then
 				cat "$blob" piece >new 2>/dev/null || continue
-				mv new "$blob"
+				mv new "$blob" 2>/dev/null || continue
 			else
-				cat piece >>"$blob"
+				{ cat piece >>"$blob"; } 2>/dev/null || continue
 			fi
 			echo "$((900000 + n))" >>added
 		done
