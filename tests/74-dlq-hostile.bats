@@ -472,8 +472,9 @@ asked_of() {
 		: >storage.requests
 		bounded 74 "$words" egns-dlq prune --older-than 1h --limit 2
 		bounded 75 "$words" egns-replay
-		[ "$(asked 'select(.method == "DELETE") | .status' | wc -l)" \
-			-lt 14 ]
+		# two silences are enough
+		[[ $act != *hang* ]] ||
+			[ "$(asked 'select(.method == "DELETE") | 1' | wc -l)" -le 4 ]
 		n=$((n + 1))
 		egns-pull receive -t orders -s worker -n 100 -w 0 >got
 		egns-pull acknowledge -t orders -s worker - <got >/dev/null || :
