@@ -104,8 +104,9 @@ day_of(const char *name)
 static int
 trouble(TCHDB *db, struct fault *f)
 {
-	return fault_set(f, file_no_room(errno) ? FAULT_TOO_MANY :
-	    FAULT_INTERNAL, "replay/" NAME ": %s",
+	if (file_no_room(errno))
+		return fault_errno(f, FAULT_TOO_MANY, "replay/" NAME);
+	return fault_set(f, FAULT_INTERNAL, "replay/" NAME ": %s",
 	    tchdberrmsg(tchdbecode(db)));
 }
 
@@ -238,6 +239,15 @@ index_find(const struct index *x, const uint8_t key[LETTER_KEY],
 	return place->day >= x->oldest;
 }
 
+bool
+index_failed(struct index *x)
+{
+	if (x->db == NULL || !x->db->fatal)
+		return false;
+	unlinkat(x->dir, NAME, 0);
+	return true;
+}
+
 /* ---- is it as on disk? ---- */
 
 /*
@@ -330,6 +340,7 @@ begin(struct index *x, bool anew, struct fault *f)
 		trouble(db, f);
 		file_lock(x->dir, LOCK_UN);
 	} else {
+		errno = 0;
 		return db;
 	}
 	if (db != NULL)
@@ -337,12 +348,16 @@ begin(struct index *x, bool anew, struct fault *f)
 	return NULL;
 }
 
-/* It is whole, or (rc -1) gone. */
+/* It is whole, or (rc -1) gone. Tokyo Cabinet does not see when a pwrite(2)
+ * fails; errno, which was 0 in the beginning, tells. */
 static int
 end(struct index *x, TCHDB *db, bool anew, int rc, struct fault *f)
 {
 	if (rc == 0 && (!write_days(x, db) || !tchdbclose(db)))
 		rc = trouble(db, f);
+	else if (rc == 0 && (errno == EIO || file_no_room(errno)))
+		rc = fault_errno(f, errno == EIO ? FAULT_INTERNAL :
+		    FAULT_TOO_MANY, "replay/" NAME);
 	tchdbdel(db);
 	if (rc == -1)
 		unlinkat(x->dir, anew ? NEW_NAME : NAME, 0);

@@ -50,6 +50,10 @@ struct index_place {
 bool index_find(const struct index *, const uint8_t key[LETTER_KEY],
     struct index_place *);
 
+/* With the lock: has it something that cannot be read, so that it was no answer
+ * that a key is not there? The next update builds it anew then. */
+bool index_failed(struct index *);
+
 /* The key of a day's line; false: it has none. */
 bool index_key(struct json *, const char *line, size_t,
     uint8_t key[LETTER_KEY]);

@@ -359,6 +359,10 @@ ledger_begin(struct ledger *l, const struct ledger_round *r, struct fault *f)
 	size_t at = HEAD_LEN;
 	int fd = l->pending;
 
+	/* what was replayed may not have been found */
+	if (index_failed(&l->index))
+		return fault_set(f, FAULT_UNAVAILABLE, "replay/index.tch is "
+		    "broken, and will be built anew");
 	format_head(head, r);
 	if (file_pwrite(fd, head, HEAD_LEN, 0) == -1 ||
 	    file_pwrite(fd, buf_data(&r->lines), r->lines.len,
