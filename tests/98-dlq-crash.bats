@@ -58,6 +58,26 @@ break=SHIM_CALLS=pwrite,open,mkdir,rename,link,fsync,fdatasync
 	sort_and_write 1 1 SHIM_PATH=/sorted/ SHIM_CALLS=unlink SHIM_EIO=N
 }
 
+# prune SHARD OF VARIABLE... - the scenario of crash/prune.py.
+prune() {
+	ns orders/worker orders/other
+	advance 0
+	export B
+	/usr/bin/python3 "$top/tests/crash/prune.py" "$@"
+}
+
+@test "killed before any call, prune removes nothing that the books do not know" {
+	prune 1 1 SHIM_KILL=N
+}
+
+@test "a call without space costs prune another run" {
+	prune 1 1 "$grow" SHIM_ENOSPC=N
+}
+
+@test "a call that fails with EIO costs prune another run" {
+	prune 1 1 "$break,unlink" SHIM_EIO=N
+}
+
 # bring_back SHARD OF VARIABLE... - the scenario of crash/replay.py.
 bring_back() {
 	ns orders
@@ -166,6 +186,52 @@ ok='0 held, 0 quarantined, 0 to be tried later'
 		$how
 		goes_back "1 replayed, $ok, 1 replayed before" "e$n" e0
 	done
+}
+
+@test "an index that could not be written is built anew" {
+	local how n=0
+	dlq_ns
+	for how in 'SHIM_ENOSPC=1,1000 No space left on device' \
+		'SHIM_EIO=1,1000 Input/output error'; do
+		dead "e$((++n))"
+		egns-replay # now it has one
+		shim SHIM_PATH=index.tch SHIM_CALLS=pwrite "${how%% *}"
+		run ! env LD_PRELOAD="$PRELOAD" egns-replay --reason Rejected
+		unshim
+		echo "$output"
+		[[ $output == *"replay/index.tch: "@(${how#* }|read error)* ]]
+		[ ! -e spool/replay/index.tch ]
+		run -0 egns-replay --reason Rejected
+		[[ $output == *", 1 replayed before" ]]
+		[ -z "$(letters)" ]
+		[ "$(cat spool/topics/orders/log/* | wc -l)" -eq $((2 * n)) ]
+		egns-pull receive -t orders -s worker |
+			egns-pull acknowledge -t orders -s worker -
+	done
+}
+
+# A record of the index has no beginning any more.
+break_index() {
+	/usr/bin/python3 - "$(jq -r .key spool/replay/2*.ndjson | tail -n 1)" <<-'END'
+		import sys
+		with open("spool/replay/index.tch", "r+b") as file:
+		    at = file.read().index(bytes.fromhex(sys.argv[1]))
+		    file.seek(at - 16)
+		    file.write(bytes(16))
+	END
+}
+
+@test "what an index has and cannot be read is not what it has not" {
+	dlq_ns
+	dead e0 e1
+	cp -r spool/containers/local/deadletter old
+	goes_back "2 replayed, $ok" e0 e1
+	cp -r old/. spool/containers/local/deadletter
+	break_index
+	run -75 egns-replay --reason Rejected
+	[[ $output == "egns-replay: replay/index.tch is broken, and will be built anew"* ]]
+	cp -r old/. spool/containers/local/deadletter
+	goes_back "0 replayed, $ok, 2 replayed before" e0 e1
 }
 
 @test "what is pending and torn was told to nobody" {

@@ -9,12 +9,11 @@ books know of it.
 import collections
 import glob
 import os
-import re
 import signal
 import sys
 
-from sweep import (STATUSES, ask, balance, end_well, fail, keep_template, records,
-                   set_clock, sweep, waiting, wait_for)
+from sweep import (STATUSES, ask, balance, end_well, fail, keep_template,
+                   leftovers, records, set_clock, sweep, waiting, wait_for)
 import raw
 from broker import Daemon
 
@@ -115,10 +114,9 @@ def judge(wrong):
                                   for line in records("spool/dropped/*"))
     if set(dropped) != DROPPED or max(dropped.values()) > 2:
         wrong.append(f"dropped: {dropped}")
-    left = waiting() + [path for path in glob.glob("spool/**", recursive=True)
-                        if re.search(r"(\.tmp|~|/batch)$", path)]
-    if left or glob.glob("spool/deadletter/corrupt/*"):
-        wrong.append(f"left: {left}")
+    if waiting() or leftovers() or os.path.exists("spool/deadletter/batch") or \
+            glob.glob("spool/deadletter/corrupt/*"):
+        wrong.append(f"left: {waiting()} {leftovers()}")
     balance(wrong)
 
 

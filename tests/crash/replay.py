@@ -9,13 +9,12 @@ place, what goes back is in the topic once more, and the books know of it.
 import collections
 import glob
 import os
-import re
 import signal
 import subprocess
 import sys
 
-from sweep import (STATUSES, balance, end_well, fail, keep_template, records,
-                   sweep, waiting, wait_for)
+from sweep import (STATUSES, balance, end_well, fail, keep_template,
+                   leftovers, records, sweep, waiting, wait_for)
 from broker import Daemon
 
 BOX = "spool/containers/local/deadletter"
@@ -82,10 +81,8 @@ def judge(wrong):
     # what stands in the ledger, too, is ended by the next one who publishes
     if any(line not in ledger for line in pending()):
         wrong.append(f"pending: {list(pending())}")
-    left = [path for path in glob.glob("spool/**", recursive=True)
-            if re.search(r"(\.tmp|\.new|~)$", path)]
-    if left:
-        wrong.append(f"left: {left}")
+    if leftovers():
+        wrong.append(f"left: {leftovers()}")
     balance(wrong)
 
 

@@ -11,6 +11,7 @@ SHARD + OF and so on, until all is done before the fault is reached.
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -59,6 +60,12 @@ def waiting():
     """Dead letters that are in no container yet."""
     return [path for name in ("new", "cur", "batch", "sorted", "sending")
             for path in glob.glob(f"spool/deadletter/{name}/*")]
+
+
+def leftovers():
+    """Files that somebody has not finished."""
+    return [path for path in glob.glob("spool/**", recursive=True)
+            if re.search(r"(\.tmp|\.new|~)$", path)]
 
 
 def wait_for(fact, daemon):
@@ -115,13 +122,13 @@ def anew(*names):
     shutil.copytree("template", "spool", symlinks=True)
 
 
-def sweep(run, least, *leftovers, **fixed):
+def sweep(run, least, *others, **fixed):
     """run(env) with a fault at each call, which returns what is wrong. True when
     nothing is, and there were calls enough."""
     shard, of = int(sys.argv[1]), int(sys.argv[2])
     n, failures, reached = shard, 0, True
     while reached and n < 3000:
-        anew(*leftovers)
+        anew(*others)
         env = {"LD_PRELOAD": preload(), "SHIM_TRACE": os.path.abspath("trace"),
                **fixed}
         for variable in sys.argv[3:]:

@@ -72,6 +72,9 @@ class Replay:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         return self.process.wait()
 
+    def runs(self):
+        return self.process is not None and self.process.poll() is None
+
 
 class Soak:
     def __init__(self, seed):
@@ -150,10 +153,20 @@ class Soak:
             self.errors.append(f"{daemon.name}: no start")
 
     def kill_replay(self):
-        process = self.chance.choice(self.replays).process
-        if process is not None and process.poll() is None:
+        """One that runs; now and then what it has sent is not answered yet."""
+        replay = self.chance.choice(self.replays)
+        stops = self.chance.randrange(3) == 0
+        if stops:
+            self.topicd.process.send_signal(signal.SIGSTOP)
+        end = time.monotonic() + 1
+        while not replay.runs() and time.monotonic() < end:
+            time.sleep(0.001)
+        time.sleep(self.chance.random() * (0.3 if stops else 0.03))
+        if replay.runs():
             self.kills += 1
-            process.kill()
+            replay.process.kill()
+        if stops:
+            self.topicd.process.send_signal(signal.SIGCONT)
 
     def pause(self, process):
         if process is None or process.poll() is not None:
