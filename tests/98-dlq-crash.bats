@@ -162,7 +162,7 @@ goes_back() {
 		[ "$(jq -r .id spool/replay/2*.ndjson | grep -cx "$id")" -eq 1 ] ||
 			return
 	done
-	egns-pull receive -t orders -s worker -n 10 |
+	egns-pull receive -t orders -s worker -n 10 -w 0 |
 		egns-pull acknowledge -t orders -s worker - &&
 		[ -z "$(letters)" ] && [ ! -s spool/replay/pending.ndjson ] &&
 		egns-ctl audit -o none
