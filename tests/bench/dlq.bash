@@ -22,7 +22,13 @@ dlq_endpoint() {
 	sed 's/{ return 204; }/{ if ($request_method = POST) { return 403; } return 204; }/' \
 		nginx.conf >nginx.new
 	mv nginx.new nginx.conf
-	kill -HUP "${daemons[nginx]}"
+	kill "${daemons[nginx]}" && { wait "${daemons[nginx]}" || :; }
+	rm -f nginx.pid
+	start_nginx
+	until [ -s nginx.pid ]; do
+		kill -0 "${daemons[nginx]}" || { cat nginx.err >&2; exit 1; }
+		sleep 0.05
+	done
 }
 
 # letters in deadletter/ that are not in the container yet

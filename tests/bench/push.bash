@@ -22,6 +22,12 @@ for s in all:
 print(*(s.getsockname()[1] for s in all))' "$1"
 }
 
+start_nginx() {
+	PATH=$PATH:/usr/sbin nginx -p "$PWD" -c nginx.conf -e nginx.log \
+		2>nginx.err &
+	daemons[nginx]=$!
+}
+
 # An nginx with one worker, and one who takes connections and says nothing.
 push_endpoints() {
 	local port hang
@@ -44,9 +50,7 @@ push_endpoints() {
 			}
 		}
 	END
-	PATH=$PATH:/usr/sbin nginx -p "$PWD" -c nginx.conf -e nginx.log \
-		2>nginx.err &
-	daemons[nginx]=$!
+	start_nginx
 	python3 -c 'import signal, socket, sys
 s = socket.socket()
 s.bind(("127.0.0.1", int(sys.argv[1])))
