@@ -63,9 +63,14 @@ def waiting():
 
 
 def leftovers():
-    """Files that somebody has not finished."""
-    return [path for path in glob.glob("spool/**", recursive=True)
-            if re.search(r"(\.tmp|\.new|~)$", path)]
+    """Files that somebody has not finished, and that stay: topicd writes, too."""
+    end = time.monotonic() + raw.PATIENCE
+    while True:
+        left = [path for path in glob.glob("spool/**", recursive=True)
+                if re.search(r"(\.tmp|\.new|~)$", path)]
+        if not left or time.monotonic() > end:
+            return left
+        time.sleep(0.05)
 
 
 def wait_for(fact, daemon):
