@@ -65,6 +65,10 @@ freed() {
 	mkdir spool/containers/local/deadletter
 	start egns-dlq
 	written one
+	# what is no record any more has left one
+	jq -e '.reason == "Corrupt" and .topic == "orders" and .subscription ==
+		"worker" and (.line_base64 | @base64d) == "{\"torn"' \
+		spool/dropped/*.ndjson
 	wait_for grep "sorted/$sorted.*it stays" egns-dlq.log
 	stop egns-dlq
 	rmdir "spool/deadletter/sorted/$sorted"

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base64.h"
 #include "clock.h"
 #include "letter.h"
 #include "log.h"
@@ -47,8 +48,36 @@ end_of_line(const char *at, const char *end)
 	return nl != NULL ? nl : end;
 }
 
+static void
+add_text(struct buf *b, const char *member, const char *text)
+{
+	buf_printf(b, ",\"%s\":", member);
+	buf_json(b, text, strlen(text));
+}
+
+/* What is no record any more leaves one all the same. */
+static void
+spoil(const struct parcel *p, const char *line, size_t len, const char *why,
+    struct buf *b)
+{
+	char time[CLOCK_TEXT + 1];
+
+	log_warn("%s/%s: a record of a parcel is none, and is dropped: %s",
+	    p->topic, p->subscription, why);
+	clock_format(time, clock_now());
+	buf_printf(b, "{\"time\":\"%s\"", time);
+	add_text(b, "topic", p->topic);
+	add_text(b, "subscription", p->subscription);
+	buf_printf(b, ",\"reason\":\"%s\"", dl_reason_name(DL_CORRUPT));
+	add_text(b, "error", why);
+	buf_str(b, ",\"line_base64\":\"");
+	base64_add(b, line, len);
+	buf_str(b, "\"}\n");
+}
+
 int
-cargo_load(struct cargo *c, const char *records, size_t len, struct fault *f)
+cargo_load(struct cargo *c, const struct parcel *p, const char *records,
+    size_t len, struct fault *f)
 {
 	const char *at = records, *end = at + len, *nl;
 	struct fault why;
@@ -61,9 +90,9 @@ cargo_load(struct cargo *c, const char *records, size_t len, struct fault *f)
 		else if (why.code == FAULT_INTERNAL)
 			return fault_set(f, why.code, "%s", why.text);
 		else
-			log_warn("a record of a parcel is none: %s", why.text);
+			spoil(p, at, (size_t)(nl - at), why.text, &c->spoilt);
 	}
-	return c->text.bad || c->offsets.bad ?
+	return c->text.bad || c->offsets.bad || c->spoilt.bad ?
 	    fault_set(f, FAULT_INTERNAL, "out of memory") : 0;
 }
 
@@ -72,15 +101,9 @@ cargo_free(struct cargo *c)
 {
 	buf_free(&c->text);
 	buf_free(&c->offsets);
+	buf_free(&c->spoilt);
 	json_free(&c->json);
 	memset(c, 0, sizeof(*c));
-}
-
-static void
-add_text(struct buf *b, const char *member, const char *text)
-{
-	buf_printf(b, ",\"%s\":", member);
-	buf_json(b, text, strlen(text));
 }
 
 void
@@ -140,16 +163,19 @@ drop_one(struct cargo *c, const char *error, const char *time, struct buf *b)
 }
 
 void
-cargo_drop(struct cargo *c, const char *records, size_t len,
-    const char *error, struct buf *lines)
+cargo_drop(struct cargo *c, const struct parcel *p, const char *records,
+    size_t len, const char *error, struct buf *lines)
 {
 	const char *at = records, *end = at + len, *nl;
 	char time[CLOCK_TEXT + 1];
+	struct fault why;
 
 	clock_format(time, clock_now());
 	for (; at < end; at = nl + 1) {
 		nl = end_of_line(at, end);
-		if (json_scan(&c->json, at, (size_t)(nl - at), NULL) == 0)
+		if (json_scan(&c->json, at, (size_t)(nl - at), &why) == 0)
 			drop_one(c, error, time, lines);
+		else
+			spoil(p, at, (size_t)(nl - at), why.text, lines);
 	}
 }

@@ -17,13 +17,15 @@ struct cargo {
 	struct buf offsets;      /* numbers, a comma between them */
 	uint64_t letters;
 	uint64_t reason[DL_REASONS + 1]; /* the last: none of ours */
+	struct buf spoilt;       /* lines of dropped/, of those that no blob can
+	                          * have: somebody, or the disk, has changed
+	                          * them */
 	struct json json;
 };
 
-/* Of records. 0, or -1 and a fault: without memory; what is no record, which a
- * parcel does not have, is passed by. */
-int cargo_load(struct cargo *, const char *records, size_t len,
-    struct fault *);
+/* Of a parcel's records. 0, or -1 and a fault: without memory. */
+int cargo_load(struct cargo *, const struct parcel *, const char *records,
+    size_t len, struct fault *);
 void cargo_free(struct cargo *);
 
 /* Its line for deadletter/written/: where it is now. */
@@ -31,8 +33,8 @@ void cargo_line(const struct cargo *, const struct parcel *,
     const char *container, const char *blob, struct buf *);
 
 /* The lines of dropped/ for records that are given up, and why. */
-void cargo_drop(struct cargo *, const char *records, size_t len,
-    const char *error, struct buf *lines);
+void cargo_drop(struct cargo *, const struct parcel *, const char *records,
+    size_t len, const char *error, struct buf *lines);
 #define CARGO_DROP_REASON "DeadLetterWriteFailed"
 
 /* The name of reason[i]; "Unknown" for the last. */

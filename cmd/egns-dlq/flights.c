@@ -57,15 +57,19 @@ record(struct post *o, const char *dir, const struct buf *lines)
 void
 flights_settle(struct post *o)
 {
-	struct buf lines = { 0 };
+	struct buf lines = { 0 }, spoilt = { 0 };
 	struct flight *f;
 	bool recorded;
 
-	TAILQ_FOREACH(f, &o->landed, entry)
+	TAILQ_FOREACH(f, &o->landed, entry) {
 		cargo_line(&f->cargo, f->parcel, f->container, f->blob,
 		    &lines);
-	recorded = record(o, WRITTEN, &lines);
+		buf_add(&spoilt, buf_data(&f->cargo.spoilt),
+		    f->cargo.spoilt.len);
+	}
+	recorded = record(o, "dropped", &spoilt) && record(o, WRITTEN, &lines);
 	buf_free(&lines);
+	buf_free(&spoilt);
 	while (recorded && (f = TAILQ_FIRST(&o->landed)) != NULL) {
 		TAILQ_REMOVE(&o->landed, f, entry);
 		counters_add(o->counters, f->parcel->topic,
@@ -90,7 +94,7 @@ give_up(struct post *o, struct lane *l, struct parcel *p,
 
 	if (text == NULL)
 		post_die(PARCEL_SENDING);
-	cargo_drop(&cargo, text, len, why->text, &lines);
+	cargo_drop(&cargo, p, text, len, why->text, &lines);
 	free(text);
 	if (record(o, "dropped", &lines)) {
 		log_warn("%s/%s: %" PRIu64 " dead letters are dropped, which "
@@ -215,7 +219,7 @@ load(struct post *o, struct flight *f)
 
 	if (text == NULL)
 		post_die(PARCEL_SENDING);
-	if (cargo_load(&f->cargo, text, len, &fault) == -1)
+	if (cargo_load(&f->cargo, f->parcel, text, len, &fault) == -1)
 		log_fatal(fault_exit(fault.code), "%s", fault.text);
 	free(text);
 }
