@@ -380,6 +380,12 @@ letter_event(const struct letter *l, struct buf *b)
 }
 
 void
+letter_line(const struct letter *l, struct buf *b)
+{
+	add_line(b, l->text, l->len);
+}
+
+void
 letter_key(const struct letter *l, const char *topic,
     const char *subscription, const char *blob, uint8_t key[LETTER_KEY])
 {

@@ -76,6 +76,9 @@ int64_t letter_time(const struct letter *);
  * all that is named above. */
 void letter_event(const struct letter *, struct buf *);
 
+/* Add the record as it stands, on one line, without a newline. */
+void letter_line(const struct letter *, struct buf *);
+
 /*
  * What it is known by, wherever it lies: topic, subscription, offset and the
  * time of publication for ours, the blob's name and the record's text for

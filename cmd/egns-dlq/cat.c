@@ -9,26 +9,6 @@ struct form {
 	bool eyes; /* they see it as it comes */
 };
 
-/* The record as it stands, but on one line. */
-static void
-record(struct buf *b, const struct letter *letter, bool eyes)
-{
-	char *p;
-	size_t i;
-
-	if (eyes) {
-		plain_json(b, letter->text, letter->len);
-		return;
-	}
-	if ((p = buf_room(b, letter->len)) == NULL)
-		return;
-	/* strings have no control characters in them */
-	for (i = 0; i < letter->len; i++)
-		p[i] = letter->text[i] == '\n' || letter->text[i] == '\r' ?
-		    ' ' : letter->text[i];
-	buf_grew(b, letter->len);
-}
-
 static void
 event(struct buf *b, const struct letter *letter, bool eyes)
 {
@@ -53,8 +33,10 @@ format(struct buf *b, const struct letter *letter,
 	(void)place;
 	if (form->events)
 		event(b, letter, form->eyes);
+	else if (form->eyes)
+		plain_json(b, letter->text, letter->len);
 	else
-		record(b, letter, form->eyes);
+		letter_line(letter, b);
 	buf_str(b, "\n");
 }
 

@@ -193,19 +193,11 @@ item_of(const struct parting *p, const struct letter *letter)
 	    sizeof(struct item), of_key);
 }
 
-/* A record as a line. */
 static void
-add_record(struct buf *b, const struct letter *letter)
+add_line(struct buf *b, const struct letter *letter)
 {
-	char *p = buf_room(b, letter->len + 1);
-
-	if (p == NULL)
-		return;
-	for (size_t i = 0; i < letter->len; i++)
-		p[i] = letter->text[i] == '\n' || letter->text[i] == '\r' ?
-		    ' ' : letter->text[i];
-	p[letter->len] = '\n';
-	buf_grew(b, letter->len + 1);
+	letter_line(letter, b);
+	buf_add(b, "\n", 1);
 }
 
 static bool
@@ -217,9 +209,9 @@ goes(const struct letter *letter, void *arg)
 	if (item == NULL || item->state <= LEAVING_WAITS)
 		return false;
 	if (item->state != LEAVING_GOES)
-		add_record(&p->aside, letter);
+		add_line(&p->aside, letter);
 	else if (p->leaving->keep)
-		add_record(&p->kept, letter);
+		add_line(&p->kept, letter);
 	return true;
 }
 
