@@ -15,7 +15,7 @@ unset EGNS_SPOOL EGNS_CLOCK
 
 # How long a fact may take to come about. Nothing waits this long when all is
 # well; a loaded machine under sanitizers needs some patience.
-PATIENCE=30
+PATIENCE=60
 
 setup() {
 	cd "$BATS_TEST_TMPDIR" || return
@@ -39,7 +39,7 @@ teardown() {
 # Every child that the test executed has EGNS_TEST in its environment. One that
 # is just about to end is given the time.
 no_strays() {
-	local pid end=$((SECONDS + 3))
+	local pid end=$((SECONDS + PATIENCE))
 	while [ -n "$(strays)" ]; do
 		sleep 0.02
 		[ "$SECONDS" -lt "$end" ] && continue

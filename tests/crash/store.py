@@ -7,7 +7,6 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../mqtt"))
-import raw  # noqa: E402
 from broker import Broker, Client, dropped  # noqa: E402
 
 LASTS = "clean session-expiry=3600"
@@ -214,5 +213,4 @@ def main():
 
 
 if __name__ == "__main__":
-    raw.PATIENCE = 60
     main()

@@ -30,7 +30,7 @@ import ssl
 import sys
 import time
 
-PATIENCE = 30
+PATIENCE = 60
 
 TYPES = ("connect connack publish puback pubrec pubrel pubcomp subscribe suback "
          "unsubscribe unsuback pingreq pingresp disconnect auth").split()
