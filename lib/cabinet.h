@@ -2,6 +2,7 @@
 #define CABINET_H
 
 #include <endian.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,6 +10,8 @@
 #include <sys/stat.h>
 #include <tchdb.h>
 #include <unistd.h>
+
+#include "file.h"
 
 /* Of Tokyo Cabinet's header: flags that a dead writer leaves, and the size. */
 #define CABINET_FLAGS_AT 33
@@ -41,6 +44,19 @@ cabinet_sound(int dir, const char *name)
 	/* its byte order is that of the build; the other one gives nonsense */
 	return le64toh(size) <= (uint64_t)st.st_size ||
 	    be64toh(size) <= (uint64_t)st.st_size;
+}
+
+/*
+ * Tokyo Cabinet 1.4.48 takes a pwrite(2) that failed for one that wrote all
+ * (tchdbseekwrite compares its -1 as unsigned), and later reads what has never
+ * been written. errno is all that is left of it: who changes a file sets it to 0
+ * before, and asks here, if there are many changes behind each. True: what the
+ * file holds is not to be believed, and errno says why.
+ */
+static inline bool
+cabinet_lost(void)
+{
+	return errno == EIO || file_no_room(errno);
 }
 
 #endif

@@ -200,6 +200,17 @@ index_prepare(struct registry *r, bool copy)
 	return fsync(r->dir);
 }
 
+/* What has become of a change of the index. */
+static int
+index_trouble(const struct registry *r, struct fault *f)
+{
+	if (cabinet_lost())
+		return fault_errno(f, errno == EIO ? FAULT_INTERNAL :
+		    FAULT_TOO_MANY, INDEX_NAME);
+	return fault_set(f, FAULT_INTERNAL, INDEX_NAME ": %s",
+	    tcbdberrmsg(tcbdbecode(r->index)));
+}
+
 /*
  * Make the index ready for changes. Without `copy` no reader may be there. -1
  * and a fault.
@@ -217,10 +228,10 @@ index_begin(struct registry *r, bool copy, struct fault *f)
 	if ((r->index = tcbdbnew()) == NULL)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
 	/* 128 records a leaf: a cache of 256 leaves is some 30 MB */
+	errno = 0;
 	if (!tcbdbsetcache(r->index, 256, 512) || !tcbdbopen(r->index, path,
 	    BDBOWRITER | BDBOCREAT | BDBONOLCK))
-		return fault_set(f, FAULT_INTERNAL, INDEX_NAME ": %s",
-		    tcbdberrmsg(tcbdbecode(r->index)));
+		return index_trouble(r, f);
 	return 0;
 }
 
@@ -235,9 +246,8 @@ index_end(struct registry *r, struct fault *f)
 	    (uintmax_t)r->mark.line,
 	    r->mark.offset == 0 ? "00000000" : r->mark.crc);
 	if (!tcbdbput2(r->index, MARK_KEY, text) || !tcbdbsync(r->index) ||
-	    !tcbdbclose(r->index))
-		return fault_set(f, FAULT_INTERNAL, INDEX_NAME ": %s",
-		    tcbdberrmsg(tcbdbecode(r->index)));
+	    !tcbdbclose(r->index) || cabinet_lost())
+		return index_trouble(r, f);
 	index_close(r);
 	if (renameat(r->dir, NEW_NAME, r->dir, INDEX_NAME) == -1)
 		return fault_errno(f, FAULT_INTERNAL, INDEX_NAME);
@@ -345,7 +355,7 @@ index_apply(const struct change *c, void *arg)
 	else
 		ok = tcbdbout(r->index, c->path, (int)c->path_len) ||
 		    tcbdbecode(r->index) == TCENOREC;
-	return ok ? 0 : -1;
+	return ok && !cabinet_lost() ? 0 : -1;
 }
 
 /* Bring the index from its mark to the end of the log; both locks are held. */
@@ -372,8 +382,7 @@ catch_up(struct registry *r, struct fault *f)
 		rc = index_begin(r, false, f);
 		if (rc == 0 && changes_walk(text, (size_t)st.st_size, &r->mark,
 		    index_apply, r, NULL) != 0)
-			rc = fault_set(f, FAULT_INTERNAL, INDEX_NAME ": %s",
-			    tcbdberrmsg(tcbdbecode(r->index)));
+			rc = index_trouble(r, f);
 		if (rc == 0)
 			rc = index_end(r, f);
 	}
@@ -999,8 +1008,7 @@ commit_index(struct registry *r, bool big, struct fault *f)
 		c.resource = r->pending[i].text;
 		c.resource_len = r->pending[i].len;
 		if (index_apply(&c, r) == -1)
-			rc = fault_set(f, FAULT_INTERNAL, INDEX_NAME ": %s",
-			    tcbdberrmsg(tcbdbecode(r->index)));
+			rc = index_trouble(r, f);
 	}
 	r->mark = after;
 	if (rc == 0)
@@ -1013,6 +1021,16 @@ commit_index(struct registry *r, bool big, struct fault *f)
 	return rc;
 }
 
+/* The log has the change, and is the truth: the index will follow. */
+static int
+made_all_the_same(struct fault *f)
+{
+	struct fault why = *f;
+
+	return fault_set(f, why.code, "%.256s; the change is in " DIR_NAME "/"
+	    LOG_NAME " all the same, and counts with the next one", why.text);
+}
+
 int
 registry_commit(struct registry *r, const char *who, struct fault *f)
 {
@@ -1023,8 +1041,9 @@ registry_commit(struct registry *r, const char *who, struct fault *f)
 		forget(r);
 		return 0;
 	}
-	if ((rc = commit_log(r, who, f)) == 0)
-		rc = commit_index(r, r->npending >= BIG_TRANSACTION, f);
+	rc = commit_log(r, who, f);
+	if (rc == 0 && commit_index(r, r->npending >= BIG_TRANSACTION, f) == -1)
+		rc = made_all_the_same(f);
 	forget(r);
 	return rc;
 }

@@ -86,6 +86,9 @@ int registry_each_text(struct registry *, const char *prefix,
  * see at once; commit makes them one durable step (append, fdatasync, index).
  * Close without commit forgets them. A delete takes what is below the path
  * along; NotFound when there is nothing. `who` is the principal, "user:root".
+ * When a commit fails nothing has changed; unless it is the index that cannot be
+ * written, which the fault says: then the log has the change, and whoever next
+ * can write the index mends it. Close the registry after a failed commit.
  */
 int registry_put(struct registry *, const char *path, jv resource,
     struct fault *);

@@ -307,3 +307,50 @@ no_way_back() {
 	[ "$(cat spool/topics/orders/log/* | wc -l)" -eq 4 ]
 	egns-ctl audit -o none
 }
+
+# clients SIZE - 150 of them, each with an attribute of that size, for apply.
+clients() {
+	jq -nc --arg text "$(head -c "$1" /dev/zero | tr '\0' x)" 'range(150) |
+		{path: "clients/d\(.)", authenticationName: "d\(.)",
+			attributes: {text: $text}}'
+}
+
+# with_fault FAULT ARG... - egns-ctl, with its index's writes failing so.
+with_fault() {
+	run --separate-stderr "-${want:-0}" \
+		env LD_PRELOAD="$PRELOAD" "$1" egns-ctl "${@:2}"
+}
+
+# from_log FILE - the registry as the log has it, which is the truth.
+from_log() {
+	rm -f spool/namespace/index.tcb*
+	egns-ctl export >"$1"
+}
+
+# Tokyo Cabinet says nothing of a write of its own that failed.
+@test "a registry's index that could not be written is not believed" {
+	local k n want
+	ns
+	clients 40 | egns-ctl apply -
+	clients 90 >change
+	cp -a spool before
+	shim SHIM_PATH=index.tcb SHIM_CALLS=pwrite
+	with_fault SHIM_TRACE=trace apply change
+	n=$(wc -l <trace)
+	[ "$n" -gt 10 ]
+	for k in $(seq 1 4 "$n") "$n"; do
+		rm -r spool && cp -a before spool
+		want=71 with_fault "SHIM_EIO=$k" apply change
+		[[ $stderr == "egns-ctl: index.tcb: Input/output error; the "*" \
+all the same, and counts with the next one" ]]
+		rm -r spool && cp -a before spool
+		want=75 with_fault "SHIM_ENOSPC=$k,1000" apply change
+		egns-ctl export >now
+		from_log log
+		cmp now log
+		[ "$(grep -c 'x\{90\}' log)" -eq 150 ]
+		rm spool/namespace/index.tcb
+		want=71 with_fault SHIM_EIO=5 export
+		egns-ctl export | cmp - log
+	done
+}

@@ -348,14 +348,13 @@ begin(struct index *x, bool anew, struct fault *f)
 	return NULL;
 }
 
-/* It is whole, or (rc -1) gone. Tokyo Cabinet does not see when a pwrite(2)
- * fails; errno, which was 0 in the beginning, tells. */
+/* It is whole, or (rc -1) gone. */
 static int
 end(struct index *x, TCHDB *db, bool anew, int rc, struct fault *f)
 {
 	if (rc == 0 && (!write_days(x, db) || !tchdbclose(db)))
 		rc = trouble(db, f);
-	else if (rc == 0 && (errno == EIO || file_no_room(errno)))
+	else if (rc == 0 && cabinet_lost())
 		rc = fault_errno(f, errno == EIO ? FAULT_INTERNAL :
 		    FAULT_TOO_MANY, "replay/" NAME);
 	tchdbdel(db);
