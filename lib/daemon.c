@@ -1,9 +1,15 @@
 #include <errno.h>
+#include <getopt.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "daemon.h"
+#include "log.h"
+#include "num.h"
 
 static void
 on_stop(struct ev_loop *loop, ev_signal *w, int events)
@@ -49,6 +55,41 @@ allow_descriptors(void)
 		rl.rlim_cur = rl.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &rl);
 	}
+}
+
+static void usage(FILE *, const char *) __attribute__((noreturn));
+
+static void
+usage(FILE *to, const char *name)
+{
+	fprintf(to, "usage: %s [-hv] [-C dir] [-r fd]\n", name);
+	exit(to == stdout ? EX_OK : EX_USAGE);
+}
+
+void
+daemon_options(struct daemon_options *opt, const char *name, int argc,
+    char *argv[])
+{
+	static const struct option names[] = {
+		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
+	};
+	int ch, verbose = 0;
+
+	*opt = (struct daemon_options){ .ready = -1 };
+	while ((ch = getopt_long(argc, argv, "C:hr:v", names, NULL)) != -1) {
+		switch (ch) {
+		case 'C': opt->spool = optarg; break;
+		case 'h': usage(stdout, name);
+		case 'r':
+			opt->ready = (int)num_option("-r", optarg, 0, 65535);
+			break;
+		case 'v': verbose++; break;
+		default: usage(stderr, name);
+		}
+	}
+	if (optind != argc)
+		usage(stderr, name);
+	log_verbose(verbose);
 }
 
 void

@@ -3,6 +3,17 @@
 
 #include <ev.h>
 
+/* The command line of a daemon that has no options of its own. */
+struct daemon_options {
+	const char *spool; /* NULL: not said */
+	int ready;         /* what daemon_ready() takes */
+};
+
+/* Name is the program's. Sets how much is logged; what is wrong is told with the
+ * usage, and exits 64; -h exits 0. */
+void daemon_options(struct daemon_options *, const char *name, int argc,
+    char *argv[]);
+
 /*
  * What every daemon does the same way: PIPE ignored, TERM and INT end the loop
  * (a second one at once), readiness on a descriptor, as many descriptors as the

@@ -370,6 +370,25 @@ while :; do wait; done' brokerd
 	run -64 egns-ctl up -r
 }
 
+@test "every program says how it is used" {
+	for program in topicd brokerd route push pull dlq replay; do
+		for help in -h --help; do
+			run -0 --separate-stderr "egns-$program" $help
+			[[ $output == "usage: egns-$program "* && -z $stderr ]]
+		done
+		run -64 --separate-stderr "egns-$program" --frob
+		[[ -z $output && $stderr == *"usage: egns-$program "* ]]
+	done
+	run -0 --separate-stderr egns-pull release -h
+	[[ $output == "usage: egns-pull release "* && -z $stderr ]]
+	[ "${#lines[@]}" -eq 1 ]
+	run -64 egns-topicd now
+	run -64 egns-pull
+	run -64 egns-pull -t t01 receive
+	run -64 egns-pull recieve -h
+	[[ $output == "egns-pull: 'recieve': no such command"* ]]
+}
+
 @test "event-subscription status counts each subscription of a topic, or one" {
 	ns t01/s01 t02/s01
 	subscription t01 s02 '' --no-dead-letter

@@ -248,7 +248,7 @@ nothing_left() {
 	[ "$status" -eq 64 ]
 	run egns-pull
 	[ "$status" -eq 64 ]
-	[ "${#lines[@]}" -eq 7 ]
+	[ "${#lines[@]}" -eq 8 ]
 }
 
 @test "receive says when its output cannot be written" {

@@ -473,7 +473,7 @@ ids() {
 @test "what makes no sense is refused" {
 	ns
 	say 64 "'frob': no such command" frob
-	[[ $stderr == *"usage: egns-dlq [-v] [-C DIR] [-r FD]"* ]]
+	[[ $stderr == *"usage: egns-dlq [-hv] [-C DIR] [-r FD]"* ]]
 	say 64 "list takes no --events" list --events
 	say 64 "check takes no --limit" check --limit 1
 	say 64 "cat takes no -o" cat -o json
@@ -492,7 +492,7 @@ ids() {
 	say 64 "--container: 'local' is none: ACCOUNT/NAME" list --container local
 	for help in -h --help; do
 		say 0 "" $help
-		[[ -z $stderr && $output == "usage: egns-dlq [-v]"*"egns-dlq prune "* ]]
+		[[ -z $stderr && $output == "usage: egns-dlq [-hv]"*"egns-dlq prune "* ]]
 		say 0 "" show $help
 		[[ -z $stderr && $output == "usage: egns-dlq show "*SELECTION* ]]
 	done

@@ -11,7 +11,6 @@
 #include "control.h"
 #include "daemon.h"
 #include "log.h"
-#include "num.h"
 #include "refusal.h"
 #include "store.h"
 #include "window.h"
@@ -20,12 +19,6 @@
 #define SWEEP_PERIOD CLOCK_SECOND
 #define METRICS_PERIOD (5 * CLOCK_SECOND)
 #define STOP_TIME (10 * CLOCK_SECOND) /* for clients to be told */
-
-struct options {
-	const char *spool;
-	int ready;
-	int verbose;
-};
 
 static void
 write_metrics(struct broker *b)
@@ -217,7 +210,7 @@ broker_close(struct broker *b)
 }
 
 static int
-brokerd(const struct options *opt)
+brokerd(const struct daemon_options *opt)
 {
 	struct ev_loop *loop = ev_default_loop(EVFLAG_NOSIGMASK);
 	struct broker broker = { .loop = loop };
@@ -241,31 +234,11 @@ brokerd(const struct options *opt)
 	return EX_OK;
 }
 
-static void
-usage(void)
-{
-	fprintf(stderr, "usage: egns-brokerd [-v] [-C dir] [-r fd]\n");
-	exit(EX_USAGE);
-}
-
 int
 main(int argc, char *argv[])
 {
-	struct options opt = { .ready = -1 };
-	int ch;
+	struct daemon_options opt;
 
-	while ((ch = getopt(argc, argv, "C:r:v")) != -1) {
-		switch (ch) {
-		case 'C': opt.spool = optarg; break;
-		case 'r':
-			opt.ready = (int)num_option("-r", optarg, 0, 65535);
-			break;
-		case 'v': opt.verbose++; break;
-		default: usage();
-		}
-	}
-	if (optind != argc)
-		usage();
-	log_verbose(opt.verbose);
+	daemon_options(&opt, "egns-brokerd", argc, argv);
 	return brokerd(&opt);
 }

@@ -13,7 +13,7 @@
 #include "quote.h"
 
 /* Options that have only a long name. */
-enum { BY = 256, DRY_RUN, EVENTS, OLDER_THAN, HELP };
+enum { BY = 256, DRY_RUN, EVENTS, OLDER_THAN };
 #define GIVEN SELECTION_LAST /* options are below */
 
 static const struct option names[] = {
@@ -22,7 +22,7 @@ static const struct option names[] = {
 	{ "by", required_argument, NULL, BY },
 	{ "dry-run", no_argument, NULL, DRY_RUN },
 	{ "events", no_argument, NULL, EVENTS },
-	{ "help", no_argument, NULL, HELP },
+	{ "help", no_argument, NULL, 'h' },
 	{ "older-than", required_argument, NULL, OLDER_THAN },
 	{ "output", required_argument, NULL, 'o' },
 	{ NULL, 0, NULL, 0 },
@@ -81,7 +81,7 @@ usage(FILE *to, const struct verb *only)
 	const struct verb *v;
 
 	if (only == NULL) {
-		fprintf(to, "usage: egns-dlq [-v] [-C DIR] [-r FD]\n"
+		fprintf(to, "usage: egns-dlq [-hv] [-C DIR] [-r FD]\n"
 		    "       egns-dlq [-v] [-C DIR] -\n");
 		head = "      ";
 	}
@@ -178,7 +178,6 @@ set(struct options *opt, int ch, int *verbose)
 		opt->older = time_option("--older-than", optarg);
 		break;
 	case 'h':
-	case HELP:
 	case '?':
 		break; /* when the verb is known */
 	default:
@@ -233,7 +232,7 @@ explain(const struct verb *v, const bool given[GIVEN], char *words[])
 
 	if (given['?'])
 		usage(stderr, only);
-	if (given['h'] || given[HELP])
+	if (given['h'])
 		usage(stdout, only);
 	if (v != NULL)
 		return;

@@ -39,13 +39,14 @@ static const struct option names[] = {
 	{ "batch", required_argument, NULL, BATCH },
 	{ "until-empty", no_argument, NULL, UNTIL_EMPTY },
 	{ "verbose", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
 
-static void usage(const struct verb *) __attribute__((noreturn));
+static void usage(FILE *, const struct verb *) __attribute__((noreturn));
 
 static void
-usage(const struct verb *only)
+usage(FILE *to, const struct verb *only)
 {
 	const char *head = "usage:";
 	size_t i;
@@ -53,11 +54,13 @@ usage(const struct verb *only)
 	for (i = 0; i < NVERBS; i++) {
 		if (only != NULL && only != &verbs[i])
 			continue;
-		fprintf(stderr, "%s egns-pull %s [-C DIR] -t TOPIC -s SUB %s\n",
+		fprintf(to, "%s egns-pull %s [-C DIR] -t TOPIC -s SUB %s\n",
 		    head, verbs[i].name, verbs[i].usage);
 		head = "      ";
 	}
-	exit(EX_USAGE);
+	if (only == NULL)
+		fprintf(to, "       egns-pull [COMMAND] -h\n");
+	exit(to == stdout ? EX_OK : EX_USAGE);
 }
 
 /* What must be there, and what must not, behind the options. */
@@ -124,34 +127,48 @@ set(struct options *opt, int ch, const struct verb *v)
 		opt->verbose = true;
 		break;
 	default:
-		usage(v);
+		usage(stderr, v);
 	}
+}
+
+/* Its name comes first; NULL: there was none. */
+static const struct verb *
+find(const char *word)
+{
+	const struct verb *v;
+	char q[QUOTE_MAX];
+
+	if (word == NULL)
+		usage(stderr, NULL);
+	for (v = verbs; v < verbs + NVERBS; v++) {
+		if (strcmp(word, v->name) == 0)
+			return v;
+	}
+	if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)
+		usage(stdout, NULL);
+	if (word[0] != '-')
+		warnx("'%s': no such command", quote(q, word, strlen(word)));
+	usage(stderr, NULL);
 }
 
 int
 main(int argc, char *argv[])
 {
 	struct options opt = { .events = 1, .wait = 60, .jobs = 1 };
-	const struct verb *v = verbs;
-	char q[QUOTE_MAX];
+	const struct verb *v = find(argv[1]);
 	bool permute;
 	int ch;
 
-	while (v < verbs + NVERBS && (argc < 2 || strcmp(argv[1], v->name) != 0))
-		v++;
-	if (v == verbs + NVERBS && argc > 1 && argv[1][0] != '-')
-		warnx("'%s': no such command", quote(q, argv[1],
-		    strlen(argv[1])));
-	if (v == verbs + NVERBS)
-		usage(NULL);
 	/* Options of CMD are not ours. */
 	permute = v->run != verb_exec;
 	argv[1] = argv[0];
 	argc--, argv++;
-	while ((ch = getopt_long(argc, argv, permute ? "C:t:s:n:w:" :
-	    "+C:t:s:j:v", names, NULL)) != -1) {
+	while ((ch = getopt_long(argc, argv, permute ? "C:ht:s:n:w:" :
+	    "+C:ht:s:j:v", names, NULL)) != -1) {
+		if (ch == 'h')
+			usage(stdout, v);
 		if (strchr(v->options, ch) == NULL)
-			usage(v);
+			usage(stderr, v);
 		set(&opt, ch, v);
 	}
 	argc -= optind, argv += optind;

@@ -11,9 +11,7 @@
 #include "replay.h"
 
 /* Options that have only a long name. */
-enum {
-	RATE = SELECTION_LAST, TO, POLICY, KEEP, AGAIN, DRY_RUN, PLAN, HELP,
-};
+enum { RATE = SELECTION_LAST, TO, POLICY, KEEP, AGAIN, DRY_RUN, PLAN };
 #define RATE_MAX INT64_C(1000000000)
 
 static const struct option names[] = {
@@ -26,7 +24,7 @@ static const struct option names[] = {
 	{ "again", no_argument, NULL, AGAIN },
 	{ "dry-run", no_argument, NULL, DRY_RUN },
 	{ "plan", required_argument, NULL, PLAN },
-	{ "help", no_argument, NULL, HELP },
+	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -36,7 +34,7 @@ static void
 usage(FILE *to)
 {
 	fprintf(to,
-	    "usage: egns-replay [-C DIR] [SELECTION] [--policy FILE]\n"
+	    "usage: egns-replay [-h] [-C DIR] [SELECTION] [--policy FILE]\n"
 	    "           [--to subscription|topic] [--rate N[/s|/m]] "
 	    "[--quarantine] [--keep]\n"
 	    "           [--again] [--dry-run]\n"
@@ -113,8 +111,7 @@ set(struct options *opt, int ch)
 	case AGAIN: opt->again = true; break;
 	case DRY_RUN: opt->dry = true; break;
 	case PLAN: opt->plan = optarg; break;
-	case 'h':
-	case HELP: usage(stdout);
+	case 'h': usage(stdout);
 	default: select_by(opt, ch);
 	}
 }

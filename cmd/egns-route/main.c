@@ -26,16 +26,17 @@ static const struct option names[] = {
 	{ "password-file", required_argument, NULL, PASSWORD_FILE },
 	{ "mqtt-version", required_argument, NULL, MQTT_VERSION },
 	{ "source", required_argument, NULL, SOURCE },
+	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
 
-static void usage(void) __attribute__((noreturn));
+static void usage(FILE *) __attribute__((noreturn));
 
 static void
-usage(void)
+usage(FILE *to)
 {
-	fprintf(stderr,
-	    "usage: egns-route [-v] [-C dir] [-r fd]\n"
+	fprintf(to,
+	    "usage: egns-route [-hv] [-C dir] [-r fd]\n"
 	    "       egns-route [-C dir] [--source name] -\n"
 	    "       egns-route [-v] [-C dir] [-r fd] --from url "
 	    "[-t filter ...]\n"
@@ -43,7 +44,7 @@ usage(void)
 	    "           [--mqtt-version 311|5] [--cafile file]\n"
 	    "           [--cert file --key file]\n"
 	    "           [--user name --password-file file]\n");
-	exit(EX_USAGE);
+	exit(to == stdout ? EX_OK : EX_USAGE);
 }
 
 static void
@@ -94,9 +95,10 @@ main(int argc, char *argv[])
 	bool bridge = false, daemon = false, filter;
 	int ch, verbose = 0;
 
-	while ((ch = getopt_long(argc, argv, "C:r:t:v", names, NULL)) != -1) {
+	while ((ch = getopt_long(argc, argv, "C:hr:t:v", names, NULL)) != -1) {
 		switch (ch) {
 		case 'C': opt.spool = optarg; break;
+		case 'h': usage(stdout);
 		case 'r':
 			opt.ready = (int)num_option("-r", optarg, 0, 65535);
 			daemon = true;
@@ -105,20 +107,20 @@ main(int argc, char *argv[])
 		case SOURCE: opt.source = optarg; break;
 		default:
 			if (!set_bridge(&opt, ch))
-				usage();
+				usage(stderr);
 			bridge = true;
 		}
 	}
 	argc -= optind, argv += optind;
 	filter = argc == 1 && strcmp(argv[0], "-") == 0;
 	if ((argc > 0 && !filter) || (filter && (bridge || daemon)))
-		usage();
+		usage(stderr);
 	log_verbose(verbose);
 	if (filter)
 		return filter_run(&opt);
 	if (!bridge && opt.source == NULL)
 		return daemon_run(&opt);
 	if (opt.from == NULL)
-		usage();
+		usage(stderr);
 	return bridge_run(&opt);
 }

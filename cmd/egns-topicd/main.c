@@ -1,20 +1,10 @@
 /* egns-topicd: keeps topics, and hands their events out under locks */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "daemon.h"
 #include "log.h"
-#include "num.h"
 #include "serve.h"
-
-struct options {
-	const char *spool;
-	int ready;
-	int verbose;
-};
 
 static void
 stop(void *arg)
@@ -29,7 +19,7 @@ reload(void *arg)
 }
 
 static int
-topicd(const struct options *opt)
+topicd(const struct daemon_options *opt)
 {
 	struct ev_loop *loop = ev_default_loop(EVFLAG_NOSIGMASK);
 	struct server server;
@@ -52,31 +42,11 @@ topicd(const struct options *opt)
 	return EX_OK;
 }
 
-static void
-usage(void)
-{
-	fprintf(stderr, "usage: egns-topicd [-v] [-C dir] [-r fd]\n");
-	exit(EX_USAGE);
-}
-
 int
 main(int argc, char *argv[])
 {
-	struct options opt = { .ready = -1 };
-	int ch;
+	struct daemon_options opt;
 
-	while ((ch = getopt(argc, argv, "C:r:v")) != -1) {
-		switch (ch) {
-		case 'C': opt.spool = optarg; break;
-		case 'r':
-			opt.ready = (int)num_option("-r", optarg, 0, 65535);
-			break;
-		case 'v': opt.verbose++; break;
-		default: usage();
-		}
-	}
-	if (optind != argc)
-		usage();
-	log_verbose(opt.verbose);
+	daemon_options(&opt, "egns-topicd", argc, argv);
 	return topicd(&opt);
 }
