@@ -18,6 +18,12 @@ books() {
 	tail -n 2 received | egns-pull reject -t t01 -s s01 - >/dev/null
 	egns-pull receive -t t01 -s s02 -n 3 |
 		egns-pull reject -t t01 -s s02 - >/dev/null
+	wait_for queued
+}
+
+# Both queues are on disk, which the answers did not wait for.
+queued() {
+	[ "$(cat "$subs"/*/queue | wc -c)" -eq 1600 ]
 }
 
 # flip FILE OFFSET - change a byte.
