@@ -126,4 +126,12 @@ struct letter_walk {
 int selection_walk(const struct selection *, const struct container_use *,
     struct registry *, const struct letter_walk *, struct fault *);
 
+/*
+ * A container by its name, as container_open_name(); one of Blob Storage as the
+ * first subscription has it whose destination it is: with the identity of that.
+ * NULL and a fault.
+ */
+struct container *selection_open(const struct container_use *,
+    struct registry *, const char *name, struct fault *);
+
 #endif

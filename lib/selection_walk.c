@@ -180,13 +180,30 @@ by_name(const void *a, const void *b)
 	    container_name(*(struct container *const *)b));
 }
 
+/* Of those that were gathered the one of that name, which is another's then, or
+ * NULL. */
+static struct container *
+take_container(struct walk *w, const char *name)
+{
+	struct container *c;
+
+	for (size_t i = 0; i < w->n; i++) {
+		c = w->containers[i];
+		if (strcmp(container_name(c), name) == 0) {
+			w->containers[i] = w->containers[--w->n];
+			return c;
+		}
+	}
+	return NULL;
+}
+
 static int
 gather(struct walk *w, struct registry *registry)
 {
 	struct container *c;
 
 	if (w->selection->container != NULL) {
-		c = container_open_name(w->use, w->selection->container,
+		c = selection_open(w->use, registry, w->selection->container,
 		    w->fault);
 		return c == NULL ? -1 : add_container(w, c);
 	}
@@ -464,4 +481,28 @@ selection_walk(const struct selection *s, const struct container_use *use,
 	if (rc == 0 && !there && calls->letter != NULL && w.selected == 0)
 		return nothing_there(s, f);
 	return rc;
+}
+
+struct container *
+selection_open(const struct container_use *use, struct registry *registry,
+    const char *name, struct fault *f)
+{
+	static const struct letter_walk calls = { .trouble = NULL };
+	struct walk w = { .use = use, .calls = &calls, .fault = f,
+		.seen = jv_array() };
+	struct container *c = container_open_name(use, name, f), *same = NULL;
+	int rc = 0;
+
+	if (c != NULL && container_is_remote(c))
+		rc = registry_each(registry, "topics/", on_resource, &w);
+	if (rc == 0 && w.n > 0)
+		same = take_container(&w, container_name(c));
+	while (w.n > 0)
+		container_close(w.containers[--w.n]);
+	free(w.containers);
+	jv_free(w.seen);
+	if (rc == 0 && same == NULL)
+		return c;
+	container_close(c);
+	return same;
 }

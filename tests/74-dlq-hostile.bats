@@ -488,3 +488,32 @@ asked_of() {
 	done
 	egns-ctl audit
 }
+
+@test "a container is asked by the identity of its destination, in a plan, too" {
+	local url identity=/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/letters
+	stored 2
+	storage_ns
+	ln -s "$top/tests/webhook/server" tokens
+	PATH=$PWD:$PATH start tokens
+	echo s3cret-1 >tokens.token
+	export IDENTITY_HEADER=h
+	IDENTITY_ENDPOINT=http://127.0.0.1:$(<tokens.port)/token
+	export IDENTITY_ENDPOINT
+	url=http://127.0.0.1:$(<storage.port)/acct
+	egns-ctl namespace update -o none \
+		--identity "{type:UserAssigned,userAssignedIdentities:{'$identity':{}}}" \
+		--set "endpoints=[{\"resourceId\":\"$(account_id acct)\",\"url\":\"$url\"}]"
+	to "$(account_container acct)" worker "\"identity\":{\"type\":\
+\"UserAssigned\",\"userAssignedIdentity\":\"$identity\"}"
+	egns-dlq list
+	egns-dlq list --container "$url/deadletter/"
+	run -1 --separate-stderr egns-replay --dry-run \
+		--container "$url/deadletter"
+	cat <<<"$output" >plan
+	[ "$(wc -l <plan)" -eq 2 ]
+	egns-replay --plan plan
+	[ ! -s storage.blobs ]
+	[ "$(jq -r .path tokens.tokens | sort | uniq -c |
+		sed 's/^ *//')" = "4 /token?api-version=2019-08-01&resource=\
+https%3A%2F%2Fstorage.azure.com%2F&mi_res_id=${identity//\//%2F}" ]
+}

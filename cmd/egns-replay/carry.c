@@ -152,6 +152,19 @@ carry_blob(struct carry *c, struct letter_place *place, struct fault *f)
 	return 0;
 }
 
+/* The registry rests before and behind. */
+static struct container *
+open_container(struct run *run, const char *name, struct fault *f)
+{
+	struct container *c = NULL;
+
+	if (registry_resume(run->registry, f) == 0) {
+		c = selection_open(&run->use, run->registry, name, f);
+		registry_rest(run->registry);
+	}
+	return c;
+}
+
 static struct container *
 container(struct carry *c, struct fault *f)
 {
@@ -166,7 +179,7 @@ container(struct carry *c, struct fault *f)
 		    CARRY_CONTAINERS);
 		return NULL;
 	}
-	c->open[c->nopen] = container_open_name(&c->run.use, name, f);
+	c->open[c->nopen] = open_container(&c->run, name, f);
 	return c->open[c->nopen] == NULL ? NULL : c->open[c->nopen++];
 }
 

@@ -43,7 +43,8 @@ put(struct registry *r, const char *path, const char *text)
 	"\"blobContainerName\":\"deadletter\"}}"
 #define FAR "{\"endpointType\":\"StorageBlob\",\"properties\":{" \
 	"\"resourceId\":\"" ACCOUNTS "far\"," \
-	"\"blobContainerName\":\"c\"}}"
+	"\"blobContainerName\":\"c\"}}," \
+	"\"identity\":{\"userAssignedIdentity\":\"/letters\"}"
 #define BESIDE "{\"endpointType\":\"Directory\",\"properties\":{" \
 	"\"path\":\"beside\"}}"
 
@@ -138,8 +139,10 @@ letters(int from, int to)
 /* ---- a Blob Storage that gives what it is told to ---- */
 
 struct blob_container {
-	char url[64];
+	char url[64], identity[64];
 };
+
+static char asked[64]; /* the identity that has asked for a list */
 
 /* Of each of its blobs: '+' it is given, '-' later perhaps, '0' it is gone. */
 static const char *gives;
@@ -150,8 +153,10 @@ blob_open(const struct blob_use *u, jv endpoint, const char *identity,
 {
 	struct blob_container *c = calloc(1, sizeof(*c));
 
-	(void)u, (void)identity, (void)f;
+	(void)u, (void)f;
 	snprintf(c->url, sizeof(c->url), "https://far/%s", container);
+	snprintf(c->identity, sizeof(c->identity), "%s",
+	    identity == NULL ? "" : identity);
 	jv_free(endpoint);
 	return c;
 }
@@ -227,7 +232,8 @@ blob_list(struct blob_container *c, const char *prefix, const char *marker,
 {
 	char name[64];
 
-	(void)c, (void)prefix, (void)marker;
+	(void)prefix, (void)marker;
+	memcpy(asked, c->identity, sizeof(asked));
 	for (size_t i = 0; i < strlen(gives); i++) {
 		snprintf(name, sizeof(name), "ns/t/a/" NOON_PATH "/%zu", i);
 		each(&(struct blob_entry){ .name = name, .etag = "e" }, arg);
@@ -607,15 +613,42 @@ blobs_may_go_at_their_end(void)
 	CHECK(walk_is(&s, "<" IN "> "));
 }
 
-static void
-blob_storage_that_does_not_answer_is_left(void)
+/* With the account far; what there was is returned. */
+static jv
+with_far(void)
 {
 	static const char endpoints[] = "{\"name\":\"ns\",\"properties\":{"
 	    "\"endpoints\":[{\"resourceId\":\"" ACCOUNTS "far\"}]}}";
-	struct selection s = { .container = "https://far/c" };
 	jv was = use.namespace;
 
 	use.namespace = jq_parse(endpoints, sizeof(endpoints) - 1, NULL);
+	return was;
+}
+
+static void
+who_asks_is_a_subscription_s(void)
+{
+	struct selection s = { .container = "https://far/c" };
+	jv was = with_far();
+
+	fresh();
+	gives = "";
+	CHECK(walk(&s, NULL, NULL) == 0 && strcmp(asked, "/letters") == 0);
+	s.container = NULL;
+	CHECK(walk(&s, NULL, NULL) == 0 && strcmp(asked, "/letters") == 0);
+	/* of nobody's destination */
+	s.container = "https://far/d/?q";
+	CHECK(walk_is(&s, "<https://far/d> ") && strcmp(asked, "") == 0);
+	jv_free(use.namespace);
+	use.namespace = was;
+}
+
+static void
+blob_storage_that_does_not_answer_is_left(void)
+{
+	struct selection s = { .container = "https://far/c" };
+	jv was = with_far();
+
 	gives = "+-+--0--+---+";
 	CHECK(walk_is(&s, "0: 1; 1: !02: 1; 3: !04: !05:6: !07: !08: 1; "
 	    "9: !010: !011: !0[https://far/c] <https://far/c> "));
@@ -639,6 +672,7 @@ main(void)
 	RUN(a_callback_ends_the_walk);
 	RUN(trouble_ends_nothing);
 	RUN(blobs_may_go_at_their_end);
+	RUN(who_asks_is_a_subscription_s);
 	RUN(blob_storage_that_does_not_answer_is_left);
 	end();
 	DONE();
