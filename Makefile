@@ -44,7 +44,7 @@ ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
 	schema_subscription shorthand query table line client segment journal \
 	deliveries maildir record mqtt_properties mosq endpoint kafka_properties \
 	mapping binding standing storage principal progress daybook deadletter \
-	letter
+	letter distance
 topicd = $(ground) log base64 crc32c json jq event filter changes registry \
 	role segment journal queue deliveries daybook deadletter maildir commit \
 	daemon metrics
@@ -70,7 +70,8 @@ blob = blob blob_answer blob_auth blob_xml hmac connection base64 credential \
 # Dead letters where they end, whatever that is.
 letters = $(blob) container container_dir container_list container_path storage \
 	storage_role principal endpoint letter remains selection selection_walk \
-	registry changes json jq crc32c segment log line daybook deadletter progress
+	distance registry changes json jq crc32c segment log line daybook \
+	deadletter progress
 dlq = $(sort $(ground) $(letters) role schedule daemon metrics control uuid table \
 	maildir intake intake_files intake_left address)
 replay = $(sort $(ground) $(letters) event client uuid address)

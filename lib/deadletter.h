@@ -22,6 +22,8 @@ enum dl_reason {
 	DL_CORRUPT,           /* Corrupt: the log line is broken; only dropped/ */
 	DL_REASONS,
 };
+#define DL_WRITE_FAILED "DeadLetterWriteFailed" /* only dropped/: no destination
+                                                 * would have it */
 const char *dl_reason_name(enum dl_reason);
 int dl_reason_parse(const char *, size_t); /* in any case; -1: none of ours */
 

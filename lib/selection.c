@@ -8,6 +8,8 @@
 
 #include "buf.h"
 #include "clock.h"
+#include "deadletter.h"
+#include "distance.h"
 #include "num.h"
 #include "quote.h"
 
@@ -256,4 +258,68 @@ selection_has(const struct selection *s, const struct letter *l,
 	    !has_time(s, l, place) || !has_subject(s, l))
 		return 0;
 	return s->select == NULL ? 1 : has_answer(s->select, l, f);
+}
+
+/* ---- slips of the pen ---- */
+
+uint32_t
+selection_strange(const struct selection *s)
+{
+	uint32_t strange = 0;
+
+	for (size_t i = 0; i < s->nreasons; i++) {
+		if (letter_reason(s->reasons[i], strlen(s->reasons[i]), "",
+		    0) == -1 && strcasecmp(s->reasons[i],
+		    DL_WRITE_FAILED) != 0)
+			strange |= UINT32_C(1) << i;
+	}
+	return strange;
+}
+
+void
+selection_meet(const struct selection *s, const struct letter *l,
+    uint32_t *strange)
+{
+	for (size_t i = 0; *strange != 0 && i < s->nreasons; i++) {
+		if (strcasecmp(s->reasons[i], l->reason_text) == 0)
+			*strange &= ~(UINT32_C(1) << i);
+	}
+}
+
+/* The reason of ours that is most like it; NULL: none is. */
+static const char *
+nearest(const char *name)
+{
+	size_t least = strlen(name) / 3 + 1, d;
+	const char *best = NULL, *one;
+
+	for (int i = 0; i < DL_REASONS; i++) {
+		one = dl_reason_name((enum dl_reason)i);
+		if ((d = distance(name, one)) <= least) {
+			least = d;
+			best = one;
+		}
+	}
+	return best;
+}
+
+bool
+selection_slip(const struct selection *s, uint32_t *strange, struct fault *f)
+{
+	const char *name, *meant;
+	char q[QUOTE_MAX];
+	size_t i = 0;
+
+	if (*strange == 0)
+		return false;
+	while ((*strange & UINT32_C(1) << i) == 0)
+		i++;
+	*strange &= ~(UINT32_C(1) << i);
+	name = s->reasons[i];
+	meant = nearest(name);
+	fault_set(f, FAULT_NOT_FOUND, "no dead letter was found with the "
+	    "reason '%s'%s%s%s", quote(q, name, strlen(name)),
+	    meant != NULL ? "; did you mean '" : "",
+	    meant != NULL ? meant : "", meant != NULL ? "'?" : "");
+	return true;
 }

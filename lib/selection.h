@@ -90,6 +90,17 @@ int selection_has(const struct selection *, const struct letter *,
     const struct letter_place *, struct fault *);
 
 /*
+ * Slips of the pen: reasons that were named, are none of ours and no letter's. To
+ * begin with the ones that are none of ours, a bit each; what letters have is
+ * taken out; and the rest is told, one after the other: false: no more.
+ */
+uint32_t selection_strange(const struct selection *);
+void selection_meet(const struct selection *, const struct letter *,
+    uint32_t *strange);
+bool selection_slip(const struct selection *, uint32_t *strange,
+    struct fault *);
+
+/*
  * The walk, blob after blob. Calls may be NULL. `blob` says whether it is to be
  * read: 1 yes, 0 no; `letter` gets every letter of it, with whether it was
  * selected; `end` is told when all of a blob's have been seen, and may replace
@@ -102,6 +113,8 @@ int selection_has(const struct selection *, const struct letter *,
  * `trouble` is told of what cannot be read, a container, a blob, a line (0: all
  * of the blob): the walk goes on; but not in a container of Blob Storage that
  * does not give one blob after the other, so that nobody waits for each.
+ * `slip` is told of reasons that were named, as selection_slip() tells them, when
+ * all letters have been seen.
  */
 struct letter_walk {
 	int (*blob)(const struct letter_place *, void *arg, struct fault *);
@@ -111,6 +124,7 @@ struct letter_walk {
 	int (*leave)(struct container *, void *arg, struct fault *);
 	void (*trouble)(const char *container, const char *blob, uint64_t line,
 	    const struct fault *, void *arg);
+	void (*slip)(const struct fault *, void *arg);
 	void *arg;
 };
 /*

@@ -30,6 +30,7 @@ struct walk {
 	struct container *container;   /* where it is */
 	unsigned silent; /* blobs in a row that it has not given */
 	uint64_t selected;
+	uint32_t strange; /* reasons that no letter had */
 	bool enough;
 	bool failed; /* fault says why */
 };
@@ -234,6 +235,7 @@ tell_letter(struct walk *w, const struct letter *l,
 	struct fault f;
 	int rc;
 
+	selection_meet(w->selection, l, &w->strange);
 	if (!w->enough) {
 		rc = selection_has(w->selection, l, place, &f);
 		if (rc == -1)
@@ -455,6 +457,16 @@ walk_container(struct walk *w)
 	return 0;
 }
 
+static void
+tell_slips(struct walk *w)
+{
+	struct fault f;
+
+	while (w->calls->slip != NULL &&
+	    selection_slip(w->selection, &w->strange, &f))
+		w->calls->slip(&f, w->calls->arg);
+}
+
 int
 selection_walk(const struct selection *s, const struct container_use *use,
     struct registry *registry, const struct letter_walk *calls,
@@ -463,6 +475,7 @@ selection_walk(const struct selection *s, const struct container_use *use,
 	const char *name = jq_str(use->namespace, "name");
 	struct walk w = { .selection = s, .use = use, .calls = calls,
 		.fault = f, .seen = jv_array(),
+		.strange = selection_strange(s),
 		.namespace = name != NULL ? name : "" };
 	bool there = is_there(s, registry);
 	int rc;
@@ -478,6 +491,8 @@ selection_walk(const struct selection *s, const struct container_use *use,
 	}
 	free(w.containers);
 	jv_free(w.seen);
+	if (rc == 0 && !w.enough && calls->letter != NULL)
+		tell_slips(&w);
 	if (rc == 0 && !there && calls->letter != NULL && w.selected == 0)
 		return nothing_there(s, f);
 	return rc;

@@ -93,6 +93,25 @@ ids() {
 	say 74 "1.json: line" cat --select '.id + 1'
 }
 
+@test "a reason that is nobody's is told, with the one that it may be" {
+	local verb words="no dead letter was found with the reason 'Unautorized'; did you mean 'Unauthorized'?"
+	ns
+	some
+	for verb in list show cat stat "prune --older-than 1s"; do
+		# shellcheck disable=SC2086
+		say 0 "egns-dlq: $words" $verb --reason Rejected,Unautorized
+		[ "${#stderr_lines[@]}" -eq 1 ]
+	done
+	say 0 "$words" check --reason Unautorized
+	say 0 "reason 'A comet'" list --reason 'A comet'
+	[[ $stderr != *mean* ]]
+	letter d1 Unautorized | blob testns/t01/s01/2026/01/31/12/4.json
+	say 0 "" list --reason Unautorized
+	[ -z "$stderr" ]
+	say 0 "" check --reason deadletterwritefailed
+	[ -z "$stderr" ]
+}
+
 @test "a namespace without dead letters has nothing to show" {
 	ns
 	for verb in list show cat; do

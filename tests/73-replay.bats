@@ -92,6 +92,25 @@ ledger() {
 	[ -z "$output$stderr" ]
 }
 
+@test "a reason that no dead letter has is told, with the one that it may be" {
+	local words="egns-replay: no dead letter was found with the reason 'Unautorized'; did you mean 'Unauthorized'?"
+	replay_ns
+	letter 1 Unauthorized | tee in | blob
+	replay --reason Unautorized
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	[ "$stderr" = "$words" ]
+	replay --reason Unautorized,unauthorized --dry-run
+	[ "$status" -eq 1 ]
+	[[ $stderr == "$words"$'\n'* ]]
+	run -0 --separate-stderr egns-replay --reason Unautorized - <in
+	[ -z "$output" ]
+	[ "$stderr" = "$words" ]
+	replay --reason TimeToLiveExceeded
+	[ -z "$stderr" ]
+	[ "$(left)" = 1 ]
+}
+
 @test "--to topic gives it to all subscriptions that want it" {
 	replay_ns
 	letter 1 Unauthorized | blob

@@ -8,6 +8,7 @@
 #include "buf.h"
 #include "ctl.h"
 #include "device.h"
+#include "distance.h"
 #include "quote.h"
 #include "request.h"
 
@@ -206,32 +207,6 @@ ctl_bad_usage(const struct verb *verb, const char *fmt, ...)
 }
 
 /* ---- suggestions ---- */
-
-/* How many letters to change, add or drop to get from one to the other. */
-static size_t
-distance(const char *a, const char *b)
-{
-	size_t n = strlen(b), row[64], diagonal, up;
-
-	if (n >= 63 || strlen(a) >= 63)
-		return 64;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 1; a[i - 1] != '\0'; i++) {
-		diagonal = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= n; j++) {
-			up = row[j];
-			row[j] = diagonal + (a[i - 1] != b[j - 1]);
-			if (up + 1 < row[j])
-				row[j] = up + 1;
-			if (row[j - 1] + 1 < row[j])
-				row[j] = row[j - 1] + 1;
-			diagonal = up;
-		}
-	}
-	return row[n];
-}
 
 static bool
 on_resources(const struct verb *verb)

@@ -9,6 +9,7 @@
 #include "audit.h"
 #include "clock.h"
 #include "daybook.h"
+#include "deadletter.h"
 #include "file.h"
 #include "json.h"
 #include "line.h"
@@ -147,7 +148,7 @@ take_dropped(const struct gathering *g, struct account *a)
 {
 	int64_t offset = number(&g->json, "offset");
 
-	if (says(&g->json, "reason", "DeadLetterWriteFailed"))
+	if (says(&g->json, "reason", DL_WRITE_FAILED))
 		return marks_add(&a->letters, offset, MARK_LATE);
 	return offset < 0 ? 0 : offsets_add(&a->drops, (uint64_t)offset);
 }

@@ -4,6 +4,7 @@
 
 #include "base64.h"
 #include "clock.h"
+#include "deadletter.h"
 #include "letter.h"
 #include "log.h"
 
@@ -154,7 +155,7 @@ drop_one(struct cargo *c, const char *error, const char *time, struct buf *b)
 	add_member(b, &c->json, "topic");
 	add_member(b, &c->json, "subscription");
 	add_member(b, &c->json, "offset");
-	buf_str(b, ",\"reason\":\"" CARGO_DROP_REASON "\"");
+	buf_str(b, ",\"reason\":\"" DL_WRITE_FAILED "\"");
 	add_text(b, "error", error);
 	add_member(b, &c->json, "deadletterProperties");
 	add_member(b, &c->json, "event");

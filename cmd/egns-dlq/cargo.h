@@ -35,7 +35,6 @@ void cargo_line(const struct cargo *, const struct parcel *,
 /* The lines of dropped/ for records that are given up, and why. */
 void cargo_drop(struct cargo *, const struct parcel *, const char *records,
     size_t len, const char *error, struct buf *lines);
-#define CARGO_DROP_REASON "DeadLetterWriteFailed"
 
 /* The name of reason[i]; "Unknown" for the last. */
 const char *cargo_reason(int i);

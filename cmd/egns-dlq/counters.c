@@ -5,6 +5,7 @@
 #include <string.h>
 #include <tcutil.h>
 
+#include "deadletter.h"
 #include "metrics.h"
 
 struct counters {
@@ -92,7 +93,7 @@ counters_metrics(const struct counters *t, struct buf *b)
 	tcmapiterinit(t->counts);
 	while ((key = tcmapiternext(t->counts, &n)) != NULL) {
 		c = tcmapiterval(key, &n);
-		sample(b, dropped, key, "DropReason", CARGO_DROP_REASON,
+		sample(b, dropped, key, "DropReason", DL_WRITE_FAILED,
 		    c->dropped);
 	}
 }

@@ -47,6 +47,15 @@ look_close(struct look *l)
 		spool_close(&l->spool);
 }
 
+static void
+slip(const struct fault *f, void *arg)
+{
+	struct look *l = arg;
+
+	progress_wipe(&l->progress);
+	warnx("%s", f->text);
+}
+
 int
 look_walk(struct look *l, int (*letter)(const struct letter *,
     const struct letter_place *, bool selected, void *, struct fault *),
@@ -54,7 +63,7 @@ look_walk(struct look *l, int (*letter)(const struct letter *,
     struct fault *f)
 {
 	struct letter_walk walk = { .letter = letter, .end = end,
-		.trouble = look_trouble, .arg = l };
+		.trouble = look_trouble, .slip = slip, .arg = l };
 
 	return selection_walk(&l->opt->selection, &l->use, l->registry, &walk,
 	    f);

@@ -26,6 +26,7 @@ struct pipe {
 	struct tally tally;
 	struct buf in;
 	uint64_t number, done;
+	uint32_t strange; /* reasons that no letter had */
 	bool eof, enough;
 };
 
@@ -63,6 +64,7 @@ take(struct pipe *p, const struct letter *letter)
 	struct fault f;
 	int rc;
 
+	selection_meet(&p->selection, letter, &p->strange);
 	if ((rc = selection_has(&p->selection, letter, &p->place, &f)) == -1)
 		bad(p, letter->number, &f);
 	if (rc != 1)
@@ -114,6 +116,7 @@ pipe_run(const struct options *opt)
 	struct fault f;
 
 	p.selection.limit = 0;
+	p.strange = selection_strange(&p.selection);
 	policy = opt->policy != NULL ? policy_read(opt->policy, &f) :
 	    policy_builtin();
 	if (policy == NULL)
@@ -127,6 +130,8 @@ pipe_run(const struct options *opt)
 		fill(&p);
 		take_all(&p);
 	} while (!p.enough && (!p.eof || p.in.len > 0));
+	while (!p.enough && selection_slip(&p.selection, &p.strange, &f))
+		tally_say(&p.tally, "%s", f.text);
 	if (fflush(stdout) == EOF)
 		err(EX_IOERR, "standard output");
 	decide_free(&p.decider);

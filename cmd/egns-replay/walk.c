@@ -163,12 +163,20 @@ on_trouble(const char *container, const char *blob, uint64_t line,
 	run_trouble(&w->run, container, blob, line, f);
 }
 
+static void
+on_slip(const struct fault *f, void *arg)
+{
+	struct walk *w = arg;
+
+	tally_say(&w->run.tally, "%s", f->text);
+}
+
 int
 walk_run(const struct options *opt)
 {
 	struct walk w = { 0 };
 	const struct letter_walk calls = { on_blob, on_letter, on_end, on_leave,
-		on_trouble, &w };
+		on_trouble, on_slip, &w };
 	struct selection selection = opt->selection;
 	struct fault f;
 	int rc;

@@ -305,11 +305,18 @@ on_trouble(const char *container, const char *name, uint64_t line,
 		buf_str(&said, "without a word");
 }
 
+static void
+on_slip(const struct fault *f, void *arg)
+{
+	(void)arg;
+	buf_printf(&said, "%s", f->text);
+}
+
 static int
 walk(const struct selection *s, void *arg, struct fault *f)
 {
 	const struct letter_walk calls = { on_blob, on_letter, on_end, on_leave,
-		on_trouble, arg };
+		on_trouble, on_slip, arg };
 	struct registry *r = registry_open(&spool, false, NULL);
 	int rc;
 
@@ -599,6 +606,34 @@ trouble_ends_nothing(void)
 	    "3.json: 1; 4.unread:<" IN "> "));
 }
 
+#define NOBODY_S "no dead letter was found with the reason "
+
+static void
+reasons_that_nobody_knows_are_told(void)
+{
+	struct selection s = { .container = IN, .nreasons = 1,
+		.reasons = { "unautorized" } };
+
+	fresh();
+	blob(IN, PLACE "1.json", letters(1, 2));
+	CHECK(walk_is(&s, "1.json: . .; <" IN "> " NOBODY_S
+	    "'unautorized'; did you mean 'Unauthorized'?"));
+	/* ours, and a letter's that is not meant */
+	s.nreasons = 3;
+	s.reasons[0] = "TimeToLiveExceeded";
+	s.reasons[1] = "odD";
+	s.reasons[2] = "deadletterwritefailed";
+	s.until = NOON;
+	CHECK(walk_is(&s, "1.json: . .; <" IN "> "));
+	s.until = 0;
+	s.reasons[2] = "a \033comet";
+	CHECK(walk_is(&s, "1.json: . 2; <" IN "> " NOBODY_S
+	    "'a \\x1Bcomet'"));
+	/* who has enough does not know */
+	s.limit = 1;
+	CHECK(walk_is(&s, "1.json: . 2; <" IN "> "));
+}
+
 static void
 blobs_may_go_at_their_end(void)
 {
@@ -671,6 +706,7 @@ main(void)
 	RUN(the_limit_ends_the_walk);
 	RUN(a_callback_ends_the_walk);
 	RUN(trouble_ends_nothing);
+	RUN(reasons_that_nobody_knows_are_told);
 	RUN(blobs_may_go_at_their_end);
 	RUN(who_asks_is_a_subscription_s);
 	RUN(blob_storage_that_does_not_answer_is_left);
