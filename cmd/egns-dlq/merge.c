@@ -179,6 +179,19 @@ merge_insert(struct parcels *list, struct parcel *p)
 		TAILQ_INSERT_AFTER(list, before, p, entry);
 }
 
+/* A file of the same name, which a crash left where it was moved from. */
+static bool
+is_moved(const struct parcel *p, const struct parcels *sending)
+{
+	const struct parcel *q;
+
+	TAILQ_FOREACH(q, sending, entry)
+		if (p->hour == q->hour && p->first == q->first &&
+		    p->last == q->last && strcmp(p->guid, q->guid) == 0)
+			return true;
+	return false;
+}
+
 static bool
 is_part_of_any(const struct parcel *p, const struct parcels *list)
 {
@@ -197,7 +210,8 @@ merge_sweep(int spool, struct parcels *sorted, struct parcels *sending)
 
 	for (p = TAILQ_FIRST(sorted); p != NULL; p = next) {
 		next = TAILQ_NEXT(p, entry);
-		if (!is_part_of_any(p, sending) && !is_part_of_any(p, sorted))
+		if (!is_moved(p, sending) && !is_part_of_any(p, sending) &&
+		    !is_part_of_any(p, sorted))
 			continue;
 		if (parcel_remove(spool, p) == -1)
 			return -1;

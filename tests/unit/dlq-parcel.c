@@ -223,6 +223,21 @@ parts_that_a_crash_left_go(void)
 	empty(&sending);
 }
 
+static void
+a_parcel_in_two_places_is_one(void)
+{
+	struct parcels sorted = TAILQ_HEAD_INITIALIZER(sorted);
+	struct parcels sending = TAILQ_HEAD_INITIALIZER(sending);
+	struct parcel *moved = add(&sorted, NOON, 1, 10);
+
+	TAILQ_REMOVE(&sorted, moved, entry);
+	TAILQ_INSERT_TAIL(&sending, moved, entry);
+	add(&sorted, NOON, 1, 10);
+	CHECK(merge_sweep(tmp, &sorted, &sending) == 0);
+	CHECK(TAILQ_EMPTY(&sorted) && files(PARCEL_SORTED) == 0);
+	empty(&sending);
+}
+
 static int
 count(struct parcel *p, void *arg)
 {
@@ -261,6 +276,7 @@ main(void)
 	RUN(no_more_than_a_blob_should_have);
 	RUN(many_become_few_where_they_are);
 	RUN(parts_that_a_crash_left_go);
+	RUN(a_parcel_in_two_places_is_one);
 	RUN(what_is_not_finished_goes);
 	end();
 	DONE();
