@@ -77,6 +77,20 @@ freed() {
 	written one two
 }
 
+@test "a file that is none of ours keeps no round from its end" {
+	dlq_ns
+	shim SHIM_PATH=deadletter/sorted/ SHIM_CALLS=rename SHIM_KILL=1
+	start egns-dlq
+	reject worker one
+	gone egns-dlq
+	unshim
+	echo swap >spool/deadletter/batch/.taken.swp
+	start egns-dlq
+	written one
+	empty
+	[ "$(cat spool/deadletter/corrupt/.taken.swp)" = swap ]
+}
+
 @test "a part of a parcel that does not go ends egns-dlq, and no letter goes twice" {
 	dlq_ns
 	rmdir spool/containers/local/deadletter

@@ -100,7 +100,9 @@ move_all(struct sorter *s)
 	if (dir == NULL)
 		return -1;
 	while (rc == 0 && (errno = 0, e = readdir(dir)) != NULL)
-		if (e->d_name[0] != '.' && strcmp(e->d_name, TAKEN) != 0)
+		if (strcmp(e->d_name, ".") != 0 &&
+		    strcmp(e->d_name, "..") != 0 &&
+		    strcmp(e->d_name, TAKEN) != 0)
 			rc = move_one(s, e->d_name);
 	if (rc == 0 && errno != 0)
 		rc = -1;
