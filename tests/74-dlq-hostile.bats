@@ -312,6 +312,7 @@ asked_of() {
 		'"status":403,"echo":true|status 403'; do
 		IFS='|' read -r act words <<<"$row"
 		echo "$row"
+		patience_for "$act"
 		always "{\"list\":true,$act}"
 		each_verb "$words"
 	done
@@ -424,6 +425,7 @@ asked_of() {
 		'"do":"reset"|reset by peer'; do
 		IFS='|' read -r act words <<<"$row"
 		echo "$row"
+		patience_for "$act"
 		always "{\"method\":\"GET\",\"name\":\".\",$act}"
 		: >storage.requests
 		bounded 74 "$words" egns-dlq cat
@@ -437,6 +439,7 @@ asked_of() {
 		bounded '74|75' "$words" egns-replay
 	done
 	[ "$(wc -l <storage.blobs)" -eq 12 ]
+	patience_for huge
 	always '{"method":"GET","name":"/[12].json","status":500}'
 	bounded 74 'status 500' egns-dlq cat
 	[ "$(wc -l <<<"$output")" -eq 11 ]

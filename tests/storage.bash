@@ -123,6 +123,14 @@ impatient() {
 	shim SHIM_PATIENCE=700 SHIM_CALLS=none
 }
 
+# patience_for ORDER - only what does not come to an end is not waited for.
+patience_for() {
+	case $1 in
+	*hang* | *head\"* | *slow*) export SHIM_PATIENCE=700 ;;
+	*) export SHIM_PATIENCE=20000 ;;
+	esac
+}
+
 # order STATUS CODE [MEMBERS]
 order() {
 	echo "{\"status\":$1,\"code\":\"$2\",\"message\":\"What it says\"${3:+,$3}}"
