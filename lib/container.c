@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "array.h"
+#include "clock.h"
 #include "container_dir.h"
 #include "endpoint.h"
 #include "jq.h"
@@ -27,6 +28,7 @@ struct container {
 	struct blob_use use;
 	struct blob_container *remote; /* NULL: a directory */
 	unsigned silences;             /* of it, in a row */
+	int64_t deadline;
 	struct container_dir dir;
 };
 
@@ -51,6 +53,7 @@ new_container(const struct container_use *use)
 	c->use.loop = use->loop;
 	c->use.dir = use->spool->fd;
 	c->use.fetcher = use->fetcher;
+	c->deadline = use->deadline;
 	return c;
 }
 
@@ -385,7 +388,8 @@ container_is_remote(const struct container *c)
 struct waiting {
 	struct container *container;
 	struct fault *fault;
-	bool done;
+	bool done, late;
+	ev_timer deadline;
 	int rc;
 	char *text; /* of a get: a copy; of a list: the next marker */
 	size_t len;
@@ -423,24 +427,55 @@ landed(const struct blob_answer *a, void *arg)
 	ev_break(w->container->loop, EVBREAK_ONE);
 }
 
+static void
+on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct waiting *w = timer->data;
+
+	(void)events;
+	w->late = true;
+	ev_break(loop, EVBREAK_ONE);
+}
+
 /* Somebody else's events may end the loop's run, too. */
+static void
+run_until(struct waiting *w, int64_t deadline)
+{
+	struct ev_loop *loop = w->container->loop;
+	double left = (double)(deadline - clock_mono()) / CLOCK_SECOND;
+
+	ev_timer_init(&w->deadline, on_deadline, left > 0 ? left : 0, 0);
+	w->deadline.data = w;
+	if (deadline != 0) {
+		ev_now_update(loop);
+		ev_timer_start(loop, &w->deadline);
+	}
+	while (!w->done && !w->late && ev_run(loop, 0))
+		;
+	ev_timer_stop(loop, &w->deadline);
+}
+
 static int
 await(struct waiting *w, struct blob_request *r)
 {
+	struct container *c = w->container;
+
 	if (r == NULL)
 		return fault_set(w->fault, FAULT_INTERNAL, "out of memory");
-	if (w->container->silences >= SILENCES) {
+	if (c->silences >= SILENCES) {
 		blob_drop(r); /* nothing of it has been sent */
 		return fault_set(w->fault, FAULT_UNAVAILABLE,
 		    "it was silent twice, and is not asked again");
 	}
-	while (!w->done && ev_run(w->container->loop, 0))
-		;
+	run_until(w, c->deadline);
 	if (w->done)
 		return w->rc;
 	blob_drop(r);
+	if (w->late)
+		return fault_set(w->fault, FAULT_UNAVAILABLE,
+		    "no answer in the time that there is");
 	return fault_set(w->fault, FAULT_INTERNAL, "nobody waits for '%s'",
-	    w->container->name);
+	    c->name);
 }
 
 /* ---- put, get, replace, delete ---- */

@@ -43,6 +43,8 @@ struct container_use {
 	const struct spool *spool;
 	struct fetcher *fetcher;   /* with the namespace's trustedCertificates */
 	jv namespace;              /* the resource; not consumed, outlives it */
+	int64_t deadline;          /* clock_mono(): commands do not wait for Blob
+	                            * Storage any longer; 0: as long as it takes */
 };
 
 /*
@@ -81,7 +83,8 @@ int container_put_start(struct container *, const char *name, const void *text,
  * The rest is for commands: they wait, running the loop if need be. 0, or -1 and
  * a fault: NotFound, Conflict (it exists, or is not as it was), Unavailable (it
  * may succeed later), others. One of Blob Storage that is silent for BLOB_TIME, and
- * once more, is not asked again: what follows fails at once.
+ * once more, is not asked again: what follows fails at once. So it does behind
+ * the deadline.
  */
 int container_put(struct container *, const char *name, const void *text,
     size_t len, struct fault *);

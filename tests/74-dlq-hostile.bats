@@ -520,3 +520,28 @@ asked_of() {
 		sed 's/^ *//')" = "4 /token?api-version=2019-08-01&resource=\
 https%3A%2F%2Fstorage.azure.com%2F&mi_res_id=${identity//\//%2F}" ]
 }
+
+@test "check does not wait longer for Blob Storage than it is told" {
+	local url since
+	storage_ns
+	start egns-dlq
+	reject other o1
+	written o1
+	stop egns-dlq
+	url=http://127.0.0.1:$(<storage.port)/acct/deadletter
+	always '{"do":"hang"}'
+	since=$SECONDS
+	run -3 --separate-stderr egns-dlq check --timeout 1 -s worker
+	[[ $output == "UNKNOWN - nothing dropped, 0 dead letters; 1 container, blob or line cannot be read: $url: no answer in the time that there is | "* ]]
+	[[ $stderr == "egns-dlq: $url: no answer in the time that there is" ]]
+	# the time is that of all; what is worse is told all the same
+	accounts acct more
+	to "$(account_container more)" other
+	run -1 --separate-stderr egns-dlq check --timeout 2
+	[[ $output == "WARNING - nothing dropped, 1 dead letter (1 Rejected); 2 containers, blobs or lines cannot be read: $url: no answer"* ]]
+	[ "$(asked .status | sort -u)" = 0 ]
+	[ $((SECONDS - since)) -lt 40 ]
+	run -64 egns-dlq check --timeout 0
+	run -64 egns-dlq list --timeout 1
+	[[ $output == *"list takes no --timeout"* ]]
+}

@@ -77,16 +77,16 @@ static void
 find_letters(struct findings *c)
 {
 	struct fault f;
+	uint64_t n;
 
 	progress_begin(&c->look.progress);
 	if (look_walk(&c->look, take_letter, NULL, &f) == -1)
 		c->unsure_letters = f;
-	else if (c->look.troubles > 0)
+	else if ((n = c->look.troubles) > 0)
 		fault_set(&c->unsure_letters, FAULT_INTERNAL,
-		    "%" PRIu64 " container%s, blob%s or line%s cannot be read",
-		    c->look.troubles, c->look.troubles == 1 ? "" : "s",
-		    c->look.troubles == 1 ? "" : "s",
-		    c->look.troubles == 1 ? "" : "s");
+		    "%" PRIu64 " container%s, blob%s or line%s cannot be "
+		    "read: %.400s", n, n == 1 ? "" : "s", n == 1 ? "" : "s",
+		    n == 1 ? "" : "s", c->look.first.text);
 	progress_wipe(&c->look.progress);
 	if (records_waiting(c->look.spool.fd, &c->look.opt->selection,
 	    &c->waiting, &f) == -1)
@@ -200,6 +200,8 @@ verb_check(struct options *opt, char *words[])
 	if (look_open(&c.look, opt, &f) == -1) {
 		status = unknown(&f);
 	} else {
+		c.look.use.deadline = clock_mono() + opt->timeout *
+		    CLOCK_SECOND;
 		find_drops(&c);
 		find_letters(&c);
 		status = report(&c);

@@ -15,6 +15,7 @@ struct options {
 	int64_t older;       /* --older-than of prune: before then; 0: not said */
 	bool dry;            /* --dry-run of prune */
 	bool events;         /* --events of cat */
+	int64_t timeout;     /* --timeout of check: seconds */
 	int ready;           /* -r: -1: nobody waits */
 };
 

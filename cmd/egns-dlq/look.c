@@ -83,14 +83,16 @@ look_trouble(const char *container, const char *blob, uint64_t line,
 	char c[QUOTE_MAX], b[QUOTE_MAX], at[32] = "";
 	struct look *l = arg;
 
+	quote(c, container, strlen(container));
+	if (l->troubles == 0)
+		fault_set(&l->first, f->code, "%.200s: %.300s", c, f->text);
 	if (l->troubles++ >= LOOK_TROUBLES)
 		return;
 	progress_wipe(&l->progress);
 	if (line > 0)
 		snprintf(at, sizeof(at), "line %llu: ",
 		    (unsigned long long)line);
-	warnx("%s%s%s: %s%s", quote(c, container, strlen(container)),
-	    blob != NULL ? "/" : "",
+	warnx("%s%s%s: %s%s", c, blob != NULL ? "/" : "",
 	    blob != NULL ? quote(b, blob, strlen(blob)) : "", at, f->text);
 }
 

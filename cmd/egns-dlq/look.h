@@ -28,6 +28,7 @@ struct look {
 	struct progress progress; /* for verbs that begin it */
 	uint64_t seen;     /* letters, selected or not */
 	uint64_t troubles;
+	struct fault first; /* of them, and in which container */
 };
 
 /* 0, or -1 and a fault; either way it is closed at the end. */

@@ -13,7 +13,8 @@
 #include "quote.h"
 
 /* Options that have only a long name. */
-enum { BY = 256, DRY_RUN, EVENTS, OLDER_THAN };
+enum { BY = 256, DRY_RUN, EVENTS, OLDER_THAN, TIMEOUT };
+#define CHECK_TIMEOUT 50 /* seconds: monitoring waits for a minute */
 #define GIVEN SELECTION_LAST /* options are below */
 
 static const struct option names[] = {
@@ -24,6 +25,7 @@ static const struct option names[] = {
 	{ "events", no_argument, NULL, EVENTS },
 	{ "help", no_argument, NULL, 'h' },
 	{ "older-than", required_argument, NULL, OLDER_THAN },
+	{ "timeout", required_argument, NULL, TIMEOUT },
 	{ "output", required_argument, NULL, 'o' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -40,6 +42,7 @@ enum takes {
 	TAKES_WORDS = 64,
 	TAKES_DAEMON = 128,   /* -r */
 	TAKES_VERBOSE = 256,
+	TAKES_TIMEOUT = 512,
 };
 #define TAKES_SELECTION (TAKES_BOOKS | TAKES_LETTERS)
 
@@ -59,8 +62,9 @@ static const struct verb verbs[] = {
 	{ "stat", "[-o table|tsv|json] [SELECTION]",
 	    TAKES_SELECTION | TAKES_FORMAT, verb_stat },
 	{ "check", "[-t TOPIC] [-s SUB] [--reason R[,R...]] [--since TIME]\n"
-	    "           [--until TIME] [--container CONTAINER]",
-	    TAKES_BOOKS, verb_check },
+	    "           [--until TIME] [--container CONTAINER] "
+	    "[--timeout SECONDS]",
+	    TAKES_BOOKS | TAKES_TIMEOUT, verb_check },
 	{ "prune", "--older-than TIME [--dry-run] [SELECTION]",
 	    TAKES_SELECTION | TAKES_AGE, verb_prune },
 };
@@ -121,6 +125,8 @@ taken_by(int ch)
 		return TAKES_AGE;
 	case EVENTS:
 		return TAKES_EVENTS;
+	case TIMEOUT:
+		return TAKES_TIMEOUT;
 	case SELECTION_SUBJECT:
 	case SELECTION_SELECT:
 	case SELECTION_QUARANTINE:
@@ -176,6 +182,9 @@ set(struct options *opt, int ch, int *verbose)
 	case EVENTS: opt->events = true; break;
 	case OLDER_THAN:
 		opt->older = time_option("--older-than", optarg);
+		break;
+	case TIMEOUT:
+		opt->timeout = num_option("--timeout", optarg, 1, 3600);
 		break;
 	case 'h':
 	case '?':
@@ -260,7 +269,8 @@ run(const struct verb *v, struct options *opt, char *words[])
 int
 main(int argc, char *argv[])
 {
-	struct options opt = { .format = "table", .ready = -1 };
+	struct options opt = { .format = "table", .timeout = CHECK_TIMEOUT,
+		.ready = -1 };
 	bool given[GIVEN] = { false };
 	int ch, verbose = 0, status;
 	const struct verb *v;

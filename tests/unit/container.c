@@ -228,7 +228,8 @@ use(void)
 {
 	static struct container_use u;
 
-	u = (struct container_use){ loop, &spool, NULL, namespace };
+	u = (struct container_use){ .loop = loop, .spool = &spool,
+		.namespace = namespace };
 	return &u;
 }
 
