@@ -216,6 +216,11 @@ room() {
 	egns-ctl audit -o none
 }
 
+# sending N - so many parcels are tried.
+sending() {
+	[ "$(ls spool/deadletter/sending | wc -l)" -eq "$1" ]
+}
+
 @test "no room for what was written, or given up: it is neither, and goes on by itself" {
 	dlq_ns
 	subscription orders lost
@@ -225,7 +230,7 @@ room() {
 	reject lost two
 	written one
 	wait_for grep -E '(dropped|written): No space left on device' egns-dlq.log
-	[ "$(ls spool/deadletter/sending | wc -l)" -eq 2 ]
+	wait_for sending 2
 	egns-ctl audit -o none
 	room
 	advance 10

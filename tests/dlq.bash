@@ -17,7 +17,7 @@ reject() {
 	for id; do
 		event "$id"
 	done | egns-ctl publish -t orders -s "$subscription" &&
-		egns-pull receive -t orders -s "$subscription" -n $# -w 5 |
+		egns-pull receive -t orders -s "$subscription" -n $# -w 60 |
 		egns-pull reject -t orders -s "$subscription" - >/dev/null
 }
 
