@@ -150,13 +150,17 @@ each_directory(struct walk *w, const char *path,
 		trouble(w, path, NULL, 0, &f);
 		return 0;
 	}
-	while (rc == 0 && (d = readdir(dir)) != NULL) {
+	while (rc == 0 && (errno = 0, d = readdir(dir)) != NULL) {
 		if (d->d_name[0] == '.' ||
 		    fstatat(dirfd(dir), d->d_name, &st, 0) == -1 ||
 		    !S_ISDIR(st.st_mode))
 			continue;
 		snprintf(name, sizeof(name), "%s/%s", path, d->d_name);
 		rc = fn(w, name);
+	}
+	if (rc == 0 && errno != 0) {
+		fault_errno(&f, FAULT_INTERNAL, "%s", path);
+		trouble(w, path, NULL, 0, &f);
 	}
 	closedir(dir);
 	return rc;

@@ -467,3 +467,16 @@ fates() {
 	run -64 egns-ctl audit t01
 	run -64 egns-ctl audit --topics=t01
 }
+
+@test "a directory that cannot be read to its end is told" {
+	local dir
+	books
+	stop egns-topicd
+	shim SHIM_CALLS=readdir SHIM_EIO=2
+	for dir in deadletter/new dropped; do
+		run -71 env "LD_PRELOAD=$PRELOAD" "SHIM_PATH=$dir" egns-ctl audit
+		[[ $output == *"$dir: Input/output error"* ]]
+	done
+	run -71 env "LD_PRELOAD=$PRELOAD" SHIM_PATH=deadletter/new egns-ctl scrub
+	[[ $output == *"deadletter/new: Input/output error"* ]]
+}

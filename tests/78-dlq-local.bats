@@ -172,6 +172,19 @@ as_another() {
 	[ "${#stderr_lines[@]}" -eq 2 ]
 }
 
+@test "a list of containers that breaks off is told" {
+	dlq_ns
+	mkdir -p "$box/$hour"
+	letter one >"$box/$hour/a.json"
+	shim SHIM_CALLS=readdir SHIM_PATH=spool/containers SHIM_EIO=1
+	run --separate-stderr env "LD_PRELOAD=$PRELOAD" egns-dlq cat
+	unshim
+	echo "status $status: $output $stderr"
+	[ "$status" -eq 74 ]
+	[ "$(jq -r .id <<<"$output")" = one ]
+	[[ $stderr == *"containers: Input/output error"* ]]
+}
+
 @test "letters of a megabyte go there and back" {
 	local id data
 	dlq_ns

@@ -41,3 +41,12 @@ scenario() {
 @test "state.ndjson is written anew when it has grown" {
 	scenario snapshots
 }
+
+@test "sessions/ that cannot be read to its end is not taken for all there is" {
+	broker_ns
+	start_broker
+	stop egns-brokerd
+	shim SHIM_CALLS=readdir SHIM_PATH=sessions SHIM_EIO=3
+	run -71 timeout "$PATIENCE" env "LD_PRELOAD=$PRELOAD" egns-brokerd
+	[[ $output == *"sessions: Input/output error"* ]]
+}

@@ -598,11 +598,11 @@ list_segments(struct recovery *r)
 	DIR *d = file_opendir(st->dir, ".", 0);
 	struct dirent *e;
 	unsigned number;
-	int end;
+	int end, rc = 0;
 
 	if (d == NULL)
 		return fault_errno(r->fault, FAULT_INTERNAL, "sessions");
-	while ((e = readdir(d)) != NULL) {
+	while ((errno = 0, e = readdir(d)) != NULL) {
 		end = 0;
 		if (strlen(e->d_name) == 17 && sscanf(e->d_name,
 		    "%10u.ndjson%n", &number, &end) == 1 && end == 17 &&
@@ -612,7 +612,11 @@ list_segments(struct recovery *r)
 			    "out of memory");
 		}
 	}
+	if (errno != 0)
+		rc = fault_errno(r->fault, FAULT_INTERNAL, "sessions");
 	closedir(d);
+	if (rc == -1)
+		return -1;
 	if (st->nsegments == 0 && store_add_segment(st, 1) == NULL)
 		return fault_set(r->fault, FAULT_INTERNAL, "out of memory");
 	qsort(st->segments, st->nsegments, sizeof(*st->segments), by_number);

@@ -81,7 +81,7 @@ walk(struct search *s, size_t len, int depth)
 
 	if (dir == NULL)
 		return unread(s);
-	while (rc == 0 && (e = readdir(dir)) != NULL) {
+	while (rc == 0 && (errno = 0, e = readdir(dir)) != NULL) {
 		if (e->d_name[0] == '.' ||
 		    e->d_name[strlen(e->d_name) - 1] == '~' ||
 		    (end = add_part(s, len, e->d_name)) == 0 ||
@@ -93,6 +93,8 @@ walk(struct search *s, size_t len, int depth)
 			rc = walk(s, end, depth + 1);
 	}
 	s->path[len] = '\0';
+	if (rc == 0 && errno != 0)
+		rc = unread(s);
 	closedir(dir);
 	return rc;
 }
@@ -110,7 +112,7 @@ each(struct search *s, size_t len, int (*fn)(struct search *, size_t))
 
 	if (dir == NULL)
 		return unread(s);
-	while (rc == 0 && (e = readdir(dir)) != NULL) {
+	while (rc == 0 && (errno = 0, e = readdir(dir)) != NULL) {
 		if (e->d_name[0] != '.' && e->d_name[0] != '_' &&
 		    (end = add_part(s, len, e->d_name)) != 0 &&
 		    fstatat(s->spool, s->path, &st, 0) == 0 &&
@@ -118,6 +120,8 @@ each(struct search *s, size_t len, int (*fn)(struct search *, size_t))
 			rc = fn(s, end);
 	}
 	s->path[len] = '\0';
+	if (rc == 0 && errno != 0)
+		rc = unread(s);
 	closedir(dir);
 	return rc;
 }

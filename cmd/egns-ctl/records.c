@@ -239,12 +239,14 @@ take_directory(struct gathering *g, const char *path,
 	if (dir == NULL)
 		return errno == ENOENT ? 0 :
 		    fault_errno(f, FAULT_INTERNAL, "%s", path);
-	while (rc == 0 && (e = readdir(dir)) != NULL) {
+	while (rc == 0 && (errno = 0, e = readdir(dir)) != NULL) {
 		if (is_ours(e->d_name) &&
 		    (rc = take_file(g, dirfd(dir), path, e->d_name)) == -1)
 			fault_errno(f, FAULT_INTERNAL, "%s/%s", path,
 			    e->d_name);
 	}
+	if (rc == 0 && errno != 0)
+		rc = fault_errno(f, FAULT_INTERNAL, "%s", path);
 	closedir(dir);
 	return rc;
 }

@@ -241,6 +241,17 @@ scrub_mail(struct scrub *s, int dir, const char *path, const char *name)
 	free(text);
 }
 
+/* Was that all of a directory? It is closed. */
+static int
+end_of(DIR *dir, const char *path, struct fault *f)
+{
+	int rc = errno == 0 ? 0 :
+	    fault_errno(f, FAULT_INTERNAL, "%s", path);
+
+	closedir(dir);
+	return rc;
+}
+
 static int
 scrub_maildir(struct scrub *s, const char *path, struct fault *f)
 {
@@ -250,12 +261,11 @@ scrub_maildir(struct scrub *s, const char *path, struct fault *f)
 	if (dir == NULL)
 		return errno == ENOENT ? 0 :
 		    fault_errno(f, FAULT_INTERNAL, "%s", path);
-	while ((e = readdir(dir)) != NULL) {
+	while ((errno = 0, e = readdir(dir)) != NULL) {
 		if (e->d_name[0] != '.')
 			scrub_mail(s, dirfd(dir), path, e->d_name);
 	}
-	closedir(dir);
-	return 0;
+	return end_of(dir, path, f);
 }
 
 /* ---- parcels of dead letters ---- */
@@ -303,12 +313,13 @@ scrub_letters(struct scrub *s, struct fault *f)
 		if (dir == NULL)
 			return fault_errno(f, FAULT_INTERNAL, "%s",
 			    transit[i].path);
-		while ((e = readdir(dir)) != NULL) {
+		while ((errno = 0, e = readdir(dir)) != NULL) {
 			if (transit[i].is_ours(e->d_name))
 				scrub_parcel(s, dirfd(dir), transit[i].path,
 				    e->d_name);
 		}
-		closedir(dir);
+		if (end_of(dir, transit[i].path, f) == -1)
+			return -1;
 	}
 	return 0;
 }
@@ -352,7 +363,7 @@ scrub_sessions(struct scrub *s, struct fault *f)
 	if (dir == NULL)
 		return errno == ENOENT ? 0 :
 		    fault_errno(f, FAULT_INTERNAL, "sessions");
-	while (rc == 0 && (e = readdir(dir)) != NULL) {
+	while (rc == 0 && (errno = 0, e = readdir(dir)) != NULL) {
 		len = strlen(e->d_name);
 		if (len < 7 || strcmp(e->d_name + len - 7, ".ndjson") != 0)
 			continue;
@@ -366,6 +377,8 @@ scrub_sessions(struct scrub *s, struct fault *f)
 		if (fd != -1)
 			close(fd);
 	}
+	if (rc == 0)
+		return end_of(dir, "sessions", f);
 	closedir(dir);
 	return rc;
 }

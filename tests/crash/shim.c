@@ -6,9 +6,10 @@
  *	open (with O_CREAT) mkdir rmdir ftruncate fallocate
  *
  * (each with its *at, 64 and numbered relatives) and, when SHIM_CALLS has their
- * names, those that tell somebody else:
+ * names, those that tell somebody else, and one that only reads:
  *
  *	connect send recv
+ *	readdir
  *
  * and does one thing:
  *
@@ -30,6 +31,7 @@
  *
  * What stdio writes does not come by here: it calls write within the C library.
  */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -517,6 +519,13 @@ int
 creat(const char *path, mode_t mode)
 {
 	WHOLE(judge_open(AT_FDCWD, path, O_CREAT), REAL(creat)(path, mode));
+}
+
+struct dirent *
+readdir(DIR *dir)
+{
+	DO(calls == NULL ? GO : judge("readdir", dirfd(dir), NULL, false, false),
+	    REAL(readdir)(dir), REAL(readdir)(dir), NULL);
 }
 
 ssize_t
