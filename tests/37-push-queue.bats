@@ -102,9 +102,9 @@ again() {
 		"$(tokens)")" = ok ]
 	again
 	[ "$(peeked)" = 1:delayed:0 ]
-	advance 599
+	advance 300
 	[ -z "$(ids)" ]
-	advance 2
+	advance 301
 	[ "$(receive | jq .brokerProperties.deliveryCount)" = 1 ]
 	egns-ctl audit
 }

@@ -908,14 +908,17 @@ def fast_connect():
     check(connack("b") == "00", "another session")
     advance(2)
     check(connack("a") == "00", "a second later")
-    advance(2)
-    peers = [raw.Connection(PORT, "bad") for _ in range(320)]
-    for n, c in enumerate(peers):
-        c.send(["connect", "clean", f"id=n{n % 80}"])
-    codes = [c.receive()[2] for c in peers]
-    check("00" in codes and "9f" in codes, codes)
-    counted("ConnectPacketsPerConnection")
-    counted("ConnectPacketsPerNamespace")
+    end = time.monotonic() + raw.PATIENCE
+    while not throttled("ConnectPacketsPerNamespace"):
+        # a busy machine may be too slow to be too fast
+        check(time.monotonic() < end, "waited in vain for a unit's limit")
+        advance(2)
+        peers = [raw.Connection(PORT, "bad") for _ in range(320)]
+        for n, c in enumerate(peers):
+            c.send(["connect", "clean", f"id=n{n % 80}"])
+        codes = [c.receive()[2] for c in peers]
+        check("00" in codes and "9f" in codes, codes)
+        counted("ConnectPacketsPerConnection")
 
 
 def fast_subscribe():
