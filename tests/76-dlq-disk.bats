@@ -24,6 +24,7 @@ freed() {
 	start egns-dlq
 	reject worker one
 	written one
+	wait_for grep -q 'No space left' egns-dlq.log
 	reject other two
 	is '.parcels' 2
 	dlq retry
@@ -65,6 +66,7 @@ freed() {
 	mkdir spool/containers/local/deadletter
 	start egns-dlq
 	written one
+	empty
 	# what is no record any more has left one
 	jq -e '.reason == "Corrupt" and .topic == "orders" and .subscription ==
 		"worker" and (.line_base64 | @base64d) == "{\"torn"' \
@@ -92,7 +94,8 @@ freed() {
 }
 
 @test "a part of a parcel that does not go ends egns-dlq, and no letter goes twice" {
-	dlq_ns
+	dlq_ns --dead-letter-schedule '[600]'
+	new_hour
 	rmdir spool/containers/local/deadletter
 	shim SHIM_PATH=deadletter/sorted/ SHIM_CALLS=unlink SHIM_EIO=1
 	start egns-dlq
@@ -103,7 +106,7 @@ freed() {
 	reject worker three
 	is .waiting 3
 	mkdir spool/containers/local/deadletter
-	advance 10
+	advance 600
 	gone egns-dlq
 	[ "$status" -eq 74 ]
 	unshim

@@ -84,6 +84,7 @@ cron_ns() {
 	mv away spool/containers/local/deadletter
 	start egns-dlq
 	written 1 2
+	empty
 	run -0 report.sh
 	[[ $output == "Dead letters:"* && $output != *"Not written"* ]]
 }

@@ -34,7 +34,7 @@ back() {
 		to "$(directory "$path")" worker
 		n=$((n + 1))
 		reject worker "w$n"
-		wait_for grep -qF "$words" egns-dlq.log
+		wait_for grep -q "warn: $path: .*$words" egns-dlq.log
 		reject other "o$n"
 		sent+=("o$n")
 		written "${sent[@]}"
@@ -58,6 +58,7 @@ back() {
 	stop egns-dlq
 	start egns-dlq
 	written one two
+	empty
 	[ -z "$(find "$box" -name '*~')" ]
 	egns-ctl audit
 }

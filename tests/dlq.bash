@@ -68,14 +68,22 @@ is_now() {
 	[ "$(state "$1")" = "$2" ]
 }
 
-# empty - nothing is on its way any more.
+# empty - nothing is on its way any more. What goes on while we look is found where
+# it is by then: we go the same way.
 empty() {
 	wait_for empty_now || { find spool/deadletter -type f; return 1; }
 }
 
 empty_now() {
-	[ -z "$(find spool/deadletter -path spool/deadletter/written -prune -o \
-		-path spool/deadletter/corrupt -prune -o -type f -print)" ]
+	[ -z "$(find spool/deadletter/{tmp,new,cur,batch.tmp,batch,sorted,sending} \
+		-type f 2>/dev/null)" ]
+}
+
+# new_hour - the clock stands at the begin of one: those who die now share it.
+new_hour() {
+	local now=0
+	[ ! -e clock ] || read -r now <clock
+	advance $((3600 - ($(date +%s) + now) % 3600))
 }
 
 # to DESTINATION SUBSCRIPTION [MEMBERS] - its dead letters go there: JSON of a
