@@ -602,7 +602,7 @@ EndpointNotFound, Rejected, A comet, no reason), 3 quarantined, 0 to be tried la
 @test "what egns-topicd refuses stays, and is told of" {
 	replay_ns
 	letters 1 8 Unauthorized | blob
-	egns-replay --rate 4/s 2>words &
+	egns-replay --rate 1/s 2>words &
 	pid=$!
 	wait_for has_back 1
 	egns-ctl namespace topic event-subscription delete --topic-name orders \
@@ -630,7 +630,7 @@ has_back() {
 @test "what others write into a blob meanwhile stays there" {
 	replay_ns
 	letters 1 6 Unauthorized | blob
-	egns-replay --rate 4/s &
+	egns-replay --rate 1/s &
 	wait_for has_back 1
 	letter 7 Unauthorized >>"$box/testns/$sub/2026/01/31/12/a.json"
 	wait $!
@@ -642,7 +642,7 @@ has_back() {
 	replay_ns
 	letters 1 6 Unauthorized | blob
 	letters 7 8 Unauthorized | blob b
-	egns-replay --rate 4/s 2>words &
+	egns-replay --rate 1/s 2>words &
 	wait_for has_back 1
 	rm "$box/testns/$sub/2026/01/31/12/"[ab].json
 	wait $!
