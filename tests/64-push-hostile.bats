@@ -36,7 +36,7 @@ off='"abuseProtection":"Off"'
 	start hostile hostile.pem hostile.key
 	egns-ctl namespace update -o none \
 		--set 'trustedCertificates=@hostile.pem'
-	hook one "$off,\"timeoutInSeconds\":1" \
+	hook one "$off,\"timeoutInSeconds\":5" \
 		"\"endpointUrl\":\"https://localhost:$(cat hostile.port)/\""
 	push_up
 	publish 1
