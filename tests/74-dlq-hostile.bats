@@ -119,11 +119,10 @@ load storage
 		always "{\"do\":\"$what\"}"
 		reject worker "$what${#ids[@]}"
 		remotely .state failing
-		[[ $(remote .lastError) == *"$words"* ]]
+		erred "$words"
 		always
-		dlq retry
 		ids+=("$what${#ids[@]}")
-		kept "${ids[@]}"
+		retried "${ids[@]}"
 	done
 	# the status is there, whatever becomes of the rest
 	for what in head slow huge close; do
@@ -131,11 +130,10 @@ load storage
 		always "$(order 403 AuthorizationFailure "\"do\":\"$what\"")"
 		reject worker "403$what"
 		remotely .state failing
-		[[ $(remote .lastError) == "status 403"* ]]
+		erred "status 403"
 		always "{\"store\":true,\"do\":\"$what\"}"
-		dlq retry
 		ids+=("403$what")
-		kept "${ids[@]}"
+		retried "${ids[@]}"
 		remotely .state ready
 		always
 	done
@@ -156,11 +154,10 @@ load storage
 			"{\"do\":\"$what\"}"
 		reject worker "$what"
 		remotely .state failing
-		kept_now "${ids[@]}" "$what"
+		wait_for kept_now "${ids[@]}" "$what"
 		then_do
-		dlq retry
 		ids+=("$what")
-		kept "${ids[@]}"
+		retried "${ids[@]}"
 		remotely .state ready
 	done
 	# and neither after a crash
@@ -258,7 +255,7 @@ asked_of() {
 	storage_ns
 	start egns-dlq
 	for row in '"status":403' '"status":400' '"status":500' '"status":409' \
-		'"status":307' '"status":403,"message":"sig"'; do
+		'"status":307' '"status":401,"message":"sig"'; do
 		always "{$row,\"echo\":true}"
 		reject worker "s${row//[^0-9]/}"
 		dlq retry
@@ -269,7 +266,7 @@ asked_of() {
 	done
 	advance $((4 * 86400))
 	dlq retry
-	wait_for grep -q DeadLetterWriteFailed spool/dropped/*
+	wait_for grep -rq DeadLetterWriteFailed spool/dropped
 	always "{\"echo\":true}"
 	reject worker last
 	dlq retry
@@ -466,6 +463,7 @@ asked_of() {
 		'"do":"hang","store":true|timed out'; do
 		IFS='|' read -r act words <<<"$row"
 		echo "$row"
+		patience_for "$act"
 		crash storage
 		stored 4
 		rm -rf spool/replay

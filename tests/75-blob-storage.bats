@@ -194,8 +194,8 @@ many() {
 	reject worker two
 	remotely .waiting 2
 	sdk create deadletter
-	# the schedule
-	advance 10
+	# the schedule, the second of its times, too
+	advance 60
 	seen one two
 	remotely '"\(.state) \(.waiting)"' 'ready 0'
 	stop azurite

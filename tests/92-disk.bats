@@ -190,7 +190,7 @@ room() {
 	is .waiting 3
 	egns-ctl audit -o none
 	room
-	advance 10
+	dlq retry
 	written one two three
 	empty
 	egns-ctl audit -o none
@@ -233,7 +233,7 @@ sending() {
 	wait_for sending 2
 	egns-ctl audit -o none
 	room
-	advance 10
+	dlq retry
 	empty
 	written one
 	[ "$(jq -r .event.id spool/dropped/*.ndjson)" = two ]

@@ -77,6 +77,26 @@ booked() {
 		spool/deadletter/written/*.ndjson)" -eq $# ]
 }
 
+# retried ID... - as kept; it is tried as often as it takes, as those that are
+# impatient may not wait for a storage that is slow.
+retried() {
+	wait_for retried_now "$@"
+	kept "$@"
+}
+
+retried_now() {
+	{ kept_now "$@" && booked "$@"; } || { dlq retry; return 1; }
+}
+
+# erred WORDS - and until it fails so.
+erred() {
+	wait_for erred_now "$1" || { dlq stats; return 1; }
+}
+
+erred_now() {
+	[[ $(remote .lastError) == *"$1"* ]] || { dlq retry; return 1; }
+}
+
 # Blobs that were stored more than once.
 twice() {
 	asked 'select(.status == 201) | .name' | sort | uniq -d
