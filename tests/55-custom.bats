@@ -115,7 +115,7 @@ said() {
 	start server server.pem server.key
 	arrived 1 2 3 4
 	nothing_left
-	grep -qF 'events arrive again' egns-route.log
+	said 'events arrive again'
 }
 
 @test "success is the status alone, whatever comes behind it" {
@@ -255,9 +255,9 @@ said() {
 	then_do '{"status":401}'
 	put a 5 >put.log
 	arrived 1 2 3 4 5
-	[ "$(header authorization | paste -sd' ')" = "Bearer s3cret-1 \
-Bearer s3cret-1 Bearer s3cret-1 Bearer s3cret-2 Bearer s3cret-2 \
-Bearer s3cret-3" ]
+	# the second may have been on its way still
+	[[ $(header authorization | sed 's/Bearer s3cret-//' | xargs) == \
+		"1 1 1 "[12]" 2 3" ]]
 	stop egns-route
 	run ! grep -r s3cret- egns-route.log spool
 }
@@ -365,7 +365,7 @@ nginx_told() {
 	wait_for no_files
 	put a 4 >put.log
 	wait_for no_files
-	egns-ctl status --jq .problems | jq -e 'any(.where == "route" and
+	wait_for problems 'any(.where == "route" and
 		(.problem | contains("dropped/") and contains("credential")))'
 	[ "$(grep -c AuthenticationError egns-route.log)" -eq 1 ]
 	advance 61
@@ -374,7 +374,11 @@ nginx_told() {
 	put a 5 >put.log
 	arrived 5
 	wait_for said 'far: events arrive again'
-	egns-ctl status --jq .problems | jq -e 'all(.where != "route")'
+	wait_for problems 'all(.where != "route")'
+}
+
+problems() {
+	egns-ctl status --jq .problems | jq -e "$1"
 }
 
 @test "on HUP what waits for its next attempt is tried" {
