@@ -7,7 +7,7 @@ load dlq
 
 # sort_and_write SHARD OF VARIABLE... - the scenario of crash/dlq.py.
 sort_and_write() {
-	dlq_ns --dead-letter-schedule '[1]'
+	dlq_ns --dead-letter-schedule '[600]'
 	stop egns-topicd
 	subscription orders late
 	subscription orders lost
@@ -83,7 +83,7 @@ bring_back() {
 	ns orders
 	subscription orders worker maxDeliveryCount:1
 	subscription orders other
-	advance 0
+	new_hour
 	export B
 	/usr/bin/python3 "$top/tests/crash/replay.py" "$@"
 }
