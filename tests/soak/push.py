@@ -28,7 +28,7 @@ from sweep import ask  # noqa: E402
 SUBJECTS = 12
 PATIENCE = 2 * raw.PATIENCE  # for what is left at the end
 STUCK = 20   # seconds: locks last for 60, and nothing is to wait for that
-LAG = 1      # second that an endpoint may need for what was sent to it
+LAG = 5      # seconds that an endpoint may need for what was sent to it
 BATCH, IN_FLIGHT = 20, 8
 AGAIN = 200  # attempts: under way, or answered and not yet on topicd's disk
 TROUBLE = [{"status": 500}, {"status": 503}, {"status": 408}, {"do": "reset"},
