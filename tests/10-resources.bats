@@ -472,7 +472,7 @@ dead_letters() {
 	egns-ctl namespace topic wait -n t01 --created
 	egns-ctl namespace topic wait -n t09 --deleted
 	egns-ctl namespace topic wait -n t01 --custom "eventRetentionInDays==\`1\`"
-	egns-ctl namespace topic wait -n t02 --exists --timeout 30 3>&- &
+	egns-ctl namespace topic wait -n t02 --exists --timeout "$PATIENCE" 3>&- &
 	topic t02
 	wait $!
 	run egns-ctl namespace topic wait -n t09 --created --timeout 1

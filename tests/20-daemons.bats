@@ -48,7 +48,7 @@ letter() {
 
 # another_than PID - topicd answers, and is another process.
 another_than() {
-	topicd_ready && [ "$(pid topicd)" != "$1" ]
+	[ "$(pid topicd)" != "$1" ] && topicd_ready
 }
 
 @test "up -d returns when all daemons are ready, down when all are gone" {
@@ -226,7 +226,7 @@ while :; do wait; done'
 
 @test "a daemon that a change makes necessary is started while up runs" {
 	ns topic
-	fake 'trap : HUP; trap "kill \$!; exit 0" TERM
+	fake 'trap "echo again >hup" HUP; trap "kill \$!; exit 0" TERM
 sleep 1000 3>&- &
 echo >&3; exec 3>&-
 while :; do wait; done'
@@ -237,6 +237,8 @@ echo >&3; exec 3>&-
 while :; do wait; done' brokerd
 	fake/egns-ctl up -d
 	fake/egns-ctl namespace update --set sku.capacity=2 -o none
+	kill -HUP "$(pid up)"
+	wait_for test -s hup
 	[ ! -e started ]
 	fake/egns-ctl namespace update -o none \
 		--set topicSpacesConfiguration.state=Enabled
@@ -285,8 +287,9 @@ while :; do wait; done' brokerd
 	egns-ctl namespace update --set sku.capacity=2 -o none
 	none() { [ -z "$(problems)" ]; }
 	wait_for none
-	egns-ctl status --jq '.daemons[1] | [.failing, .waiting, .written,
-		.blobs] == [0, 0, 1, 1]' | grep true
+	counted() { egns-ctl status --jq '.daemons[1] | [.failing, .waiting,
+		.written, .blobs] == [0, 0, 1, 1]' | grep true; }
+	wait_for counted
 	egns-ctl down
 }
 

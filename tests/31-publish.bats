@@ -235,6 +235,11 @@ logged() {
 	[ "$status" -eq 64 ]
 }
 
+# Has this process heard of all that it sent, so that it waits for more input?
+all_answered() {
+	[[ $(<"/proc/$1/wchan") == *pipe_read* ]]
+}
+
 @test "publish says how many events are stored when topicd goes" {
 	ns t01/s01
 	start egns-topicd
@@ -244,6 +249,7 @@ logged() {
 	exec 7>pipe
 	events 1 5 >&7
 	wait_for logged "1 2 3 4 5"
+	wait_for all_answered "$pid"
 	crash egns-topicd
 	event 6 >&7
 	exec 7>&-

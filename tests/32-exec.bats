@@ -186,14 +186,25 @@ has_line() {
 	start_worker --until-empty -- sh -c 'touch started; until [ -e go ]; do
 		sleep 0.02; done'
 	wait_for test -e started
+	local before
 	for _ in 1 2 3 4 5 6; do
-		advance 15
+		before=$(lock_on_disk)
+		advance 21
+		wait_for renewed "$before"
 		[ "$(states)" = 1:locked ]
 	done
 	touch go
 	ended 0
 	[ ! -s said ]
 	[ -z "$(states)" ]
+}
+
+lock_on_disk() {
+	cksum <spool/topics/t01/subscriptions/s01/state.ndjson
+}
+
+renewed() {
+	[ "$(lock_on_disk)" != "$1" ]
 }
 
 @test "TERM lets running commands finish, and settles them" {

@@ -255,12 +255,14 @@ has_dead() {
 
 @test "a segment waits for what is locked in it" {
 	begin 'receiveLockDurationInSeconds:300'
+	subscription t01 s02
 	publish 1
 	advance 3700
 	publish 2
 	advance $((86400 - 3700 - 100))
 	t=$(token)
 	advance 200
+	wait_for has_dead 1 # that of s02
 	[ "$(ls spool/topics/t01/log | wc -l)" -eq 2 ]
 	[ "$(settle acknowledge "$t")" = ok ]
 	segments_left() { [ "$(ls spool/topics/t01/log | wc -l)" -eq "$1" ]; }

@@ -207,7 +207,7 @@ fails() {
 	chmod +x says
 	socat UNIX-LISTEN:spool/run/brokerd.sock,fork EXEC:./says 3>&- &
 	pid_of[socat]=$!
-	wait_for test -S spool/run/brokerd.sock
+	wait_for socat -u OPEN:/dev/null UNIX-CONNECT:spool/run/brokerd.sock
 	fails 76 'certificate verify failed' mqtt pub --client press -t t -m 1
 	egns-ctl namespace ca-certificate create -n own -o none \
 		--encoded-certificate @ca.pem

@@ -77,7 +77,7 @@ load broker
 		def subscribe(c, topic):
 		    ready.clear()
 		    c.subscribe(topic, qos=1)
-		    assert ready.wait(30)
+		    assert ready.wait(60)
 
 		def answer(c, _, request):
 		    p = Properties(PacketTypes.PUBLISH)
@@ -101,7 +101,7 @@ load broker
 		p.UserProperty = [("k", "2"), ("a", "x"), ("k", "1")]
 		p.ContentType, p.PayloadFormatIndicator = "text/plain", 1
 		asker.publish("ask/1", "how much", 1, properties=p)
-		assert done.wait(30)
+		assert done.wait(60)
 		for c in server, asker:
 		    c.disconnect()
 		    c.loop_stop()
@@ -209,11 +209,11 @@ load broker
 		advance 500
 		c< closed
 		c: c
-		c> connect clean keep=10
+		c> connect clean keep=100
 		c< connack 00
-		advance 14
+		advance 140
 		c< nothing
-		advance 16
+		advance 151
 		c< disconnect 8d
 		c< closed
 	EOF
@@ -360,7 +360,7 @@ load broker
 		t< nothing
 	EOF
 	restart egns-brokerd
-	[ "$(msub s -V 5 -i s -t 'r/#' -C 1 -W 20)" = 2 ]
+	[ "$(msub s -V 5 -i s -t 'r/#' -C 1 -W "$PATIENCE")" = 2 ]
 }
 
 @test "retain handling and retain as published" {

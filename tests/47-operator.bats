@@ -61,13 +61,6 @@ shows_another_than() {
 	[ "$(shown "$1")" != "$2" ]
 }
 
-free_port() {
-	python3 -c 'import socket
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])'
-}
-
 # metric SAMPLE VALUE - the file says so.
 metric() {
 	grep -qxF -- "$1 $2" spool/metrics/brokerd.prom ||
@@ -130,10 +123,13 @@ plant() {
 }
 
 @test "status says where to look when up cannot start the broker" {
+	local port
+	port=$(free_ports 1)
 	bare_ns
+	egns-ctl namespace update -o none --set "listeners.wss=127.0.0.1:$port"
 	start_broker
 	egns-ctl namespace create -C two -n two -o none --listeners \
-		"{\"mqtts\":\"127.0.0.1:0\",\"wss\":\"127.0.0.1:$(mport wss)\"}"
+		"{\"mqtts\":\"127.0.0.1:0\",\"wss\":\"127.0.0.1:$port\"}"
 	egns-ctl up -C two -d
 	egns-ctl namespace update -C two -o none \
 		--set topicSpacesConfiguration.state=Enabled
@@ -305,7 +301,7 @@ thumbprints() {
 	start_broker
 	converse
 	say 'p: press' 'p> connect' 'p< connack 00'
-	old=$(mport mqtts) wss=$(mport wss) new=$(free_port)
+	old=$(mport mqtts) wss=$(mport wss) new=$(free_ports 1)
 	egns-ctl namespace update -o none \
 		--set "listeners.mqtts=127.0.0.1:$new"
 	[ "$(mport mqtts)" = "$new" ]

@@ -134,21 +134,21 @@ load broker
 		s< connack 00
 		s> subscribe t,q1
 		s< suback 01
-		p> publish t q1 payload=1 expiry=10
+		p> publish t q1 payload=1 expiry=100
 		p< puback 00
-		p> publish t q1 payload=2 expiry=10
+		p> publish t q1 payload=2 expiry=100
 		p< puback 00
-		p> publish t q1 payload=3 expiry=10
+		p> publish t q1 payload=3 expiry=100
 		p< puback 00
-		s< publish t q1 id=1 -dup payload=1 expiry~10
+		s< publish t q1 id=1 -dup payload=1 expiry~100
 		s< publish t q1 id=2 -dup payload=2
 		s> puback id=2
 		s< publish t q1 id=3 -dup payload=3
-		p> publish t q1 payload=4 expiry=10
+		p> publish t q1 payload=4 expiry=100
 		p< puback 00
 		s< nothing
 		s!
-		advance 11
+		advance 101
 		s: s
 		s> connect session-expiry=3600
 		s< connack 00 present=1

@@ -143,7 +143,7 @@ egns-route: line 5: more than 4194304 bytes' ]
 # listen FORMAT VERSION - mosquitto_sub into the filter, into FORMAT.VERSION.
 listen() {
 	mkfifo "fifo.$1.$2"
-	mosquitto_sub -V "$2" "${client[@]}" -t 't/#' -q 1 -W "$PATIENCE" \
+	mosquitto_sub -V "$2" "${client[@]}" -t 't/#' -q 1 \
 		-F "%$1" >"fifo.$1.$2" 2>"sub.$1.$2" 3>&- &
 	pid_of[sub.$1.$2]=$!
 	egns-route - <"fifo.$1.$2" >"$1.$2" 2>"filter.$1.$2" 3>&- &

@@ -349,8 +349,7 @@ accepted() {
 	seq 2 500 | mosquitto_pub "${flags[@]}" -q 1 -t t -l
 	seq 501 1000 | mosquitto_pub "${flags[@]}" -q 1 -t t -l
 	[ "$(waiting)" -gt 0 ]
-	advance 61
-	wait_for grep -q "ingest: no answer for 60 s" egns-route.log
+	wait_for says_no_answer
 	kill -CONT "${pid_of[egns-topicd]}"
 	arrived 1000
 	wait_for grep -q "ingest: it answers again" egns-route.log
@@ -363,6 +362,12 @@ accepted() {
 	start egns-route
 	arrived 1002
 	[ "$(events | jq -r .data)" = "$(seq 1002)" ]
+}
+
+# The 60 s begin when route has asked.
+says_no_answer() {
+	advance 61
+	grep -q "ingest: no answer for 60 s" egns-route.log
 }
 
 @test "the schedule is kept when topicd is there and refuses" {
@@ -400,8 +405,9 @@ accepted() {
 	start egns-route
 	arrived 2
 	[ "$(data)" = '{"n":1} {"n":4}' ]
+	both_named() { [ "$(wc -l <egns-route.log)" -eq 2 ]; }
+	wait_for both_named
 	[ "$(grep -c 'its lines or its checksum' egns-route.log)" -eq 1 ]
-	[ "$(wc -l <egns-route.log)" -eq 2 ]
 	[ -z "$(dropped)" ]
 	lines 2 2 | head -c 21 | tail -c 1 |
 		dd of="spool/route/corrupt/$bad" bs=1 seek=20 conv=notrunc status=none
@@ -430,8 +436,9 @@ accepted() {
 		xxd -p)" = "$(printf 'no \377 JSON' | xxd -p)" ]
 	dropped | jq -es '.[1].record == {topic: 1}'
 	grep 'line 3: dropped, which dropped/ has now' egns-route.log
-	egns_ask route '{"op":"stats"}' | jq -e '.lanes[0] | .routed == 4 and
-		.dropped == 2 and .held == 0'
+	counted() { egns_ask route '{"op":"stats"}' | jq -e '.lanes[0] |
+		.routed == 4 and .dropped == 2 and .held == 0'; }
+	wait_for counted
 }
 
 @test "what waits when the route changes goes to the new topic alone" {

@@ -149,6 +149,12 @@ asked() {
 		'index($0, pid) && $3 > 0 { n++ } END { exit n == 0 }'
 }
 
+# Has mosquitto read all that the bridge sent?
+seen_its_end() {
+	grep -Eq 'Client egns-route[^ ]* (closed its connection|disconnected)' \
+		mosquitto.log
+}
+
 @test "a message is acknowledged when topicd has answered, and not before" {
 	setup_bridge 'log_type all'
 	bridge -t '#'
@@ -157,6 +163,7 @@ asked() {
 	wait_for asked
 	crash egns-route
 	kill -CONT "${pid_of[egns-topicd]}"
+	wait_for seen_its_end
 	run ! grep 'Received PUBACK from egns-route' mosquitto.log
 	bridge -t '#'
 	wait_for all_of 10
@@ -331,7 +338,7 @@ c.recv(4096)'
 	mosquitto -c mosquitto.conf >mosquitto.log 2>&1 3>&- &
 	pid_of[mosquitto]=$!
 	read -r -t "$PATIENCE" _ <&5
-	said "messages go on to topic 'ingest'"
+	wait_for said "messages go on to topic 'ingest'"
 	[ "$(wc -l <egns-route.log)" -eq 2 ]
 	exec 5<&-
 }
@@ -342,9 +349,11 @@ c.recv(4096)'
 	head -c 1200000 /dev/zero | tr '\0' x | pub -t big -s
 	pub -t small -m 1
 	wait_for have 1
-	jq -e '.reason == "PayloadTooLarge" and .record.topic == "big" and
+	recorded() { jq -e '.reason == "PayloadTooLarge" and
+		.record.topic == "big" and
 		(.record.payload | length) == 1200000 and
-		(.target | endswith("/topics/ingest"))' spool/dropped/*.ndjson
+		(.target | endswith("/topics/ingest"))' spool/dropped/*.ndjson; }
+	wait_for recorded
 	said 'dropped/ has now'
 }
 

@@ -50,15 +50,6 @@ nginx_up() {
 	wait_for [ -s nginx.pid ]
 }
 
-# free_ports N - ports that nobody listens on now.
-free_ports() {
-	python3 -c 'import socket, sys
-all = [socket.socket() for _ in range(int(sys.argv[1]))]
-for s in all:
-    s.bind(("127.0.0.1", 0))
-print(*(s.getsockname()[1] for s in all))' "$1"
-}
-
 # told N - wait for that many deliveries, never for more.
 told() {
 	wait_for [ -e nginx.told ]

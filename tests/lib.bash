@@ -93,6 +93,7 @@ stop() {
 	local pid=${pid_of[$1]}
 	unset "pid_of[$1]"
 	kill "$pid" 2>/dev/null || :
+	kill -CONT "$pid" 2>/dev/null || : # a test may have ended in between
 	wait "$pid" || { echo "$1: exit status $?" >&2; return 1; }
 }
 
@@ -167,6 +168,19 @@ subscription() {
 		--topic-name "$topic" -n "$name" \
 		--delivery-configuration "{deliveryMode:Queue,queue:{$queue}}" \
 		"$@"
+}
+
+# free_ports N - ports that nobody listens on now, below those that the kernel
+# chooses for others.
+free_ports() {
+	python3 -c 'import random, socket, sys
+some = set()
+while len(some) < int(sys.argv[1]):
+    port = random.randrange(10000, 32768)
+    with socket.socket() as s:
+        if s.connect_ex(("127.0.0.1", port)) != 0:
+            some.add(port)
+print(*some)' "$1"
 }
 
 # event ID [DATA] - a CloudEvent on one line; DATA is JSON.

@@ -20,14 +20,6 @@ certificates() {
 	done
 }
 
-# free_ports N - ports that nobody listens on now.
-free_ports() {
-	python3 -c 'import socket, sys
-all = [socket.socket() for _ in range(int(sys.argv[1]))]
-for s in all:
-    s.bind(("127.0.0.1", 0))
-print(*(s.getsockname()[1] for s in all))' "$1"
-}
 
 # start_mosquitto [LINE...] - with these lines in its configuration; sets mqtts
 # and wss, its ports. Another process may take a port first, so try again.

@@ -168,4 +168,4 @@ client.on('close', () => {
 	process.exitCode = done ? 0 : 1;
 });
 
-setTimeout(() => process.exit(75), 30000).unref();
+setTimeout(() => process.exit(75), 60000).unref();
