@@ -76,6 +76,8 @@ place_failed(struct place *p, const struct schedule *schedule,
 	int64_t pause = schedule_pause(schedule, p->attempts) * CLOCK_SECOND;
 	bool same = p->failing && strcmp(p->error.text, why->text) == 0;
 
+	if (p->failing && clock_mono() < p->due)
+		return; /* begun before it was known */
 	if (!p->failing)
 		p->since = clock_now();
 	p->failing = true;

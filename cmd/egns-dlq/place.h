@@ -45,7 +45,7 @@ const char *place_name(const struct place *);
 /* It is open. */
 void place_opened(struct place *, struct container *);
 
-/* It did not work, or did. */
+/* It did not work, or did. What fails together is one attempt. */
 void place_failed(struct place *, const struct schedule *,
     const struct fault *);
 void place_worked(struct place *);
