@@ -68,9 +68,9 @@ push = $(ground) log base64 crc32c json jq event filter binding mapping \
 blob = blob blob_answer blob_auth blob_xml hmac connection base64 credential \
 	managed fetch secret
 # Dead letters where they end, whatever that is.
-letters = $(blob) container container_dir container_list container_path storage \
-	storage_role principal endpoint letter remains selection selection_walk \
-	distance registry changes json jq crc32c segment log line daybook \
+letters = $(blob) container container_dir container_list container_path putter \
+	commit storage storage_role principal endpoint letter remains selection \
+	selection_walk distance registry changes json jq crc32c segment log line daybook \
 	deadletter progress
 dlq = $(sort $(ground) $(letters) role schedule daemon metrics control uuid table \
 	maildir intake intake_files intake_left address)

@@ -14,6 +14,7 @@
 #include "container_dir.h"
 #include "endpoint.h"
 #include "jq.h"
+#include "putter.h"
 #include "quote.h"
 #include "storage.h"
 #include "storage_role.h"
@@ -30,6 +31,7 @@ struct container {
 	unsigned silences;             /* of it, in a row */
 	int64_t deadline;
 	struct container_dir dir;
+	struct putter *putter;         /* of it; NULL: not needed yet */
 };
 
 /* ---- which it is ---- */
@@ -365,6 +367,7 @@ container_close(struct container *c)
 		return;
 	if (c->remote != NULL)
 		blob_close(c->remote);
+	putter_free(c->putter);
 	free(c->dir.path);
 	free(c->dir.shown);
 	free(c->name);
@@ -484,15 +487,13 @@ int
 container_put_start(struct container *c, const char *name, const void *text,
     size_t len, blob_done *done, void *arg)
 {
-	struct blob_answer a = { .result = BLOB_DONE };
-
 	if (c->remote != NULL)
 		return blob_put(c->remote, name, text, len, NULL, done, arg) ==
 		    NULL ? -1 : 0;
-	a.result = container_dir_put(&c->dir, name, text, len, a.etag,
-	    &a.fault);
-	done(&a, arg);
-	return 0;
+	if (c->putter == NULL &&
+	    (c->putter = putter_new(c->loop, &c->dir)) == NULL)
+		return -1;
+	return putter_put(c->putter, name, text, len, done, arg);
 }
 
 int

@@ -63,7 +63,8 @@ struct container *container_open(const struct container_use *, jv destination,
  * the namespace. NULL and a fault. */
 struct container *container_open_name(const struct container_use *,
     const char *name, struct fault *);
-void container_close(struct container *); /* what is under way is dropped */
+/* What is under way is dropped, and not waited for. */
+void container_close(struct container *);
 
 /* For people, and the same for the same container: "local/deadletter", the path
  * as it was given, or the URL without a query. */
@@ -71,10 +72,12 @@ const char *container_name(const struct container *);
 bool container_is_remote(const struct container *);
 
 /*
- * Put a blob if there is none of that name. `done` is called once, for a
- * directory before this returns. 0, or -1 without memory: `done` is not called.
- * BLOB_LATER for a directory: not there (the fault says how to make it), full,
- * read-only, not permitted.
+ * Put a blob if there is none of that name. `done`, which closes no container, is
+ * called once, from the loop, and never before this returns; name and text are
+ * copied. 0, or -1 without memory (or thread, or descriptor): it is not called.
+ * Those of a directory are done one after the other, in a thread: the loop does
+ * not wait for a disk. BLOB_LATER for a directory: not there (the fault says how
+ * to make it), full, read-only, not permitted, or silent for BLOB_TIME.
  */
 int container_put_start(struct container *, const char *name, const void *text,
     size_t len, blob_done *done, void *arg);

@@ -115,3 +115,116 @@ freed() {
 	empty
 	[ "$(jq -s 'map(.count) | add' spool/deadletter/written/*)" -eq 3 ]
 }
+
+# silent PATH - for the egns-dlq that is started next, a sync of what has PATH in
+# its path does not return as long as there is the file silent.
+silent() {
+	: >silent
+	shim "SHIM_HANG=$PWD/silent" "SHIM_PATH=$1" SHIM_CALLS=fsync
+}
+
+# tried N - so many are in the middle of a put.
+tried() {
+	[ "$(find away -mindepth 2 -maxdepth 2 -name testns | wc -l)" -eq "$1" ]
+}
+
+holds() {
+	[ "$(letters "$1" | xargs -n1 | sort | xargs)" = "$2" ]
+}
+
+# What is on its way is tried again and again, until nothing is.
+retried() {
+	dlq retry && empty_now
+}
+
+# place JQ - of the directory away/1.
+place() {
+	state "select(.container | endswith(\"/away/1\")) | $1"
+}
+
+place_is() {
+	[ "$(place "$1")" = "$2" ]
+}
+
+@test "a disk that is silent holds up its own letters, and those alone" {
+	dlq_ns
+	mkdir -p away/1
+	subscription orders other
+	to "$(directory "$PWD/away/1")" other
+	silent "$PWD/away/"
+	start egns-dlq
+	unshim
+	reject other one
+	wait_for tried 1
+	reject worker two
+	written two
+	reject other three
+	place_is .state ready
+	# opened anew, it is as silent
+	egns-ctl namespace update -o none --endpoints '[{resourceId:
+		/subscriptions/s/resourceGroups/g/providers/Microsoft.EventHub/namespaces/n,
+		url: "http://127.0.0.1:1"}]'
+	reject worker four
+	written two four
+	advance 60
+	wait_for place_is .state failing
+	[ "$(place .attempts)" -eq 1 ]
+	[[ $(place .lastError) == *"away/1' has not answered for 60 seconds" ]]
+	dlq retry
+	wait_for place_is .attempts 2
+	wait_for place_is .waiting 2
+	reject worker five
+	written two four five
+	rm silent
+	wait_for retried
+	holds away/1 'one three'
+	[ "$(place .state)" = ready ]
+	[ "$(jq -s 'map(.count) | add' spool/deadletter/written/*)" -eq 5 ]
+	egns-ctl audit
+}
+
+@test "egns-dlq ends while a disk is silent, and its letters are there once" {
+	dlq_ns
+	mkdir -p away/1
+	to "$(directory "$PWD/away/1")" worker
+	silent "$PWD/away/"
+	start egns-dlq
+	unshim
+	reject worker one
+	wait_for tried 1
+	kill "${pid_of[egns-dlq]}"
+	advance 5
+	gone egns-dlq
+	[ "$status" -eq 0 ]
+	[ -z "$(blobs away)" ]
+	start egns-dlq
+	wait_for holds away/1 one
+	empty
+	egns-ctl audit
+}
+
+# record N - of a subscription that is gone, for a directory of its own.
+record() {
+	printf '{"time":"2026-01-31T12:00:00Z","topic":"orders","subscription":"s%d","offset":%d,"destination":{"deadLetterDestination":%s},"deadletterProperties":{"deadletterreason":"Rejected"},"event":%s}\n' \
+		"$1" "$1" "$(directory "$PWD/away/$1")" "$(event "$1")"
+}
+
+@test "many directories on a disk that is silent leave room for others" {
+	local i
+	dlq_ns
+	for i in {1..20}; do
+		mkdir -p "away/$i"
+		record "$i"
+	done >records
+	silent "$PWD/away/"
+	egns-dlq - <records
+	start egns-dlq
+	unshim
+	wait_for tried 16
+	reject worker one
+	advance 60
+	written one
+	rm silent
+	wait_for retried
+	[ "$(letters away | xargs -n1 | sort -n | xargs)" = "$(echo {1..20})" ]
+}

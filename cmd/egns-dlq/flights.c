@@ -206,8 +206,7 @@ on_answer(const struct blob_answer *a, void *arg)
 		else
 			refuse(o, l, p, &a->fault);
 	}
-	if (!o->going)
-		o->changed(o->arg);
+	o->changed(o->arg);
 }
 
 static void

@@ -49,7 +49,6 @@ struct post {
 	struct places places;
 	struct flights flying, landed;
 	unsigned nflying;
-	bool going;              /* post_go is at work */
 	bool stopping;           /* nothing more begins */
 	double credit;           /* blobs that may be begun now */
 	int64_t credited;        /* clock_mono() */

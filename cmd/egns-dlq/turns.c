@@ -153,7 +153,6 @@ post_go(struct post *o)
 	struct chosen chosen[POST_FLIGHTS];
 	unsigned n;
 
-	o->going = true;
 	earn(o);
 	do {
 		flights_settle(o);
@@ -162,7 +161,6 @@ post_go(struct post *o)
 			flight_begin(o, chosen[i].lane, chosen[i].parcel);
 		o->credit -= n;
 	} while (n > 0);
-	o->going = false;
 	return TAILQ_EMPTY(&o->landed) && has_more(o);
 }
 

@@ -21,6 +21,7 @@
  *	SHIM_EIO=N[,COUNT]    ... fail with EIO
  *	SHIM_TORN=1           ... the first of them writes half, if it writes
  *	SHIM_FULL=FILE        all calls fail for want of space while FILE is there
+ *	SHIM_HANG=FILE        all calls wait while FILE is there
  *
  * Only calls that SHIM_CALLS (comma-separated names of the lists above) and
  * SHIM_PATH (part of the file's path; of a socket "unix:" and the peer's path, or
@@ -61,7 +62,7 @@ enum verdict {
 
 static long kill_at, enospc_at, enospc_n, eio_at, eio_n;
 static bool after, torn;
-static const char *calls, *path_part, *full;
+static const char *calls, *path_part, *full, *hang;
 static int trace = -1;
 static atomic_long count;
 
@@ -104,6 +105,7 @@ setup(void)
 	calls = getenv("SHIM_CALLS");
 	path_part = getenv("SHIM_PATH");
 	full = getenv("SHIM_FULL");
+	hang = getenv("SHIM_HANG");
 	if (file != NULL)
 		trace = (int)syscall(SYS_openat, AT_FDCWD, file,
 		    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -197,6 +199,8 @@ judge_path(const char *call, const char *path, bool writes, bool grows)
 			die();
 		return AFTER;
 	}
+	while (hang != NULL && access(hang, F_OK) == 0)
+		usleep(10000);
 	if (grows && full != NULL && access(full, F_OK) == 0) {
 		errno = ENOSPC;
 		return REFUSE;

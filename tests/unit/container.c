@@ -288,6 +288,9 @@ put(struct container *c, const char *name, const char *text)
 
 	CHECK(container_put_start(c, name, text, strlen(text), on_put, &n)
 	    == 0);
+	CHECK(n == 0);
+	while (n == 0)
+		ev_run(loop, EVRUN_ONCE);
 	CHECK(n == 1);
 	return put_answer.result;
 }
@@ -1195,6 +1198,7 @@ write_all(struct container *c, int me)
 	char name[32], text[5001];
 	int done = 0;
 
+	ev_loop_fork(loop);
 	memset(text, 'a' + me, sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
 	for (int i = 0; i < ROUNDS; i++) {
@@ -1248,6 +1252,7 @@ directories_that_go_are_made_again(void)
 	sh("mkdir $dir/containers/local/race");
 	fflush(stdout);
 	if ((pid = fork()) == 0) {
+		ev_loop_fork(loop);
 		for (;;) {
 			put(c, "a/b/c/other", "x");
 			container_delete(c, "a/b/c/other", NULL, NULL);
