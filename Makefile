@@ -44,7 +44,7 @@ ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
 	schema_subscription shorthand query table line client segment journal \
 	deliveries maildir record mqtt_properties mosq endpoint kafka_properties \
 	mapping binding standing storage principal progress daybook deadletter \
-	letter distance
+	letter distance address
 topicd = $(ground) log base64 crc32c json jq event filter changes registry \
 	role segment journal queue deliveries daybook deadletter maildir commit \
 	daemon metrics
@@ -58,7 +58,7 @@ route = $(ground) log base64 crc32c json jq event enrich routing \
 	routing_message routing_payload foreign record topic mqtt_properties \
 	changes registry role segment maildir intake intake_files intake_left \
 	lifecycle uuid schedule line client wire daybook deadletter commit daemon \
-	metrics control credential endpoint managed secret fetch mosq
+	metrics control credential endpoint address managed secret fetch mosq
 push = $(ground) log base64 crc32c json jq event filter binding mapping \
 	changes registry role schedule standing line client wire daybook deadletter \
 	daemon metrics control credential endpoint kafka_properties managed secret \

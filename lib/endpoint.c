@@ -1,9 +1,9 @@
 #include "endpoint.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "address.h"
 #include "jq.h"
 #include "quote.h"
 
@@ -57,19 +57,6 @@ host_of(const char *authority, size_t len)
 	return host;
 }
 
-/* Is what is behind a host, up to len, a port, with its colon, or nothing? */
-static bool
-is_port(const char *port, size_t len)
-{
-	size_t digits;
-
-	if (len < 2) /* "http://host:/" is good, too */
-		return true;
-	digits = strspn(port + 1, "0123456789");
-	return digits == len - 1 && digits <= 5 && atoi(port + 1) > 0 &&
-	    atoi(port + 1) <= 65535;
-}
-
 int
 endpoint_check_url(const char *url, struct fault *f)
 {
@@ -88,7 +75,9 @@ endpoint_check_url(const char *url, struct fault *f)
 	    (plain == 0 || !is_loopback(authority, host))))
 		return fault_set(f, FAULT_BAD_REQUEST, "must be "
 		    "https://HOST[:PORT]/..., or http:// on this machine");
-	if (!is_port(authority + host, len - host))
+	/* "http://host:/" is good, too */
+	if (len - host > 1 &&
+	    address_port(authority + host + 1, len - host - 1) < 1)
 		return fault_set(f, FAULT_BAD_REQUEST,
 		    "has a port that is none: it must be 1 to 65535");
 	return 0;
@@ -126,14 +115,13 @@ static int
 check_kafka(const struct endpoint_kafka *k, struct fault *f)
 {
 	size_t host = host_of(k->server, k->len);
-	const char *port = k->server + host + 1;
-	size_t digits = host < k->len ? strspn(port, "0123456789") : 0;
+	int port = host < k->len ?
+	    address_port(k->server + host + 1, k->len - host - 1) : -1;
 
 	if (memchr(k->server, '@', k->len) != NULL)
 		return fault_set(f, FAULT_BAD_REQUEST, "has a user or a "
 		    "password in it; what proves who we are is a credential");
-	if (host == 0 || digits == 0 || digits > 5 || port[digits] != '/' ||
-	    atoi(port) == 0 || atoi(port) > 65535 || !is_topic(k->topic) ||
+	if (host == 0 || port < 1 || !is_topic(k->topic) ||
 	    (!k->secure && !is_loopback(k->server, host)))
 		return fault_set(f, FAULT_BAD_REQUEST, "must be "
 		    "kafkas://HOST:PORT/TOPIC, or kafka:// on this machine");

@@ -2,10 +2,10 @@
 #include "schema.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "address.h"
 #include "cert.h"
 #include "endpoint.h"
 #include "enrich.h"
@@ -109,26 +109,21 @@ check_host(const char *s, struct fault *f)
 static bool
 is_server(const char *s, size_t len)
 {
-	const char *colon = memrchr(s, ':', len);
-	size_t host, digits;
+	struct address a;
 
-	if (colon == NULL)
+	address_split(&a, s, len);
+	if (a.host_len == 0 || address_port(a.port, a.port_len) < 1 ||
+	    *a.port == '0')
 		return false;
-	host = (size_t)(colon - s);
-	digits = len - host - 1;
-	if (digits == 0 || digits > 5 || colon[1] == '0' ||
-	    strspn(colon + 1, "0123456789") < digits ||
-	    strtol(colon + 1, NULL, 10) > 65535)
-		return false;
-	if (s[0] == '[')
-		return host > 2 && s[host - 1] == ']' && strspn(s + 1,
-		    "0123456789abcdefABCDEF:.") == host - 2;
-	for (size_t i = 0; i < host; i++)
+	if (a.host > s)
+		return strspn(a.host, "0123456789abcdefABCDEF:.") ==
+		    a.host_len;
+	for (size_t i = 0; i < a.host_len; i++)
 		if (!isascii((unsigned char)s[i]) ||
 		    (!isalnum((unsigned char)s[i]) && strchr("-._", s[i])
 		    == NULL))
 			return false;
-	return host > 0;
+	return true;
 }
 
 static int

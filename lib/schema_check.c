@@ -1,6 +1,5 @@
 #include "schema_check.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "address.h"
 #include "clock.h"
 #include "jq.h"
 #include "quote.h"
@@ -147,14 +147,10 @@ check_enum(struct check *c, const struct schema *s, jv v)
 static bool
 good_address(const char *text)
 {
-	const char *colon = strrchr(text, ':');
-	char *end;
-	long port;
+	struct address a;
 
-	if (colon == NULL || !isdigit((unsigned char)colon[1]))
-		return false;
-	port = strtol(colon + 1, &end, 10);
-	return *end == '\0' && port <= 65535 && strlen(colon) <= 6;
+	address_split(&a, text, strlen(text));
+	return address_port(a.port, a.port_len) != -1;
 }
 
 static jv

@@ -1,7 +1,6 @@
 /* connections: sockets, TLS, WebSocket, the borders of packets */
 #include "client.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -830,28 +829,6 @@ clients_sweep(struct broker *b)
 
 /* ---- accepting ---- */
 
-static void
-describe_peer(struct client *c)
-{
-	char host[INET6_ADDRSTRLEN] = "?";
-	uint16_t port = 0;
-	bool six = c->address.ss_family == AF_INET6;
-
-	if (c->address.ss_family == AF_INET) {
-		const struct sockaddr_in *in = (const void *)&c->address;
-
-		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-		port = ntohs(in->sin_port);
-	} else if (six) {
-		const struct sockaddr_in6 *in = (const void *)&c->address;
-
-		inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host));
-		port = ntohs(in->sin6_port);
-	}
-	snprintf(c->peer, sizeof(c->peer), six ? "[%s]:%u" : "%s:%u", host,
-	    port);
-}
-
 static struct client *
 client_new(struct broker *b, int fd, const struct sockaddr_storage *address,
     bool websocket)
@@ -876,7 +853,7 @@ client_new(struct broker *b, int fd, const struct sockaddr_storage *address,
 		free(c);
 		return NULL;
 	}
-	describe_peer(c);
+	address_text(&c->address, c->peer);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
 	c->next = b->clients;
 	if (c->next != NULL)

@@ -78,7 +78,7 @@ struct client {
 	int fd;
 	ev_io read, write;
 	struct sockaddr_storage address;
-	char peer[64]; /* it, for people */
+	char peer[ADDRESS_MAX]; /* it, for people */
 	struct tls *tls;
 	struct ws *ws; /* NULL: raw */
 	struct buf in;   /* of packets: what was not taken yet */

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "cert.h"
 #include "ctl.h"
 #include "expiry.h"
@@ -270,19 +271,14 @@ add_listeners(struct names *n, jv namespace)
 		"properties.listeners.callback" };
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		const char *host = jq_str(namespace, paths[i]);
-		size_t len = host == NULL ? 0 :
-		    (size_t)(strrchr(host, ':') - host);
+		const char *text = jq_str(namespace, paths[i]);
+		struct address a;
 
-		if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
-			host++;
-			len -= 2;
-		}
-		if ((len == 7 && memcmp(host, "0.0.0.0", 7) == 0) ||
-		    (len == 2 && memcmp(host, "::", 2) == 0) ||
-		    (len == 1 && *host == '*'))
+		if (text == NULL)
 			continue;
-		add_name(n, host, len);
+		address_split(&a, text, strlen(text));
+		if (!address_is_any(&a) && *a.host != '*')
+			add_name(n, a.host, a.host_len);
 	}
 }
 

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "buf.h"
 #include "clock.h"
 #include "device.h"
@@ -278,25 +279,20 @@ on_log(struct mosquitto *mosq, void *arg, int level, const char *line)
 
 /* ---- where, and whom to trust ---- */
 
-/* HOST:PORT or [HOST]:PORT; an address of all interfaces is this machine. */
+/* An address of all interfaces is this machine. */
 static int
 take_address(struct device *d, const char *text, struct fault *f)
 {
-	const char *colon = strrchr(text, ':'), *host = text;
-	size_t len = colon == NULL ? 0 : (size_t)(colon - text);
-	int64_t port;
+	struct address a;
 
-	if (colon == NULL ||
-	    num_parse("port", colon + 1, 1, 65535, &port, f) == -1)
+	address_split(&a, text, strlen(text));
+	d->port = address_port(a.port, a.port_len);
+	if (d->port < 1)
 		return fault_set(f, FAULT_INTERNAL, "brokerd: listeners: "
 		    "not an address");
-	if (len > 1 && host[0] == '[')
-		host++, len -= 2;
-	snprintf(d->host, sizeof(d->host), "%.*s", (int)len, host);
-	if (len == 0 || strcmp(d->host, "0.0.0.0") == 0 ||
-	    strcmp(d->host, "::") == 0)
+	snprintf(d->host, sizeof(d->host), "%.*s", (int)a.host_len, a.host);
+	if (address_is_any(&a))
 		strcpy(d->host, "localhost");
-	d->port = (int)port;
 	return 0;
 }
 

@@ -294,15 +294,15 @@ on_pause(struct ev_loop *loop, ev_timer *timer, int events)
 static char *
 host_name(const char *address)
 {
-	size_t n = (size_t)(strrchr(address, ':') - address);
+	struct address a;
 	char name[256] = "";
 
-	if (n == 0 || strncmp(address, "0.0.0.0:", n + 1) == 0 ||
-	    strncmp(address, "[::]:", n + 1) == 0) {
+	address_split(&a, address, strlen(address));
+	if (address_is_any(&a)) {
 		gethostname(name, sizeof(name) - 1);
 		return strdup(name);
 	}
-	return strndup(address, n);
+	return strndup(address, (size_t)(a.port - 1 - address));
 }
 
 static int

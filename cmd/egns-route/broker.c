@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "broker.h"
 #include "clock.h"
 #include "num.h"
@@ -29,10 +30,10 @@
 static int
 take_url(struct broker *b, const char *url, struct fault *f)
 {
-	const char *host = strstr(url, "://"), *end, *colon;
+	const char *host = strstr(url, "://");
+	struct address a;
 	char q[QUOTE_MAX];
 	int64_t port;
-	size_t len;
 
 	b->tls = strncmp(url, "mqtts://", 8) == 0;
 	quote(q, url, strlen(url));
@@ -44,24 +45,18 @@ take_url(struct broker *b, const char *url, struct fault *f)
 		return fault_set(f, FAULT_BAD_REQUEST, "--from: only HOST:PORT "
 		    "stands behind '://'; --user, --password-file and -t "
 		    "have the rest");
-	end = host[0] == '[' ? strchr(host, ']') : NULL;
-	colon = strrchr(end != NULL ? end : host, ':');
-	if (end == NULL)
-		end = colon != NULL ? colon : host + strlen(host);
-	else
-		host++;
-	len = (size_t)(end - host);
-	if (len == 0 || len >= sizeof(b->host))
+	address_split(&a, host, strlen(host));
+	if (a.host_len == 0 || a.host_len >= sizeof(b->host))
 		return fault_set(f, FAULT_BAD_REQUEST, "--from '%s': no host",
 		    q);
 	port = b->tls ? 8883 : 1883;
-	if (colon != NULL && num_parse("--from: port", colon + 1, 1, 65535,
+	if (a.port != NULL && num_parse("--from: port", a.port, 1, 65535,
 	    &port, f) == -1)
 		return -1;
 	b->port = (int)port;
-	memcpy(b->host, host, len);
-	b->host[len] = '\0';
-	quote(q, b->host, len);
+	memcpy(b->host, a.host, a.host_len);
+	b->host[a.host_len] = '\0';
+	quote(q, a.host, a.host_len);
 	snprintf(b->name, sizeof(b->name), "%s:%d", q, b->port);
 	return 0;
 }
