@@ -7,6 +7,7 @@
 #include "base64.h"
 #include "connection.h"
 #include "endpoint.h"
+#include "hex.h"
 #include "hmac.h"
 #include "jq.h"
 #include "secret.h"
@@ -262,20 +263,14 @@ blob_proof_free(struct blob_proof *p)
 static void
 add_decoded(struct buf *b, const char *query)
 {
-	static const char hex[] = "0123456789ABCDEFabcdef";
-	char pair[3] = "";
+	int code;
 
-	for (; *query != '\0'; query++)
-		if (query[0] == '%' && query[1] != '\0' &&
-		    strchr(hex, query[1]) != NULL && query[2] != '\0' &&
-		    strchr(hex, query[2]) != NULL) {
-			memcpy(pair, query + 1, 2);
-			pair[0] = (char)strtol(pair, NULL, 16);
-			buf_add(b, pair, 1);
+	for (; *query != '\0'; query++) {
+		code = *query == '%' ? hex_byte(query + 1) : -1;
+		buf_add(b, code == -1 ? query : &(char){ (char)code }, 1);
+		if (code != -1)
 			query += 2;
-		} else {
-			buf_add(b, query, 1);
-		}
+	}
 }
 
 bool

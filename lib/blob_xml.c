@@ -9,6 +9,7 @@
 #include <expat.h>
 
 #include "clock.h"
+#include "hex.h"
 #include "num.h"
 #include "utf8.h"
 
@@ -134,30 +135,20 @@ read_xml(struct reader *r, const char *text, size_t len)
 
 /* ---- a list ---- */
 
-static int
-hex_of(char c)
-{
-	static const char hex[] = "0123456789abcdef0123456789ABCDEF";
-	const char *p = c == '\0' ? NULL : strchr(hex, c);
-
-	return p == NULL ? -1 : (int)((p - hex) % 16);
-}
-
 /* In its place; false: it is not percent-encoded. */
 static bool
 decode(char *text, size_t *len)
 {
 	size_t n = 0;
-	int high, low;
+	int code;
 
 	for (size_t i = 0; i < *len; i++) {
 		text[n] = text[i];
 		if (text[i] == '%') {
 			/* a NUL is behind the last */
-			if ((high = hex_of(text[i + 1])) == -1 ||
-			    (low = hex_of(text[i + 2])) == -1)
+			if ((code = hex_byte(text + i + 1)) == -1)
 				return false;
-			text[n] = (char)(high * 16 + low);
+			text[n] = (char)code;
 			i += 2;
 		}
 		n++;

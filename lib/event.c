@@ -4,6 +4,7 @@
 #include "buf.h"
 #include "clock.h"
 #include "event.h"
+#include "hex.h"
 #include "quote.h"
 #include "utf8.h"
 
@@ -50,12 +51,6 @@ digit(int32_t c)
 	return c >= '0' && c <= '9';
 }
 
-static bool
-hex(int32_t c)
-{
-	return digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
 /* RFC 3986, 2: reserved, unreserved and '%' */
 static bool
 uri_char(int32_t c)
@@ -86,8 +81,8 @@ uri(const struct json *js, uint32_t t, bool *scheme)
 	for (n = 0; (c = json_next(&chars)) != -1; n++) {
 		if (!uri_char(c))
 			return false;
-		if (c == '%' && (!hex(json_next(&chars)) ||
-		    !hex(json_next(&chars))))
+		if (c == '%' && (hex_digit(json_next(&chars)) == -1 ||
+		    hex_digit(json_next(&chars)) == -1))
 			return false;
 		if (c == '#' && fragment)
 			return false;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base64.h"
+#include "hex.h"
 #include "utf8.h"
 
 #define PAYLOAD "\"payload\":"
@@ -14,19 +15,18 @@ static size_t
 unescape(char *out, const char *s, size_t n)
 {
 	static const char letters[] = "bfnrt\"\\/", meant[] = "\b\f\n\r\t\"\\/";
-	static const char hex[] = "0123456789abcdef";
-	const char *high, *low, *letter = strchr(letters, s[0]);
+	const char *letter = strchr(letters, s[0]);
+	int code;
 
 	if (s[0] != '\0' && letter != NULL) {
 		*out = meant[letter - letters];
 		return 1;
 	}
 	/* of control characters alone: \u001f */
-	if (n < 5 || memcmp(s, "u00", 3) != 0 || s[3] == '\0' || s[4] == '\0' ||
-	    (high = strchr(hex, s[3])) == NULL || high - hex > 7 ||
-	    (low = strchr(hex, s[4])) == NULL)
+	if (n < 5 || memcmp(s, "u00", 3) != 0 ||
+	    (code = hex_byte(s + 3)) == -1 || code > 0x7f)
 		return 0;
-	*out = (char)((high - hex) << 4 | (low - hex));
+	*out = (char)code;
 	return 5;
 }
 

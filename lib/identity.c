@@ -10,6 +10,7 @@
 #include <wolfssl/openssl/x509v3.h>
 
 #include "clock.h"
+#include "hex.h"
 #include "json.h"
 #include "quote.h"
 #include "utf8.h"
@@ -380,26 +381,14 @@ check_field(const struct identity *id, const struct tls_certificate *c,
 	return same ? 0 : -1;
 }
 
-static void
-hex(char *out, const uint8_t *bytes, size_t n)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < n; i++) {
-		out[2 * i] = digits[bytes[i] >> 4];
-		out[2 * i + 1] = digits[bytes[i] & 15];
-	}
-	out[2 * n] = '\0';
-}
-
 static int
 check_thumbprint(const struct identity *id, const struct tls_certificate *c,
     struct fault *f)
 {
 	char sha1[2 * sizeof(c->sha1) + 1], sha256[2 * sizeof(c->sha256) + 1];
 
-	hex(sha1, c->sha1, sizeof(c->sha1));
-	hex(sha256, c->sha256, sizeof(c->sha256));
+	hex_text(sha1, c->sha1, sizeof(c->sha1));
+	hex_text(sha256, c->sha256, sizeof(c->sha256));
 	for (int i = 0; i < 2; i++) {
 		const char *t = id->thumbprints[i];
 

@@ -5,6 +5,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "hex.h"
 #include "json.h"
 #include "utf8.h"
 
@@ -137,18 +138,14 @@ number(struct scan *s)
 static int32_t
 hex4(const unsigned char *p, const unsigned char *end)
 {
-	int32_t v = 0;
+	int32_t v = 0, digit;
 
 	if (end - p < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		v <<= 4;
-		if (p[i] >= '0' && p[i] <= '9')
-			v |= p[i] - '0';
-		else if ((p[i] | 0x20) >= 'a' && (p[i] | 0x20) <= 'f')
-			v |= (p[i] | 0x20) - 'a' + 10;
-		else
+		if ((digit = hex_digit(p[i])) == -1)
 			return -1;
+		v = v << 4 | digit;
 	}
 	return v;
 }

@@ -11,6 +11,7 @@
 
 #include "address.h"
 #include "consent.h"
+#include "hex.h"
 #include "jq.h"
 #include "tls.h"
 
@@ -403,8 +404,7 @@ new_key(char key[CALLBACK_KEY + 1])
 
 	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
 		return -1;
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		snprintf(key + 2 * i, 3, "%02x", bytes[i]);
+	hex_text(key, bytes, sizeof(bytes));
 	return 0;
 }
 

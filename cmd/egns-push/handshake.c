@@ -11,6 +11,7 @@
 
 #include "callback.h"
 #include "clock.h"
+#include "hex.h"
 #include "log.h"
 #include "num.h"
 #include "quote.h"
@@ -45,8 +46,7 @@ hash_endpoint(struct handshake *h, struct fault *f)
 	buf_free(&b);
 	if (rc != 0)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
-	for (size_t i = 0; i < sizeof(hash); i++)
-		snprintf(h->endpoint + 2 * i, 3, "%02x", hash[i]);
+	hex_text(h->endpoint, hash, sizeof(hash));
 	return 0;
 }
 

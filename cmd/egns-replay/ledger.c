@@ -14,6 +14,7 @@
 #include "crc32c.h"
 #include "daybook.h"
 #include "file.h"
+#include "hex.h"
 #include "index.h"
 
 #define DIR_NAME "replay"
@@ -42,34 +43,18 @@ struct ledger {
 void
 ledger_key_format(char text[LEDGER_KEY_TEXT + 1], const uint8_t key[LETTER_KEY])
 {
-	static const char hex[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < LETTER_KEY; i++) {
-		text[2 * i] = hex[key[i] >> 4];
-		text[2 * i + 1] = hex[key[i] & 15];
-	}
-	text[LEDGER_KEY_TEXT] = '\0';
-}
-
-static int
-digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	hex_text(text, key, LETTER_KEY);
 }
 
 bool
 ledger_key_parse(const char *text, uint8_t key[LETTER_KEY])
 {
-	int high, low;
+	int byte;
 
 	for (size_t i = 0; i < LETTER_KEY; i++) {
-		high = digit(text[2 * i]);
-		low = digit(text[2 * i + 1]);
-		if (high == -1 || low == -1)
+		if ((byte = hex_byte(text + 2 * i)) == -1)
 			return false;
-		key[i] = (uint8_t)(high << 4 | low);
+		key[i] = (uint8_t)byte;
 	}
 	return true;
 }
