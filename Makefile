@@ -58,11 +58,11 @@ route = $(ground) log base64 crc32c json jq event enrich routing \
 	routing_message routing_payload foreign record topic mqtt_properties \
 	changes registry role segment maildir intake intake_files intake_left \
 	lifecycle uuid schedule line client wire daybook deadletter commit daemon \
-	metrics control credential endpoint address managed secret fetch mosq
+	watch metrics control credential endpoint address managed secret fetch mosq
 push = $(ground) log base64 crc32c json jq event filter binding mapping \
 	changes registry role schedule standing line client wire daybook deadletter \
-	daemon metrics control credential endpoint kafka_properties managed secret \
-	fetch sas hmac connection uuid tls chain cert address segment
+	daemon watch metrics control credential endpoint kafka_properties managed \
+	secret fetch sas hmac connection uuid tls chain cert address segment
 
 # Blob Storage; its answers are XML, so that who uses it links -lexpat, too.
 blob = blob blob_answer blob_auth blob_xml hmac connection base64 credential \
@@ -72,8 +72,8 @@ letters = $(blob) container container_dir container_list container_path putter \
 	commit storage storage_role principal endpoint letter remains selection \
 	selection_walk distance registry changes json jq crc32c segment log line daybook \
 	deadletter progress
-dlq = $(sort $(ground) $(letters) role schedule daemon metrics control uuid table \
-	maildir intake intake_files intake_left address)
+dlq = $(sort $(ground) $(letters) role schedule daemon watch metrics control uuid \
+	table maildir intake intake_files intake_left address)
 replay = $(sort $(ground) $(letters) event client uuid address)
 
 PROGRAMS = egns-ctl egns-topicd egns-pull egns-brokerd egns-route egns-push \

@@ -2,9 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "control.h"
@@ -14,6 +12,7 @@
 #include "metrics.h"
 #include "post.h"
 #include "sorter.h"
+#include "watch.h"
 
 #define TICK 1.0           /* seconds */
 #define TICK_MOVABLE 0.05  /* with a clock that may be moved */
@@ -27,8 +26,7 @@ struct dlq {
 	struct sorter *sorter;
 	struct post *post;
 	struct control *control;
-	int inotify;           /* on deadletter/new */
-	ev_io came;
+	struct watch came;     /* without it we look once a second */
 	ev_timer round;        /* the next one */
 	ev_timer tick;
 	ev_timer soon;         /* there is more to write */
@@ -104,34 +102,9 @@ on_changed(void *arg)
 }
 
 static void
-on_came(struct ev_loop *loop, ev_io *io, int events)
+on_came(void *arg)
 {
-	struct dlq *d = io->data;
-	char mem[16384] __attribute__((aligned(8)));
-
-	(void)loop, (void)events;
-	while (read(d->inotify, mem, sizeof(mem)) > 0)
-		continue;
-	next_round(d, GATHER);
-}
-
-/* Without it we look once a second. */
-static void
-watch(struct dlq *d)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/deadletter/new",
-	    d->spool->fd);
-	d->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (d->inotify == -1 || inotify_add_watch(d->inotify, path,
-	    IN_CREATE | IN_MOVED_TO) == -1) {
-		log_warn("deadletter/new: not watched: %s", strerror(errno));
-		return;
-	}
-	ev_io_init(&d->came, on_came, d->inotify, EV_READ);
-	d->came.data = d;
-	ev_io_start(d->loop, &d->came);
+	next_round(arg, GATHER);
 }
 
 /* ---- settings and questions ---- */
@@ -268,7 +241,9 @@ dlq_open(struct dlq *d, struct fault *f)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
 	if (post_load(d->post, saw, d, f) == -1 || settings(d, f) == -1)
 		return -1;
-	watch(d);
+	if (watch_files(&d->came, d->loop, d->spool, "deadletter/new", on_came,
+	    d) == -1)
+		log_warn("deadletter/new: not watched: %s", strerror(errno));
 	ev_timer_again(d->loop, &d->tick);
 	d->control = control_open(d->loop, d->spool, "dlq", serve, d, f);
 	if (d->control == NULL)
@@ -284,9 +259,7 @@ dlq_close(struct dlq *d)
 	ev_timer_stop(d->loop, &d->round);
 	ev_timer_stop(d->loop, &d->soon);
 	ev_timer_stop(d->loop, &d->tick);
-	ev_io_stop(d->loop, &d->came);
-	if (d->inotify != -1)
-		close(d->inotify);
+	watch_stop(&d->came);
 	control_close(d->control);
 	post_free(d->post);
 	sorter_close(d->sorter);
@@ -296,7 +269,7 @@ int
 daemon_run(const struct options *opt)
 {
 	struct ev_loop *loop = ev_default_loop(EVFLAG_NOSIGMASK);
-	struct dlq dlq = { .loop = loop, .inotify = -1 };
+	struct dlq dlq = { .loop = loop };
 	struct daemon daemon;
 	struct spool spool;
 	struct fault fault;

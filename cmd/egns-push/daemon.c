@@ -2,11 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sysexits.h>
 #include <tcutil.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "control.h"
@@ -19,6 +17,7 @@
 #include "quote.h"
 #include "registry.h"
 #include "standing.h"
+#include "watch.h"
 
 #define TICK 1.0          /* seconds */
 #define TICK_MOVABLE 0.05 /* with a clock that may be moved */
@@ -35,8 +34,7 @@ struct push {
 	struct fault no_callback; /* why it could not be */
 	struct control *control;
 	bool up, told;        /* topicd is there; we said that it is not */
-	int inotify;          /* on run/: it comes back */
-	ev_io back;
+	struct watch back;    /* it comes back; else we look once a second */
 	ev_timer tick;
 	ev_prepare turn;      /* while it stops */
 	int64_t second, measured, stop_since; /* clock_mono() */
@@ -533,35 +531,12 @@ on_down(const struct fault *f, void *arg)
 static const struct settler_hooks settler_hooks = { on_up, on_down };
 
 static void
-on_back(struct ev_loop *loop, ev_io *io, int events)
+on_back(void *arg)
 {
-	struct push *p = io->data;
-	char mem[4096] __attribute__((aligned(8)));
+	struct push *p = arg;
 
-	(void)loop, (void)events;
-	while (read(p->inotify, mem, sizeof(mem)) > 0)
-		continue;
 	if (!p->up)
 		settler_retry(p->common.settler);
-}
-
-/* Without it we look once a second. */
-static void
-watch_run(struct push *p)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/run",
-	    p->common.spool->fd);
-	p->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (p->inotify == -1 || inotify_add_watch(p->inotify, path,
-	    IN_ATTRIB) == -1) { /* the last step of spool_listen */
-		log_warn("run: not watched: %s", strerror(errno));
-		return;
-	}
-	ev_io_init(&p->back, on_back, p->inotify, EV_READ);
-	p->back.data = p;
-	ev_io_start(p->common.loop, &p->back);
 }
 
 /* ---- life ---- */
@@ -648,7 +623,9 @@ push_open(struct push *p, struct fault *f)
 		return -1;
 	if (p->no_callback.code != FAULT_NONE)
 		log_warn("%s", p->no_callback.text);
-	watch_run(p);
+	if (watch_socket(&p->back, p->common.loop, p->common.spool,
+	    "topicd.sock", on_back, p) == -1)
+		log_warn("run: not watched: %s", strerror(errno));
 	settler_retry(p->common.settler);
 	ev_timer_again(p->common.loop, &p->tick);
 	p->control = control_open(p->common.loop, p->common.spool, "push",
@@ -671,9 +648,7 @@ push_close(struct push *p)
 	write_metrics(p);
 	ev_prepare_stop(p->common.loop, &p->turn);
 	ev_timer_stop(p->common.loop, &p->tick);
-	ev_io_stop(p->common.loop, &p->back);
-	if (p->inotify != -1)
-		close(p->inotify);
+	watch_stop(&p->back);
 	control_close(p->control);
 	each(p, free_entry, NULL);
 	for (size_t i = 0; i < p->ngone; i++)
@@ -706,7 +681,7 @@ int
 daemon_run(const struct options *opt)
 {
 	struct ev_loop *loop = ev_default_loop(EVFLAG_NOSIGMASK);
-	struct push push = { .common.loop = loop, .inotify = -1 };
+	struct push push = { .common.loop = loop };
 	struct daemon daemon;
 	struct spool spool;
 	struct fault fault;

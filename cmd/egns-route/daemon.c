@@ -3,9 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "control.h"
@@ -20,6 +18,7 @@
 #include "routing.h"
 #include "schema.h"
 #include "supplies.h"
+#include "watch.h"
 
 #define TICK 1.0          /* seconds */
 #define TICK_MOVABLE 0.05 /* with a clock that may be moved */
@@ -38,10 +37,8 @@ struct route {
 	struct schedule schedule;
 	struct lane *lanes[LANES];
 	char *keys[LANES];  /* what their targets were made of */
-	int watches[LANES]; /* of their directories; -1: none */
+	struct watch written[LANES]; /* their directories */
 	struct control *control;
-	int inotify;
-	ev_io written;
 	ev_timer tick;
 	ev_prepare turn; /* while it stops */
 	int64_t measured, stop_since; /* clock_mono() */
@@ -351,51 +348,26 @@ write_metrics(struct route *r)
 /* ---- the loop ---- */
 
 static void
-on_written(struct ev_loop *loop, ev_io *io, int events)
+on_written(void *arg)
 {
-	struct route *r = io->data;
-	char mem[4096] __attribute__((aligned(8)));
-	const struct inotify_event *e;
-	bool woken[LANES] = { false };
-	ssize_t n;
-
-	(void)loop;
-	(void)events;
-	while ((n = read(r->inotify, mem, sizeof(mem))) > 0)
-		for (char *p = mem; p < mem + n; p += sizeof(*e) + e->len) {
-			e = (const struct inotify_event *)(void *)p;
-			for (int i = 0; i < LANES; i++)
-				woken[i] |= e->wd == r->watches[i] ||
-				    (e->mask & IN_Q_OVERFLOW) != 0;
-		}
-	for (int i = 0; i < LANES; i++)
-		if (woken[i])
-			lane_wake(r->lanes[i]);
+	lane_wake(arg);
 }
 
 /* What inotify cannot tell is found every second; of changes a reload tells. */
 static void
 watch(struct route *r)
 {
-	char path[64];
+	char dir[32];
 
-	r->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	for (int i = 0; i < LANES; i++) {
-		r->watches[i] = -1;
 		if (kinds[i].path == NULL)
 			continue;
-		snprintf(path, sizeof(path), "/proc/self/fd/%d/%s/new",
-		    r->spool->fd, kinds[i].path);
-		r->watches[i] = inotify_add_watch(r->inotify, path,
-		    IN_CREATE | IN_MOVED_TO);
-		if (r->watches[i] == -1)
-			log_warn("%s/new: not watched, but looked at every "
-			    "second: %s", kinds[i].path, strerror(errno));
+		snprintf(dir, sizeof(dir), "%s/new", kinds[i].path);
+		if (watch_files(&r->written[i], r->loop, r->spool, dir,
+		    on_written, r->lanes[i]) == -1)
+			log_warn("%s: not watched, but looked at every "
+			    "second: %s", dir, strerror(errno));
 	}
-	ev_io_init(&r->written, on_written, r->inotify, EV_READ);
-	r->written.data = r;
-	if (r->inotify != -1)
-		ev_io_start(r->loop, &r->written);
 }
 
 static void
@@ -407,7 +379,7 @@ on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	for (int i = 0; i < LANES; i++) {
-		if (r->watches[i] == -1)
+		if (!ev_is_active(&r->written[i].io))
 			lane_wake(r->lanes[i]);
 		lane_tick(r->lanes[i]);
 	}
@@ -481,10 +453,8 @@ route_close(struct route *r)
 {
 	write_metrics(r);
 	ev_prepare_stop(r->loop, &r->turn);
+		watch_stop(&r->written[i]);
 	ev_timer_stop(r->loop, &r->tick);
-	ev_io_stop(r->loop, &r->written);
-	if (r->inotify != -1)
-		close(r->inotify);
 	control_close(r->control);
 	for (int i = 0; i < LANES; i++) {
 		lane_free(r->lanes[i]);

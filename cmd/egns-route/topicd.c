@@ -4,12 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/inotify.h>
-#include <unistd.h>
 
 #include "jq.h"
 #include "log.h"
 #include "target.h"
+#include "watch.h"
 #include "wire.h"
 
 #define NAME "topicd"
@@ -25,8 +24,7 @@ struct topicd {
 	unsigned owed; /* answers to parcels */
 	bool asked;
 	bool again;    /* it came back since this attempt began */
-	int inotify;   /* on run/: topicd comes back */
-	ev_io back;
+	struct watch back; /* without it the schedule is all there is */
 };
 
 /* ---- the connection ---- */
@@ -219,9 +217,7 @@ topicd_free(struct target *target)
 	struct topicd *t = (struct topicd *)target;
 
 	hang_up(t);
-	ev_io_stop(t->loop, &t->back);
-	if (t->inotify != -1)
-		close(t->inotify);
+	watch_stop(&t->back);
 	free(t->topic);
 	free(t);
 }
@@ -229,43 +225,13 @@ topicd_free(struct target *target)
 /* ---- it comes back ---- */
 
 static void
-on_back(struct ev_loop *loop, ev_io *io, int events)
+on_back(void *arg)
 {
-	struct topicd *t = io->data;
-	char mem[4096] __attribute__((aligned(8)));
-	const struct inotify_event *e;
-	bool here = false;
-	ssize_t n;
+	struct topicd *t = arg;
 
-	(void)loop;
-	(void)events;
-	while ((n = read(t->inotify, mem, sizeof(mem))) > 0)
-		for (char *p = mem; p < mem + n; p += sizeof(*e) + e->len) {
-			e = (const struct inotify_event *)(void *)p;
-			here |= e->mask & IN_Q_OVERFLOW || (e->len > 0 &&
-			    strcmp(e->name, NAME ".sock") == 0);
-		}
-	t->again |= here;
-	if (here && t->wire.state == WIRE_CLOSED)
+	t->again = true;
+	if (t->wire.state == WIRE_CLOSED)
 		t->target.hooks->hint(t->target.arg);
-}
-
-/* Without it the schedule is all there is. */
-static void
-watch_run(struct topicd *t)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/run", t->spool->fd);
-	t->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (t->inotify == -1 || inotify_add_watch(t->inotify, path,
-	    IN_ATTRIB) == -1) { /* the last step of spool_listen */
-		log_warn("run: not watched: %s", strerror(errno));
-		return;
-	}
-	ev_io_init(&t->back, on_back, t->inotify, EV_READ);
-	t->back.data = t;
-	ev_io_start(t->loop, &t->back);
 }
 
 const char *
@@ -299,10 +265,9 @@ topicd_new(struct ev_loop *loop, const struct spool *spool, const char *topic,
 	t->loop = loop;
 	t->spool = spool;
 	wire_init(&t->wire, loop, spool, &wire_hooks, t);
-	t->inotify = -1;
-	ev_init(&t->back, on_back);
 	ev_init(&t->failed, on_failed);
 	t->failed.data = t;
-	watch_run(t);
+	if (watch_socket(&t->back, loop, spool, NAME ".sock", on_back, t) == -1)
+		log_warn("run: not watched: %s", strerror(errno));
 	return &t->target;
 }
