@@ -1,6 +1,9 @@
-#include <math.h>
-
 #include "metrics.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "log.h"
 
 /* Text with backslashes before backslash and newline, and before `quote`. */
 static void
@@ -60,4 +63,16 @@ metrics_sample(struct buf *b, const char *name, const char *const *labels,
 		buf_str(b, value < 0 ? " -Inf\n" : " +Inf\n");
 	else
 		buf_printf(b, " %.16g\n", value);
+}
+
+void
+metrics_write(const struct spool *spool, const char *name, struct buf *b)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "metrics/%s.prom", name);
+	if (!b->bad && spool_replace(spool->fd, path, buf_data(b), b->len,
+	    false) == -1)
+		log_debug("%s was not written", path);
+	buf_free(b);
 }

@@ -2,6 +2,7 @@
 #define METRICS_H
 
 #include "buf.h"
+#include "spool.h"
 
 /*
  * Prometheus text (exposition format 0.0.4), built anew each time from numbers
@@ -17,5 +18,9 @@ void metrics_family(struct buf *, const char *name, const char *type,
  * NULL are left out. */
 void metrics_sample(struct buf *, const char *name,
     const char *const *labels, double value);
+
+/* Put the text into metrics/NAME.prom, and free it. A failure is told to the
+ * debug log alone: the next one comes soon. */
+void metrics_write(const struct spool *, const char *name, struct buf *);
 
 #endif

@@ -11,6 +11,7 @@
 #include "control.h"
 #include "daemon.h"
 #include "log.h"
+#include "metrics.h"
 #include "refusal.h"
 #include "store.h"
 #include "window.h"
@@ -26,10 +27,7 @@ write_metrics(struct broker *b)
 	struct buf text = { 0 };
 
 	stats_metrics(b, &text);
-	if (!text.bad && spool_replace(b->spool->fd, "metrics/brokerd.prom",
-	    buf_data(&text), text.len, false) == -1)
-		log_debug("metrics/brokerd.prom was not written");
-	buf_free(&text);
+	metrics_write(b->spool, "brokerd", &text);
 }
 
 static void

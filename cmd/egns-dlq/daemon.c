@@ -181,10 +181,7 @@ write_metrics(struct dlq *d)
 	struct buf b = { 0 };
 
 	post_metrics(d->post, &b);
-	if (!b.bad && spool_replace(d->spool->fd, "metrics/dlq.prom",
-	    buf_data(&b), b.len, false) == -1)
-		log_debug("metrics/dlq.prom was not written");
-	buf_free(&b);
+	metrics_write(d->spool, "dlq", &b);
 }
 
 static void

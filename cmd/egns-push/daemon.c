@@ -492,10 +492,7 @@ write_metrics(struct push *p)
 	    "Events that were answered after their locks had run out.");
 	metrics_sample(&b, "egns_LostLockCount", (const char *[]){ NULL },
 	    (double)settler_lost(p->common.settler));
-	if (!b.bad && spool_replace(p->common.spool->fd, "metrics/push.prom",
-	    buf_data(&b), b.len, false) == -1)
-		log_debug("metrics/push.prom was not written");
-	buf_free(&b);
+	metrics_write(p->common.spool, "push", &b);
 	free(s.all);
 }
 

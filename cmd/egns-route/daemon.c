@@ -339,10 +339,7 @@ write_metrics(struct route *r)
 
 	add_metrics(r, &text);
 	add_second_best(r, &text);
-	if (!text.bad && spool_replace(r->spool->fd, "metrics/route.prom",
-	    buf_data(&text), text.len, false) == -1)
-		log_debug("metrics/route.prom was not written");
-	buf_free(&text);
+	metrics_write(r->spool, "route", &text);
 }
 
 /* ---- the loop ---- */
@@ -453,10 +450,10 @@ route_close(struct route *r)
 {
 	write_metrics(r);
 	ev_prepare_stop(r->loop, &r->turn);
-		watch_stop(&r->written[i]);
 	ev_timer_stop(r->loop, &r->tick);
 	control_close(r->control);
 	for (int i = 0; i < LANES; i++) {
+		watch_stop(&r->written[i]);
 		lane_free(r->lanes[i]);
 		free(r->keys[i]);
 	}

@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "metrics.h"
 #include "quote.h"
 #include "registry.h"
 #include "serve.h"
@@ -539,11 +540,7 @@ write_metrics(struct server *s)
 	struct buf b = { 0 };
 
 	store_metrics(s->store, &b);
-	if (!b.bad &&
-	    spool_replace(s->spool->fd, "metrics/topicd.prom", buf_data(&b),
-		b.len, false) == -1)
-		log_debug("metrics/topicd.prom was not written");
-	buf_free(&b);
+	metrics_write(s->spool, "topicd", &b);
 }
 
 static void

@@ -1,5 +1,8 @@
+#include <fcntl.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "metrics.h"
@@ -71,11 +74,39 @@ values_of_samples(void)
 	buf_free(&b);
 }
 
+static void
+files(void)
+{
+	char dir[] = "/tmp/metrics.XXXXXX", *text;
+	struct spool spool = { .path = mkdtemp(dir) };
+	struct buf b = { 0 };
+	size_t len;
+
+	spool.fd = open(dir, O_PATH | O_DIRECTORY);
+	buf_str(&b, "m 1\n");
+	metrics_write(&spool, "x", &b); /* there is no directory */
+	CHECK(b.len == 0);
+	CHECK(mkdirat(spool.fd, "metrics", 0777) == 0);
+	buf_str(&b, "m 1\n");
+	metrics_write(&spool, "x", &b);
+	b.bad = true;
+	metrics_write(&spool, "x", &b);
+	CHECK(!b.bad);
+	text = spool_read(spool.fd, "metrics/x.prom", 64, &len);
+	CHECK(text != NULL && strcmp(text, "m 1\n") == 0);
+	free(text);
+	CHECK(unlinkat(spool.fd, "metrics/x.prom", 0) == 0);
+	CHECK(unlinkat(spool.fd, "metrics", AT_REMOVEDIR) == 0);
+	close(spool.fd);
+	CHECK(rmdir(dir) == 0);
+}
+
 int
 main(void)
 {
 	RUN(families);
 	RUN(labels_of_samples);
 	RUN(values_of_samples);
+	RUN(files);
 	DONE();
 }
