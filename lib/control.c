@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,12 +19,14 @@
 
 struct peer {
 	struct control *control;
-	struct peer *next, *prev; /* the longest silent first */
+	TAILQ_ENTRY(peer) entry;
 	struct role_peer who;
 	ev_io read, write;
 	int fd;
 	struct buf in, out;
 };
+
+TAILQ_HEAD(peers, peer);
 
 struct control {
 	struct ev_loop *loop;
@@ -32,42 +35,13 @@ struct control {
 	struct roles *roles;
 	ev_io accept;
 	int fd;
-	struct peer *first, *last;
-	unsigned peers;
+	struct peers peers; /* the longest silent first */
+	unsigned npeers;
 	struct json json;
 	int (*serve)(const char *, const struct json *, struct buf *, void *,
 	    struct fault *);
 	void *arg;
 };
-
-static void
-unlist(struct peer *p)
-{
-	struct control *c = p->control;
-
-	if (p->prev != NULL)
-		p->prev->next = p->next;
-	else
-		c->first = p->next;
-	if (p->next != NULL)
-		p->next->prev = p->prev;
-	else
-		c->last = p->prev;
-	p->next = p->prev = NULL;
-}
-
-static void
-enlist(struct peer *p)
-{
-	struct control *c = p->control;
-
-	p->prev = c->last;
-	if (c->last != NULL)
-		c->last->next = p;
-	else
-		c->first = p;
-	c->last = p;
-}
 
 static void
 peer_close(struct peer *p)
@@ -77,8 +51,8 @@ peer_close(struct peer *p)
 	ev_io_stop(c->loop, &p->read);
 	ev_io_stop(c->loop, &p->write);
 	close(p->fd);
-	unlist(p);
-	c->peers--;
+	TAILQ_REMOVE(&c->peers, p, entry);
+	c->npeers--;
 	role_peer_free(&p->who);
 	buf_free(&p->in);
 	buf_free(&p->out);
@@ -181,8 +155,8 @@ on_read(struct ev_loop *loop, ev_io *w, int events)
 		return;
 	}
 	buf_grew(&p->in, (size_t)n);
-	unlist(p);
-	enlist(p);
+	TAILQ_REMOVE(&p->control->peers, p, entry);
+	TAILQ_INSERT_TAIL(&p->control->peers, p, entry);
 	take_lines(p);
 	if (p->in.len > LINE_MAX_BYTES) {
 		peer_close(p);
@@ -215,9 +189,9 @@ peer_new(struct control *c, int fd, const struct ucred *who)
 	ev_io_init(&p->write, on_write, fd, EV_WRITE);
 	p->read.data = p->write.data = p;
 	ev_io_start(c->loop, &p->read);
-	enlist(p);
-	if (++c->peers > CONTROL_PEERS)
-		peer_close(c->first);
+	TAILQ_INSERT_TAIL(&c->peers, p, entry);
+	if (++c->npeers > CONTROL_PEERS)
+		peer_close(TAILQ_FIRST(&c->peers));
 	buf_str(&p->out, c->greeting);
 	flush(p);
 }
@@ -291,6 +265,7 @@ control_open(struct ev_loop *loop, const struct spool *spool, const char *name,
 		fault_set(f, FAULT_INTERNAL, "out of memory");
 		return NULL;
 	}
+	TAILQ_INIT(&c->peers);
 	c->loop = loop;
 	c->spool = spool;
 	c->serve = serve;
@@ -316,14 +291,12 @@ control_open(struct ev_loop *loop, const struct spool *spool, const char *name,
 void
 control_close(struct control *c)
 {
-	struct peer *p, *next;
+	struct peer *p;
 
 	if (c == NULL)
 		return;
-	for (p = c->first; p != NULL; p = next) {
-		next = p->next;
-		peer_close(p);
-	}
+	while ((p = TAILQ_FIRST(&c->peers)) != NULL)
+		peer_close(p); /* NOLINT(*-unix.Malloc) */
 	ev_io_stop(c->loop, &c->accept);
 	close(c->fd);
 	roles_free(c->roles);

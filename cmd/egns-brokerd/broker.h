@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <ev.h>
+#include <sys/queue.h>
 #include <tcutil.h>
 
 #include "address.h"
@@ -24,6 +25,7 @@
  * own; the owner of a field is named beside it.
  */
 struct client;
+TAILQ_HEAD(strangers, client);
 struct control;
 struct publishing;
 struct refusals;
@@ -82,7 +84,7 @@ struct broker {
 	struct client *blocked;     /* client.c: whose input waits for us */
 	size_t in_total, out_total; /* client.c: bytes that wait; of what is
 				     * to be sent, messages and what is encrypted */
-	struct client *eldest, *youngest; /* client.c: strangers */
+	struct strangers strangers; /* client.c; the eldest first */
 	unsigned nstrangers;
 	size_t in_strange; /* client.c: of in_total, what strangers sent */
 	unsigned handshakes;        /* client.c: left in this turn */

@@ -60,12 +60,7 @@ enlist_stranger(struct client *c)
 
 	c->stranger = true;
 	b->nstrangers++;
-	c->elder = b->youngest;
-	if (c->elder != NULL)
-		c->elder->younger = c;
-	else
-		b->eldest = c;
-	b->youngest = c;
+	TAILQ_INSERT_TAIL(&b->strangers, c, stranger_entry);
 }
 
 void
@@ -78,14 +73,7 @@ client_known(struct client *c)
 	c->stranger = false;
 	b->nstrangers--;
 	b->in_strange -= c->counted;
-	if (c->elder != NULL)
-		c->elder->younger = c->younger;
-	else
-		b->eldest = c->younger;
-	if (c->younger != NULL)
-		c->younger->elder = c->elder;
-	else
-		b->youngest = c->elder;
+	TAILQ_REMOVE(&b->strangers, c, stranger_entry);
 }
 
 /* What of its input waits, in the sums of all. */
@@ -876,7 +864,7 @@ client_new(struct broker *b, int fd, const struct sockaddr_storage *address,
 static bool
 make_room(struct broker *b)
 {
-	struct client *c = b->eldest;
+	struct client *c = TAILQ_FIRST(&b->strangers);
 
 	if (b->nclients < b->clients_max && b->nstrangers < CLIENTS_STRANGERS)
 		return true;
@@ -930,6 +918,7 @@ clients_open(struct broker *b, struct fault *f)
 	b->clients_max = (unsigned)limit.rlim_cur > 2 * FDS_RESERVED ?
 	    (unsigned)limit.rlim_cur - FDS_RESERVED :
 	    (unsigned)limit.rlim_cur / 2;
+	TAILQ_INIT(&b->strangers);
 	if ((b->net = malloc(NET_MAX)) == NULL)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
 	return 0;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <ev.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 
 #include "auth.h"
@@ -71,7 +72,7 @@ struct alias {
 struct client {
 	struct broker *broker;
 	struct client *next, *prev; /* of all */
-	struct client *younger, *elder; /* of the strangers */
+	TAILQ_ENTRY(client) stranger_entry;
 	bool stranger; /* has sent no CONNECT yet */
 	struct client *flush_next, *blocked_next;
 	uint32_t refs;

@@ -25,45 +25,16 @@
 
 static const char greeting[] = "{\"egns\":\"topicd\",\"version\":1}\n";
 
-/* ---- lists ---- */
-
-static void
-list_add(struct peer *p)
-{
-	struct server *s = p->server;
-
-	p->next = NULL;
-	p->prev = s->last;
-	if (s->last != NULL)
-		s->last->next = p;
-	else
-		s->first = p;
-	s->last = p;
-}
-
-static void
-list_remove(struct peer *p)
-{
-	struct server *s = p->server;
-
-	if (p->prev != NULL)
-		p->prev->next = p->next;
-	else
-		s->first = p->next;
-	if (p->next != NULL)
-		p->next->prev = p->prev;
-	else
-		s->last = p->prev;
-}
-
 void
 peer_progress(struct peer *p)
 {
+	struct peers *all = &p->server->peers;
+
 	p->progress = clock_mono();
-	if (p->server->last == p)
+	if (TAILQ_NEXT(p, entry) == NULL)
 		return;
-	list_remove(p);
-	list_add(p);
+	TAILQ_REMOVE(all, p, entry);
+	TAILQ_INSERT_TAIL(all, p, entry);
 }
 
 void
@@ -120,8 +91,8 @@ peer_close(struct peer *p)
 	s->out_total -= p->out.len;
 	buf_free(&p->in);
 	buf_free(&p->out);
-	list_remove(p);
-	s->peers--;
+	TAILQ_REMOVE(&s->peers, p, entry);
+	s->npeers--;
 	peer_want_flush(p); /* freed there, when nothing refers to it */
 }
 
@@ -327,7 +298,7 @@ unfinished(struct server *s)
 {
 	struct peer *p;
 
-	for (p = s->first; p != NULL; p = p->next)
+	TAILQ_FOREACH(p, &s->peers, entry)
 		if (p->in.len > READ_STEP && !p->stalled && !p->closing &&
 		    p->waiting == NULL)
 			break;
@@ -501,8 +472,8 @@ peers_expire(struct server *s, int64_t now)
 {
 	struct peer *p, *next;
 
-	for (p = s->first; p != NULL; p = next) {
-		next = p->next;
+	for (p = TAILQ_FIRST(&s->peers); p != NULL; p = next) {
+		next = TAILQ_NEXT(p, entry);
 		expire(p, now);
 	}
 	if (!s->stopping)
@@ -517,11 +488,11 @@ make_room(struct server *s, const struct peer *of)
 {
 	struct peer *p;
 
-	for (p = s->first; p != NULL; p = p->next)
+	TAILQ_FOREACH(p, &s->peers, entry)
 		if (p != of && silent(p) &&
 		    (of == NULL || p->who.uid == of->who.uid)) {
 			log_info("peer %s: silent longest of %u: closing",
-			    p->who.name, s->peers);
+			    p->who.name, s->npeers);
 			peer_close(p);
 			return true;
 		}
@@ -541,9 +512,9 @@ too_many(struct server *s, const struct peer *of)
 
 	if (role_check(s->roles, &of->who, ROLE_MANAGE, NULL, NULL, &fault))
 		return false;
-	for (p = s->first; p != NULL; p = p->next)
+	TAILQ_FOREACH(p, &s->peers, entry)
 		n += p->who.uid == of->who.uid;
-	return n > s->peers_max - s->peers;
+	return n > s->peers_max - s->npeers;
 }
 
 static void
@@ -565,8 +536,8 @@ add_peer(struct server *s, int fd)
 	ev_io_init(&p->read, on_read, fd, EV_READ);
 	ev_io_init(&p->write, on_write, fd, EV_WRITE);
 	p->read.data = p->write.data = p;
-	s->peers++;
-	list_add(p);
+	s->npeers++;
+	TAILQ_INSERT_TAIL(&s->peers, p, entry);
 	p->progress = clock_mono();
 	buf_str(&p->out, greeting);
 	s->out_total += p->out.len;
@@ -588,7 +559,7 @@ on_accept(struct ev_loop *loop, ev_io *io, int events)
 	(void)loop;
 	(void)events;
 	for (i = 0; i < ACCEPTS; i++) {
-		if (s->peers >= s->peers_max && !make_room(s, NULL))
+		if (s->npeers >= s->peers_max && !make_room(s, NULL))
 			break;
 		fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd != -1)
@@ -624,8 +595,8 @@ peers_open(struct server *s, struct fault *fault)
 void
 peers_close(struct server *s)
 {
-	while (s->first != NULL)
-		peer_close(s->first);
+	while (!TAILQ_EMPTY(&s->peers))
+		peer_close(TAILQ_FIRST(&s->peers));
 	peers_flush(s);
 	ev_io_stop(s->loop, &s->accept);
 	close(s->fd);

@@ -29,40 +29,30 @@ try_receive(struct peer *p, struct subscription *sub)
 static void
 wait_for(struct peer *p, struct subscription *sub, int64_t wait)
 {
-	struct waiters **w = (struct waiters **)subscription_context(sub);
+	struct peers **w = (struct peers **)subscription_context(sub);
 
-	if (*w == NULL && (*w = calloc(1, sizeof(**w))) == NULL) {
-		peer_close(p);
-		return;
+	if (*w == NULL) {
+		if ((*w = malloc(sizeof(**w))) == NULL) {
+			peer_close(p);
+			return;
+		}
+		TAILQ_INIT(*w);
 	}
 	p->waiting = sub;
 	p->deadline = clock_mono() + wait;
-	p->wait_next = NULL;
-	p->wait_prev = (*w)->last;
-	if ((*w)->last != NULL)
-		(*w)->last->wait_next = p;
-	else
-		(*w)->first = p;
-	(*w)->last = p;
+	TAILQ_INSERT_TAIL(*w, p, waiter);
 	serve_wake(p->server, p->deadline);
 }
 
 void
 receive_end(struct peer *p)
 {
-	struct waiters *w;
+	struct peers *w;
 
 	if (p->waiting == NULL)
 		return;
-	w = *(struct waiters **)subscription_context(p->waiting);
-	if (p->wait_prev != NULL)
-		p->wait_prev->wait_next = p->wait_next;
-	else
-		w->first = p->wait_next;
-	if (p->wait_next != NULL)
-		p->wait_next->wait_prev = p->wait_prev;
-	else
-		w->last = p->wait_prev;
+	w = *(struct peers **)subscription_context(p->waiting);
+	TAILQ_REMOVE(w, p, waiter);
 	p->waiting = NULL;
 }
 
@@ -78,11 +68,11 @@ receive_over(struct peer *p)
 void
 receive_available(struct subscription *sub, void *arg)
 {
-	struct waiters *w = *(struct waiters **)subscription_context(sub);
+	struct peers *w = *(struct peers **)subscription_context(sub);
 	struct peer *p;
 
 	(void)arg;
-	while (w != NULL && (p = w->first) != NULL) {
+	while (w != NULL && (p = TAILQ_FIRST(w)) != NULL) {
 		if (p->server->out_total > OUT_TOTAL)
 			return; /* asked again when something is due, or soon */
 		if (p->eof && !peer_alive(p)) {
@@ -100,14 +90,14 @@ receive_available(struct subscription *sub, void *arg)
 void
 receive_gone(struct subscription *sub, void *arg)
 {
-	struct waiters *w = *(struct waiters **)subscription_context(sub);
+	struct peers *w = *(struct peers **)subscription_context(sub);
 	struct fault fault;
 	struct peer *p;
 
 	(void)arg;
 	fault_set(&fault, FAULT_NOT_FOUND, "subscription '%s': deleted",
 	    subscription_name(sub));
-	while (w != NULL && (p = w->first) != NULL) {
+	while (w != NULL && (p = TAILQ_FIRST(w)) != NULL) {
 		receive_end(p);
 		answer_fault(p, &fault);
 		p->stalled = true;

@@ -581,8 +581,8 @@ resume(struct server *s)
 {
 	struct peer *p, *next;
 
-	for (p = s->first; p != NULL; p = next) {
-		next = p->next;
+	for (p = TAILQ_FIRST(&s->peers); p != NULL; p = next) {
+		next = TAILQ_NEXT(p, entry);
 		if (p->stalled)
 			peer_process(p);
 	}
@@ -607,7 +607,7 @@ on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
 	ev_idle_stop(s->loop, &s->more);
 	do
 		resume(s);
-	while (store_turn(s->store, s->peers == 1));
+	while (store_turn(s->store, s->npeers == 1));
 	peers_flush(s);
 	if (s->stopping && s->answers == NULL)
 		ev_break(s->loop, EVBREAK_ALL);
@@ -621,6 +621,7 @@ serve_open(struct server *s, const struct spool *spool, struct ev_loop *loop,
 		receive_gone, s };
 
 	memset(s, 0, sizeof(*s));
+	TAILQ_INIT(&s->peers);
 	s->loop = loop;
 	s->spool = spool;
 	if (spool_mkdir(spool->fd, "metrics", 0755) == -1)

@@ -2,6 +2,7 @@
 #define SERVE_H
 
 #include <ev.h>
+#include <sys/queue.h>
 
 #include "buf.h"
 #include "json.h"
@@ -33,7 +34,7 @@ struct server;
 
 struct peer {
 	struct server *server;
-	struct peer *next, *prev; /* of all, the longest silent first */
+	TAILQ_ENTRY(peer) entry;
 	ev_io read, write;
 	int fd;
 	struct role_peer who;
@@ -56,7 +57,7 @@ struct peer {
 	int64_t progress; /* when bytes last went either way, clock_mono() */
 	/* a receive that waits */
 	struct subscription *waiting;
-	struct peer *wait_next, *wait_prev;
+	TAILQ_ENTRY(peer) waiter;
 	int64_t deadline;
 };
 
@@ -74,10 +75,7 @@ struct answer {
 	char text[];
 };
 
-/* Receivers that wait on one subscription, in order. */
-struct waiters {
-	struct peer *first, *last;
-};
+TAILQ_HEAD(peers, peer);
 
 struct server {
 	struct ev_loop *loop;
@@ -89,9 +87,9 @@ struct server {
 	ev_timer timer;
 	ev_prepare turn;
 	ev_idle more; /* active: some peer goes on in the next turn */
-	struct peer *first, *last;
+	struct peers peers; /* the longest silent first */
 	struct peer *flush;
-	unsigned peers, peers_max;
+	unsigned npeers, peers_max;
 	size_t in_total, out_total;
 	struct answer *answers, *answers_last;
 	struct json json;
