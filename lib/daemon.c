@@ -93,12 +93,19 @@ daemon_options(struct daemon_options *opt, const char *name, int argc,
 }
 
 void
-daemon_init(struct daemon *d, struct ev_loop *loop, void (*stop)(void *),
+daemon_init(struct daemon *d, const char *spool, void (*stop)(void *),
     void (*reload)(void *), void *arg)
 {
+	struct fault f;
+
 	*d = (struct daemon){
-		.loop = loop, .stop = stop, .reload = reload, .arg = arg
+		.loop = ev_default_loop(EVFLAG_NOSIGMASK),
+		.stop = stop, .reload = reload, .arg = arg
 	};
+	if (d->loop == NULL)
+		log_fatal(EX_OSERR, "no event loop");
+	if (spool_open(&d->spool, spool, &f) == -1)
+		log_fatal(fault_exit(f.code), "%s", f.text);
 	signal(SIGPIPE, SIG_IGN);
 	allow_descriptors();
 	watch(d, &d->term, on_stop, SIGTERM);

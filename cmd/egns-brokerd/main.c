@@ -210,25 +210,20 @@ broker_close(struct broker *b)
 static int
 brokerd(const struct daemon_options *opt)
 {
-	struct ev_loop *loop = ev_default_loop(EVFLAG_NOSIGMASK);
-	struct broker broker = { .loop = loop };
+	struct broker broker = { 0 };
 	struct daemon daemon;
-	struct spool spool;
 	struct fault fault;
 
-	if (loop == NULL)
-		log_fatal(EX_OSERR, "no event loop");
-	if (spool_open(&spool, opt->spool, &fault) == -1 ||
-	    spool_lock(&spool, "brokerd", &fault) == -1)
-		log_fatal(fault_exit(fault.code), "%s", fault.text);
-	broker.spool = &spool;
-	daemon_init(&daemon, loop, stop, reload, &broker);
-	if (broker_open(&broker, &fault) == -1)
+	daemon_init(&daemon, opt->spool, stop, reload, &broker);
+	broker.loop = daemon.loop;
+	broker.spool = &daemon.spool;
+	if (spool_lock(&daemon.spool, "brokerd", &fault) == -1 ||
+	    broker_open(&broker, &fault) == -1)
 		log_fatal(fault_exit(fault.code), "%s", fault.text);
 	daemon_ready(opt->ready);
 	broker_run(&broker);
 	broker_close(&broker);
-	spool_close(&spool);
+	spool_close(&daemon.spool);
 	return EX_OK;
 }
 

@@ -265,24 +265,19 @@ dlq_close(struct dlq *d)
 int
 daemon_run(const struct options *opt)
 {
-	struct ev_loop *loop = ev_default_loop(EVFLAG_NOSIGMASK);
-	struct dlq dlq = { .loop = loop };
+	struct dlq dlq = { 0 };
 	struct daemon daemon;
-	struct spool spool;
 	struct fault fault;
 
-	if (loop == NULL)
-		log_fatal(EX_OSERR, "no event loop");
-	if (spool_open(&spool, opt->spool, &fault) == -1 ||
-	    spool_lock(&spool, "dlq", &fault) == -1)
-		log_fatal(fault_exit(fault.code), "%s", fault.text);
-	dlq.spool = &spool;
-	daemon_init(&daemon, loop, stop, reload, &dlq);
-	if (dlq_open(&dlq, &fault) == -1)
+	daemon_init(&daemon, opt->spool, stop, reload, &dlq);
+	dlq.loop = daemon.loop;
+	dlq.spool = &daemon.spool;
+	if (spool_lock(&daemon.spool, "dlq", &fault) == -1 ||
+	    dlq_open(&dlq, &fault) == -1)
 		log_fatal(fault_exit(fault.code), "%s", fault.text);
 	daemon_ready(opt->ready);
-	ev_run(loop, 0);
+	ev_run(daemon.loop, 0);
 	dlq_close(&dlq);
-	spool_close(&spool);
+	spool_close(&daemon.spool);
 	return EX_OK;
 }

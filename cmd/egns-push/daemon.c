@@ -677,24 +677,19 @@ lock(const struct spool *spool, struct fault *f)
 int
 daemon_run(const struct options *opt)
 {
-	struct ev_loop *loop = ev_default_loop(EVFLAG_NOSIGMASK);
-	struct push push = { .common.loop = loop };
+	struct push push = { 0 };
 	struct daemon daemon;
-	struct spool spool;
 	struct fault fault;
 
-	if (loop == NULL)
-		log_fatal(EX_OSERR, "no event loop");
-	if (spool_open(&spool, opt->spool, &fault) == -1 ||
-	    lock(&spool, &fault) == -1)
-		log_fatal(fault_exit(fault.code), "%s", fault.text);
-	push.common.spool = &spool;
-	daemon_init(&daemon, loop, stop, reload, &push);
-	if (push_open(&push, &fault) == -1)
+	daemon_init(&daemon, opt->spool, stop, reload, &push);
+	push.common.loop = daemon.loop;
+	push.common.spool = &daemon.spool;
+	if (lock(&daemon.spool, &fault) == -1 ||
+	    push_open(&push, &fault) == -1)
 		log_fatal(fault_exit(fault.code), "%s", fault.text);
 	daemon_ready(opt->ready);
-	ev_run(loop, 0);
+	ev_run(daemon.loop, 0);
 	push_close(&push);
-	spool_close(&spool);
+	spool_close(&daemon.spool);
 	return EX_OK;
 }

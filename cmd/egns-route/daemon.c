@@ -466,24 +466,19 @@ route_close(struct route *r)
 int
 daemon_run(const struct options *opt)
 {
-	struct ev_loop *loop = ev_default_loop(EVFLAG_NOSIGMASK);
-	struct route route = { .loop = loop };
+	struct route route = { 0 };
 	struct daemon daemon;
-	struct spool spool;
 	struct fault fault;
 
-	if (loop == NULL)
-		log_fatal(EX_OSERR, "no event loop");
-	if (spool_open(&spool, opt->spool, &fault) == -1 ||
-	    spool_lock(&spool, "route", &fault) == -1)
-		log_fatal(fault_exit(fault.code), "%s", fault.text);
-	route.spool = &spool;
-	daemon_init(&daemon, loop, stop, reload, &route);
-	if (route_open(&route, &fault) == -1)
+	daemon_init(&daemon, opt->spool, stop, reload, &route);
+	route.loop = daemon.loop;
+	route.spool = &daemon.spool;
+	if (spool_lock(&daemon.spool, "route", &fault) == -1 ||
+	    route_open(&route, &fault) == -1)
 		log_fatal(fault_exit(fault.code), "%s", fault.text);
 	daemon_ready(opt->ready);
-	ev_run(loop, 0);
+	ev_run(daemon.loop, 0);
 	route_close(&route);
-	spool_close(&spool);
+	spool_close(&daemon.spool);
 	return EX_OK;
 }

@@ -21,24 +21,18 @@ reload(void *arg)
 static int
 topicd(const struct daemon_options *opt)
 {
-	struct ev_loop *loop = ev_default_loop(EVFLAG_NOSIGMASK);
 	struct server server;
 	struct daemon daemon;
-	struct spool spool;
 	struct fault fault;
 
-	if (loop == NULL)
-		log_fatal(EX_OSERR, "no event loop");
-	if (spool_open(&spool, opt->spool, &fault) == -1 ||
-	    spool_lock(&spool, "topicd", &fault) == -1)
-		log_fatal(fault_exit(fault.code), "%s", fault.text);
-	daemon_init(&daemon, loop, stop, reload, &server);
-	if (serve_open(&server, &spool, loop, &fault) == -1)
+	daemon_init(&daemon, opt->spool, stop, reload, &server);
+	if (spool_lock(&daemon.spool, "topicd", &fault) == -1 ||
+	    serve_open(&server, &daemon.spool, daemon.loop, &fault) == -1)
 		log_fatal(fault_exit(fault.code), "%s", fault.text);
 	daemon_ready(opt->ready);
-	ev_run(loop, 0);
+	ev_run(daemon.loop, 0);
 	serve_close(&server);
-	spool_close(&spool);
+	spool_close(&daemon.spool);
 	return EX_OK;
 }
 

@@ -1,10 +1,14 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "daemon.h"
+
+static char dir[] = "/tmp/daemon.XXXXXX";
 
 struct seen {
 	struct ev_loop *loop;
@@ -38,20 +42,22 @@ end(struct daemon *d)
 	ev_signal_stop(d->loop, &d->int_);
 	ev_signal_stop(d->loop, &d->hup);
 	ev_loop_destroy(d->loop);
+	spool_close(&d->spool);
 }
 
 static void
 hup_reloads_and_term_ends(void)
 {
-	struct seen s = { .loop = ev_default_loop(EVFLAG_AUTO), .ends = true };
+	struct seen s = { .ends = true };
 	struct daemon d;
 
-	daemon_init(&d, s.loop, stop, reload, &s);
+	daemon_init(&d, dir, stop, reload, &s);
+	s.loop = d.loop;
 	raise(SIGHUP);
-	ev_run(s.loop, EVRUN_ONCE);
+	ev_run(d.loop, EVRUN_ONCE);
 	CHECK(s.reloads == 1 && s.stops == 0);
 	raise(SIGTERM);
-	ev_run(s.loop, 0);
+	ev_run(d.loop, 0);
 	CHECK(s.reloads == 1 && s.stops == 1);
 	end(&d);
 }
@@ -59,17 +65,18 @@ hup_reloads_and_term_ends(void)
 static void
 a_second_signal_ends_at_once(void)
 {
-	struct seen s = { .loop = ev_default_loop(EVFLAG_AUTO) };
+	struct seen s = { 0 };
 	struct daemon d;
 
-	daemon_init(&d, s.loop, stop, NULL, &s);
+	daemon_init(&d, dir, stop, NULL, &s);
+	s.loop = d.loop;
 	raise(SIGHUP);
-	ev_run(s.loop, EVRUN_ONCE);
+	ev_run(d.loop, EVRUN_ONCE);
 	raise(SIGINT);
-	ev_run(s.loop, EVRUN_ONCE);
+	ev_run(d.loop, EVRUN_ONCE);
 	CHECK(s.stops == 1 && s.reloads == 0);
 	raise(SIGTERM);
-	ev_run(s.loop, 0);
+	ev_run(d.loop, 0);
 	CHECK(s.stops == 1);
 	end(&d);
 }
@@ -77,12 +84,11 @@ a_second_signal_ends_at_once(void)
 static void
 a_closed_pipe_is_an_error_and_no_death(void)
 {
-	struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
 	struct rlimit rl = { 0, 0 };
 	struct daemon d;
 	int fds[2];
 
-	daemon_init(&d, loop, NULL, NULL, NULL);
+	daemon_init(&d, dir, NULL, NULL, NULL);
 	CHECK(getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur == rl.rlim_max);
 	CHECK(pipe(fds) == 0);
 	close(fds[0]);
@@ -108,9 +114,14 @@ readiness_is_one_newline(void)
 int
 main(void)
 {
+	CHECK(mkdtemp(dir) != NULL && chdir(dir) == 0);
+	CHECK(mkdir("namespace", 0777) == 0);
+	CHECK(close(creat("namespace/changes.ndjson", 0666)) == 0);
 	RUN(hup_reloads_and_term_ends);
 	RUN(a_second_signal_ends_at_once);
 	RUN(a_closed_pipe_is_an_error_and_no_death);
 	RUN(readiness_is_one_newline);
+	CHECK(unlink("namespace/changes.ndjson") == 0);
+	CHECK(rmdir("namespace") == 0 && rmdir(dir) == 0);
 	DONE();
 }
