@@ -44,4 +44,7 @@ void mosq_error(char why[MOSQ_WHY], int rc, const char *tls);
 /* Of what comes to the log callback, keep the words of the first error. */
 void mosq_log(char tls[QUOTE_MAX], int level, const char *line);
 
+/* For mosquitto_tls_set: nobody is asked for the password of a key. */
+int mosq_no_password(char *, int size, int flag, void *);
+
 #endif

@@ -388,16 +388,6 @@ look_into_spool(struct device *d, struct ctl *ctl)
 
 /* ---- credentials ---- */
 
-static int
-no_password(char *buf, int size, int flag, void *arg)
-{
-	(void)buf;
-	(void)size;
-	(void)flag;
-	(void)arg;
-	return 0;
-}
-
 /* Can it be read? 0, or a status; `issued`: egns-ctl would have made it. */
 static int
 look(struct device *d, const char *path, bool issued)
@@ -433,7 +423,7 @@ set_credentials(struct device *d)
 	    look(d, cafile, false) != 0)
 		return d->status;
 	if ((rc = mosquitto_tls_set(d->m, cafile, NULL, cert, key,
-	    no_password)) != MOSQ_ERR_SUCCESS ||
+	    mosq_no_password)) != MOSQ_ERR_SUCCESS ||
 	    (o->client != NULL && (rc = mosquitto_username_pw_set(d->m,
 	    o->client, NULL)) != MOSQ_ERR_SUCCESS))
 		return device_error(d, "credentials", rc);

@@ -334,16 +334,6 @@ on_message(struct mosquitto *m, void *arg, const struct mosquitto_message *msg,
 }
 
 static int
-no_password(char *buf, int size, int flag, void *arg)
-{
-	(void)buf;
-	(void)size;
-	(void)flag;
-	(void)arg;
-	return 0;
-}
-
-static int
 set_up(struct broker *b)
 {
 	const struct options *o = b->opt;
@@ -361,7 +351,8 @@ set_up(struct broker *b)
 	mosquitto_log_callback_set(b->m, on_log);
 	if (b->tls)
 		rc = mosquitto_tls_set(b->m, o->cafile, o->cafile != NULL ?
-		    NULL : SYSTEM_CERTIFICATES, o->cert, o->key, no_password);
+		    NULL : SYSTEM_CERTIFICATES, o->cert, o->key,
+		    mosq_no_password);
 	if (rc == MOSQ_ERR_SUCCESS && o->user != NULL)
 		rc = mosquitto_username_pw_set(b->m, o->user, b->password);
 	return rc;
