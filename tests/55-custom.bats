@@ -97,7 +97,7 @@ said() {
 		'application/cloudevents-batch+json; charset=utf-8' ]
 	stop server
 	stop egns-route
-	run ! grep -r s3cret-k3y egns-route.log spool
+	nowhere s3cret-k3y egns-route.log spool
 }
 
 @test "a topic that is busy, breaks off or is away gets everything later, in order" {
@@ -194,7 +194,7 @@ said() {
 		.record.payload == "2")' spool/dropped/*
 	put a 3 >put.log
 	arrived 1 3
-	run ! grep -r s3cret- egns-route.log spool/dropped
+	nowhere s3cret- egns-route.log spool/dropped
 }
 
 @test "events that are refused are found, and the others arrive" {
@@ -259,7 +259,7 @@ said() {
 	[[ $(header authorization | sed 's/Bearer s3cret-//' | xargs) == \
 		"1 1 1 "[12]" 2 3" ]]
 	stop egns-route
-	run ! grep -r s3cret- egns-route.log spool
+	nowhere s3cret- egns-route.log spool
 }
 
 lines_of() {

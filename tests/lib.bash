@@ -140,6 +140,14 @@ wait_for() {
 	done
 }
 
+# nowhere REGEX PATH... - no file there has it; not all of them need be there, by
+# which grep alone would fail, whatever it has found.
+nowhere() {
+	run grep -rslE -- "$@"
+	echo "$output"
+	[ -z "$output" ]
+}
+
 # ns [TOPIC[/SUBSCRIPTION]...] - make a namespace in ./spool, the spool of all
 # that follows, with these topics and queue subscriptions.
 ns() {
