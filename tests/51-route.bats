@@ -166,7 +166,7 @@ no_errors() {
 	mpub d -V 311 -q 0 -t t/old -m 1
 	mpub d -V 5 -q 1 -t t/last -m 2
 	wait_for drained
-	wait_for grep -q t/last spool/topics/ingest/log/*
+	wait_for grep -rq t/last spool/topics/ingest/log
 	arrived 17
 	[ -z "$(dropped)" ]
 	[ "$(events | jq -rs 'map(.subject) | join(" ")')" = "t/json t/text \
@@ -208,7 +208,7 @@ t/large t/bytes t/deep t/old t/last" ]
 		p< puback id=7
 	END
 	say d t/8 last
-	wait_for grep -q t/8 spool/topics/ingest/log/*
+	wait_for grep -rq t/8 spool/topics/ingest/log
 	wait_for drained
 	[ -z "$(dropped)" ]
 	events | jq -es 'any(.subject == "t/3" and .source == "testns" and
