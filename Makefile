@@ -47,7 +47,7 @@ ctl = $(ground) log base64 crc32c json jq event filter changes registry role \
 	letter distance address
 topicd = $(ground) log base64 crc32c json jq event filter changes registry \
 	role segment journal queue deliveries daybook deadletter maildir commit \
-	daemon metrics
+	daemon metrics binding mapping
 pull = $(ground) json line client
 brokerd = $(ground) log base64 crc32c json jq changes registry role topic \
 	template tree group grants access segment daybook deadletter maildir commit \

@@ -125,6 +125,10 @@ dl_format(struct buf *b, const struct dl_record *r)
 		add_plain(b, "reason", dl_reason_name(r->reason));
 	}
 	add_properties(b, r);
+	if (r->destination != NULL && r->custom != NULL) {
+		buf_str(b, ",\"customDeliveryProperties\":");
+		buf_str(b, r->custom);
+	}
 	if (r->reason == DL_CORRUPT) {
 		buf_str(b, ",\"line_base64\":\"");
 		base64_add(b, r->line->event, r->line->event_len);

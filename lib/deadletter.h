@@ -49,6 +49,7 @@ int dl_result_parse(const char *, size_t);
 struct dl_record {
 	const char *topic, *subscription;
 	const char *destination; /* JSON text; NULL: dropped */
+	const char *custom;      /* customDeliveryProperties likewise; or NULL */
 	const struct journal_line *line;
 	enum dl_reason reason;
 	enum dl_result result;
@@ -60,8 +61,9 @@ struct dl_record {
 /*
  * Add a record's line, newline included, to a buffer:
  * {"time","topic","subscription","offset","destination","deadletterProperties":
- * {...},"event":{...}}, "event" last and verbatim. In dropped/ the same without
- * destination and with "reason". A corrupt line stands as "line_base64" in place
+ * {...},"event":{...}}, "event" last and verbatim, "customDeliveryProperties"
+ * before it when there are some. In dropped/ the same without destination and
+ * these, and with "reason". A corrupt line stands as "line_base64" in place
  * of "event".
  */
 void dl_format(struct buf *, const struct dl_record *);

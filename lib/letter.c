@@ -164,18 +164,22 @@ read_properties(struct letter *l, uint32_t object)
 	    l->result, strlen(l->result));
 }
 
-/* The last member of a letter that is of our form, properties and all; else 0:
- * an event of ours may have members of any name. */
+/* Where our members begin, in a letter that is of our form, properties and all;
+ * else 0: an event of ours may have members of any name. */
 static uint32_t
 our_member(const struct letter *l)
 {
 	const struct json_token *tok = l->json->tok;
-	uint32_t last = 0;
+	uint32_t last = 0, before = 0;
 
 	if (l->died == 0 || l->offset == -1)
 		return 0;
-	for (uint32_t t = 1; t < tok[0].next; t = tok[t + 1].next)
+	for (uint32_t t = 1; t < tok[0].next; t = tok[t + 1].next) {
+		before = last;
 		last = t;
+	}
+	if (is_name(l->json, last, &besides[CUSTOM]))
+		last = before;
 	return is_name(l->json, last, &besides[DEADLETTER]) ? last : 0;
 }
 
@@ -367,7 +371,7 @@ letter_event(const struct letter *l, struct buf *b)
 	ours = our_member(l);
 	for (uint32_t t = 1; t < tok[0].next; t = next) {
 		next = tok[t + 1].next;
-		if (ours != 0 ? t != ours : !is_beside(l->json, t)) {
+		if (ours != 0 ? t < ours : !is_beside(l->json, t)) {
 			kept = true;
 			continue;
 		}
@@ -513,7 +517,7 @@ int
 letter_write(struct buf *b, struct json *js, const char *line, size_t len,
     struct fault *f)
 {
-	uint32_t event, props;
+	uint32_t event, props, custom;
 
 	if (json_scan(js, line, len, f) == -1)
 		return -1;
@@ -528,6 +532,11 @@ letter_write(struct buf *b, struct json *js, const char *line, size_t len,
 	if (js->tok[event].next > event + 1)
 		buf_str(b, ",");
 	add_properties(b, js, props);
+	if ((custom = object_of(js, &besides[CUSTOM])) != 0) {
+		buf_str(b, ",\"customDeliveryProperties\":");
+		add_line(b, js->text + js->tok[custom].start,
+		    js->tok[custom].end - js->tok[custom].start);
+	}
 	buf_str(b, "}\n");
 	if (b->bad)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");

@@ -15,6 +15,7 @@
  *	{...,"deadletterProperties":{"deadletterreason","deliveryattempts",
  *	 "deliveryresult","lastDeliveryAttemptTime","publishTime",
  *	 "deadLetterTime","offset"}}
+ * and behind that "customDeliveryProperties" when the record has some.
  * What others have written is read as well (reference: dead-letter record,
  * shapes 1 to 3): an object with "event" beside these properties, an array of
  * either, in one line or many; the properties called deadletterProperties,

@@ -290,6 +290,11 @@ codes() {
 	printf %s "$1" | od -An -v -t u1 -w1000 | xargs
 }
 
+# lettered ID - it is a letter in a blob.
+lettered() {
+	[ "$(egns-dlq cat | jq -r .id)" = "$1" ]
+}
+
 @test "mappings are headers: static, secret and dynamic" {
 	push_ns
 	hook one '' '"deliveryAttributeMappings":[
@@ -327,8 +332,17 @@ codes() {
 	publish 3
 	ended "3 Unauthorized Forbidden 1"
 	stop egns-push
+	# what is none, and the same for each, dead letters tell as well
+	start egns-dlq
+	wait_for lettered 3
+	stop egns-dlq
+	[ "$(egns-dlq cat | jq -c .customDeliveryProperties)" = \
+		'{"X-Team":"ops & co"}' ]
+	[ "$(egns-dlq cat | sed 's/\(.*\),"deadletterProperties":.*/\1}/')" = \
+		"$(event 3)" ]
+	[ "$(egns-dlq cat --events)" = "$(event 3)" ]
 	nowhere s3cret- egns-push.log spool/deadletter spool/dropped \
-		spool/metrics
+		spool/metrics spool/containers
 	run -0 sub show one
 	[[ $output != *s3cret-1* ]]
 }

@@ -116,6 +116,7 @@ end_record(struct subscription *s, struct dl_record *r)
 	r->topic = s->topic->name;
 	r->subscription = s->name;
 	r->destination = r->reason == DL_CORRUPT ? NULL : s->destination;
+	r->custom = s->custom;
 	r->now = clock_now();
 	store_end(s->topic->store, r);
 	if (r->destination != NULL)

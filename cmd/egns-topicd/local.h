@@ -56,6 +56,7 @@ struct subscription {
 	struct filter *earlier; /* at a start: the filter until we went down */
 	bool has_earlier;
 	char *destination;     /* dead-letter destination as text; NULL: drop */
+	char *custom;          /* its customDeliveryProperties likewise; or NULL */
 	int64_t lock;          /* receiveLockDurationInSeconds, microseconds */
 	int64_t ttl;           /* the lower of time to live and retention */
 	int64_t expires;       /* of the subscription itself; 0: never */

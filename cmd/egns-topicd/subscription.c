@@ -2,12 +2,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "clock.h"
 #include "crc32c.h"
 #include "jq.h"
 #include "local.h"
 #include "log.h"
+#include "mapping.h"
 
 /* ---- configuration ---- */
 
@@ -51,6 +53,50 @@ configure_filter(struct subscription *s, jv properties, struct fault *fault)
 	return 0;
 }
 
+/* Whoever finds an Authorization there is let in, whatever is said of it. */
+static int
+add_header(const char *name, const char *value, bool secret, void *arg)
+{
+	struct buf *b = arg;
+
+	if (secret || strcasecmp(name, "Authorization") == 0)
+		return 0;
+	buf_str(b, b->len == 0 ? "{" : ",");
+	buf_json(b, name, strlen(name));
+	buf_str(b, ":");
+	buf_json(b, value, strlen(value));
+	return 0;
+}
+
+/* What deliveries of a push have besides the event, each the same, and is no
+ * secret: what dead letters tell, too. NULL: nothing. */
+static char *
+custom_of(jv push)
+{
+	static const char *const where[] = {
+		"destination.properties.deliveryAttributeMappings",
+		"deliveryWithResourceIdentity.destination.properties."
+		"deliveryAttributeMappings",
+	};
+	struct buf b = { 0 };
+	char *text;
+
+	for (size_t i = 0; i < sizeof(where) / sizeof(where[0]); i++) {
+		jv list = jq_get(push, where[i]);
+		struct mappings *m = mappings_new(list, NULL);
+
+		if (m != NULL)
+			mappings_each(m, NULL, add_header, &b);
+		mappings_free(m);
+		jv_free(list);
+	}
+	if (b.len > 0)
+		buf_add(&b, "}", sizeof("}"));
+	text = b.bad || b.len == 0 ? NULL : strdup(buf_data(&b));
+	buf_free(&b);
+	return text;
+}
+
 static void
 configure_delivery(struct subscription *s, jv properties)
 {
@@ -74,6 +120,8 @@ configure_delivery(struct subscription *s, jv properties)
 	free(s->destination);
 	s->destination =
 	    text_of(jq_get(d, "deadLetterDestinationWithResourceIdentity"));
+	free(s->custom);
+	s->custom = custom_of(d);
 	jv_free(d);
 }
 
@@ -209,6 +257,7 @@ subscription_free(struct subscription *s)
 	filter_free(s->earlier);
 	free(s->config);
 	free(s->destination);
+	free(s->custom);
 	free(s->state_path);
 	free(s->queue_path);
 	free(s->name);

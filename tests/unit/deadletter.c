@@ -91,6 +91,7 @@ records_have_their_form(void)
 		.destination = "{\"x\":1}", .line = &line,
 		.reason = DL_MAX_DELIVERY_COUNT, .result = DL_NOT_ACKNOWLEDGED,
 		.attempts = 10, .last_attempt = NOON + 1,
+		.custom = "{\"x\":\"y\"}",
 		.now = NOON + 60 * CLOCK_SECOND };
 	struct buf b = { 0 };
 
@@ -103,6 +104,7 @@ records_have_their_form(void)
 	    "\"deliveryattempts\":10,\"deliveryresult\":\"NotAcknowledged\","
 	    "\"lastDeliveryAttemptTime\":\"2026-01-31T12:00:00.000001Z\","
 	    "\"publishTime\":\"2026-01-31T12:00:00.000000Z\"},"
+	    "\"customDeliveryProperties\":{\"x\":\"y\"},"
 	    "\"event\":{\"id\": \"1\"}}\n") == 0);
 	buf_reset(&b, 0);
 	r.destination = NULL;

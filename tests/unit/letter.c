@@ -252,14 +252,15 @@ records_become_letters(void)
 	    "\"deliveryresult\":\"Rejected\","
 	    "\"lastDeliveryAttemptTime\":\"2026-01-31T12:00:00.000000Z\","
 	    "\"publishTime\":\"2026-01-31T12:00:00.000000Z\"},"
-	    "\"event\":{\"id\": \"1\" }}\n",
+	    "\"event\":{\"id\": \"1\" },"
+	    "\"customDeliveryProperties\":{\"x\": \"y\"}}\n",
 	    "{\"id\": \"1\" ,\"deadletterProperties\":{"
 	    "\"deadletterreason\":\"Rejected\",\"deliveryattempts\":1,"
 	    "\"deliveryresult\":\"Rejected\","
 	    "\"lastDeliveryAttemptTime\":\"2026-01-31T12:00:00.000000Z\","
 	    "\"publishTime\":\"2026-01-31T12:00:00.000000Z\","
 	    "\"deadLetterTime\":\"2026-01-31T12:01:00.000000Z\","
-	    "\"offset\":12}}\n"));
+	    "\"offset\":12},\"customDeliveryProperties\":{\"x\": \"y\"}}\n"));
 	/* of what people pipe: only what is known and of its type */
 	CHECK(written_is("{\"offset\":\"1\",\"event\":{\n},"
 	    "\"deadletterProperties\":{\"offset\":9,\"deadletterreason\":{}}}",
@@ -325,7 +326,8 @@ add_record(struct buf *b, const struct buf *event)
 		.event = buf_data(event), .event_len = event->len };
 	struct dl_record r = { .topic = "t", .subscription = "s",
 		.destination = "{}", .line = &line, .now = NOON + 1,
-		.reason = DL_REJECTED, .result = DL_RESULT_REJECTED };
+		.reason = DL_REJECTED, .result = DL_RESULT_REJECTED,
+		.custom = rand() % 2 ? "{\"x-team\":\"},\"}" : NULL };
 
 	dl_format(b, &r);
 }
