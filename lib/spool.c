@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +59,8 @@ spool_open(struct spool *sp, const char *flag, struct fault *f)
 	const char *path = locate(flag);
 
 	*sp = (struct spool){ .fd = -1 };
+	/* a file that a limit lets grow no more is as a disk that is full */
+	signal(SIGXFSZ, SIG_IGN);
 	sp->fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	/* who may not look into namespace/ can still talk to the daemons */
 	if (sp->fd == -1 ||

@@ -228,3 +228,19 @@ record() {
 	wait_for retried
 	[ "$(letters away | xargs -n1 | sort -n | xargs)" = "$(echo {1..20})" ]
 }
+
+@test "a limit of the size of files is as a disk that is full" {
+	dlq_ns
+	start egns-dlq
+	reject worker one
+	empty
+	prlimit --pid "${pid_of[egns-dlq]}" --fsize=200: # its log is smaller
+	reject worker two
+	wait_for grep 'File too large: dead letters stay' egns-dlq.log
+	prlimit --pid "${pid_of[egns-dlq]}" --fsize=unlimited:
+	written one two
+	run -75 prlimit --fsize=0 egns-replay --reason Rejected
+	[[ $output == *"replay/"*": File too large" ]]
+	egns-replay --reason Rejected
+	egns-ctl audit
+}
