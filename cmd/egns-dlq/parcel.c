@@ -19,6 +19,7 @@
 /* A round's parcels have PARCEL_BYTES and the record that was too much. */
 #define FILE_MAX (64 * 1024 * 1024)
 #define UNFINISHED ".tmp"
+#define LAST_MAX (INT64_MAX / 2) /* that others may follow, and periods pass */
 
 bool
 parcel_is_word(const char *s, size_t len)
@@ -82,7 +83,8 @@ parcel_parse(struct parcel *p, const char *name)
 	    sscanf(name, "%63[A-Za-z0-9-].%63[A-Za-z0-9-].%10[0-9].%" SCNd64
 	    "-%" SCNd64 ".%36[0-9a-f-]", p->topic, p->subscription, hour,
 	    &p->first, &p->last, p->guid) != 6 || strlen(hour) != 10 ||
-	    strlen(p->guid) != UUID_SIZE - 1 || !parse_hour(hour, &p->hour))
+	    strlen(p->guid) != UUID_SIZE - 1 || !parse_hour(hour, &p->hour) ||
+	    p->first < 0 || p->last < p->first || p->last > LAST_MAX)
 		return false;
 	parcel_name(p, again);
 	return strcmp(name, again) == 0;
