@@ -32,7 +32,7 @@ cabinet_sound(int dir, const char *name)
 	bool ok;
 	int fd;
 
-	if ((fd = openat(dir, name, O_RDONLY | O_CLOEXEC)) == -1)
+	if ((fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC)) == -1)
 		return false;
 	ok = pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
 	    fstat(fd, &st) == 0;

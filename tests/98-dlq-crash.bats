@@ -188,6 +188,27 @@ ok='0 held, 0 quarantined, 0 to be tried later'
 	done
 }
 
+@test "without room for what belongs to the index, replay is to come again" {
+	local path dry
+	dlq_ns
+	dead one
+	for path in replay/lock index.tch.new; do
+		shim "SHIM_PATH=$path" SHIM_CALLS=ftruncate,pwrite,open \
+			SHIM_ENOSPC=1,1000
+		[ "$path" = replay/lock ] || rm -f spool/replay/index.tch
+		for dry in '' --dry-run; do
+			run -75 env LD_PRELOAD="$PRELOAD" egns-replay \
+				--reason Rejected $dry
+			[[ $output == *": No space left on device" ]]
+		done
+		unshim
+	done
+	run -74 bash -c 'egns-replay --reason Rejected --dry-run >/dev/full'
+	rm -f spool/replay/index.tch
+	mkfifo spool/replay/index.tch
+	goes_back "1 replayed, $ok" one
+}
+
 @test "an index that could not be written is built anew" {
 	local how n=0
 	dlq_ns

@@ -101,11 +101,19 @@ day_of(const char *name)
 
 /* ---- Tokyo Cabinet ---- */
 
+/* A file that a call has failed on. */
+static int
+failed(struct fault *f, const char *name)
+{
+	return fault_errno(f, file_no_room(errno) ? FAULT_TOO_MANY :
+	    FAULT_INTERNAL, "replay/%s", name);
+}
+
 static int
 trouble(TCHDB *db, struct fault *f)
 {
 	if (file_no_room(errno))
-		return fault_errno(f, FAULT_TOO_MANY, "replay/" NAME);
+		return failed(f, NAME);
 	return fault_set(f, FAULT_INTERNAL, "replay/" NAME ": %s",
 	    tchdberrmsg(tchdbecode(db)));
 }
@@ -323,19 +331,19 @@ begin(struct index *x, bool anew, struct fault *f)
 	int fd;
 
 	if (say_changing(x) == -1) {
-		fault_errno(f, FAULT_INTERNAL, "replay/lock");
+		failed(f, "lock");
 		return NULL;
 	}
 	/* Tokyo Cabinet would let everybody read it */
 	if (anew && ((fd = openat(x->dir, name, O_WRONLY | O_CREAT | O_TRUNC |
 	    O_CLOEXEC, 0600)) == -1 || close(fd) == -1)) {
-		fault_errno(f, FAULT_INTERNAL, "replay/%s", name);
+		failed(f, name);
 		return NULL;
 	}
 	put_down(x);
 	path_of(x, name, path);
 	if ((db = cabinet()) == NULL || file_lock(x->dir, LOCK_EX) == -1) {
-		fault_errno(f, FAULT_INTERNAL, "replay/%s", name);
+		failed(f, name);
 	} else if (!tchdbopen(db, path, HDBOWRITER | HDBONOLCK)) {
 		trouble(db, f);
 		file_lock(x->dir, LOCK_UN);
@@ -355,13 +363,12 @@ end(struct index *x, TCHDB *db, bool anew, int rc, struct fault *f)
 	if (rc == 0 && (!write_days(x, db) || !tchdbclose(db)))
 		rc = trouble(db, f);
 	else if (rc == 0 && cabinet_lost())
-		rc = fault_errno(f, errno == EIO ? FAULT_INTERNAL :
-		    FAULT_TOO_MANY, "replay/" NAME);
+		rc = failed(f, NAME);
 	tchdbdel(db);
 	if (rc == -1)
 		unlinkat(x->dir, anew ? NEW_NAME : NAME, 0);
 	else if (anew && renameat(x->dir, NEW_NAME, x->dir, NAME) == -1)
-		rc = fault_errno(f, FAULT_INTERNAL, "replay/" NAME);
+		rc = failed(f, NAME);
 	if (rc == 0 && !open_to_look(x))
 		rc = fault_set(f, FAULT_INTERNAL,
 		    "replay/" NAME ": it cannot be read");

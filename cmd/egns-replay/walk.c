@@ -65,7 +65,7 @@ print(struct walk *w, struct fault *f)
 		return fault_set(f, FAULT_INTERNAL, "out of memory");
 	if (n > 0 && (fwrite(buf_data(&w->out), 1, n, stdout) != n ||
 	    fflush(stdout) == EOF))
-		return fault_errno(f, FAULT_INTERNAL, "standard output");
+		err(EX_IOERR, "standard output");
 	buf_reset(&w->out, 2 * PRINT_AT);
 	return 0;
 }
