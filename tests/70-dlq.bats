@@ -164,10 +164,10 @@ load dlq
 	advance $((5 * 86400))
 	rmdir spool/containers/local/deadletter
 	start egns-dlq
-	is .attempts 1
+	is .state failing
 	is .waiting 1
 	mkdir spool/containers/local/deadletter
-	advance 10
+	advance 60
 	written one
 }
 
@@ -208,7 +208,7 @@ load dlq
 	rmdir spool/containers/local/deadletter
 	start egns-dlq
 	reject worker one
-	is .attempts 1
+	is .state failing
 	mkdir away
 	to "$(directory "$PWD/away")" worker
 	empty

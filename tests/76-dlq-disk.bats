@@ -54,7 +54,7 @@ freed() {
 	rmdir spool/containers/local/deadletter
 	start egns-dlq
 	reject worker one
-	is .attempts 1
+	is .state failing
 	reject worker two
 	is .waiting 2
 	stop egns-dlq
