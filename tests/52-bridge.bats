@@ -296,14 +296,25 @@ seen_its_end() {
 		--cert press.pem --key press.key --to ingest
 }
 
+# A broker that has reset the connection before the bridge wrote its CONNECT is not
+# heard, though it has said why: the bridge says what it thinks, and tries again.
 @test "a broker that does not trust the bridge is named" {
 	setup_bridge
 	mv ca.pem own.pem && certificates stranger
-	run --separate-stderr timeout "$PATIENCE" egns-route --from \
-		"mqtts://localhost:$mqtts" --cafile own.pem --to ingest \
-		--cert stranger.pem --key stranger.key
-	[ "$status" -eq 69 ]
-	[[ $stderr == *'alert unknown ca; check --cert and --key'* ]]
+	egns-route --from "mqtts://localhost:$mqtts" --cafile own.pem \
+		--to ingest --cert stranger.pem --key stranger.key \
+		2>egns-route.log 3>&- &
+	local bridge=$! status=0
+	wait_for grep -E 'may not accept the certificate|check --cert and --key' \
+		egns-route.log
+	if said 'check --cert and --key'; then
+		wait "$bridge" || status=$?
+		[ "$status" -eq 69 ]
+		said 'alert unknown ca; check --cert and --key'
+	else
+		kill "$bridge"
+		wait "$bridge"
+	fi
 }
 
 @test "a filter that the broker refuses is named" {
