@@ -661,6 +661,7 @@ lane_new(struct ev_loop *loop, const struct spool *spool, const char *name,
 	l->name = name;
 	l->supply = supply;
 	l->schedule = schedule;
+	l->silent_since = clock_mono();
 	l->last = &l->first;
 	l->more = true;
 	ev_init(&l->turn, on_turn);
