@@ -200,6 +200,7 @@ spawn(struct credential *c, int out)
 	sigemptyset(&none);
 	sigemptyset(&dflt);
 	sigaddset(&dflt, SIGPIPE);
+	sigaddset(&dflt, SIGXFSZ);
 	posix_spawn_file_actions_init(&files);
 	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null",
 	    O_RDONLY, 0);

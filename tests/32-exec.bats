@@ -66,6 +66,14 @@ has_line() {
 	[ "$status" -eq 1 ]
 }
 
+@test "a command ignores no signal that its caller did not" {
+	ns t01/s01
+	start egns-topicd
+	publish 1
+	worker --until-empty -- grep SigIgn /proc/self/status >there
+	grep SigIgn /proc/self/status | cmp - there
+}
+
 @test "65 rejects, 75 and others release, a signal releases" {
 	ns t01/s01
 	start egns-topicd

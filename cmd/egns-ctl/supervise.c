@@ -81,7 +81,8 @@ child_locate(struct child *c)
 static void
 signals_default(const sigset_t *mask)
 {
-	static const int ours[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGPIPE };
+	static const int ours[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGPIPE,
+		SIGXFSZ };
 	size_t i;
 
 	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)

@@ -161,6 +161,7 @@ job_start(struct job *job, const struct options *opt, char *argv[],
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t how;
+	sigset_t dflt;
 	int fd, error;
 
 	if (facts(job, opt) == -1 || (fd = input(job)) == -1)
@@ -169,9 +170,13 @@ job_start(struct job *job, const struct options *opt, char *argv[],
 	posix_spawn_file_actions_adddup2(&files, fd, STDIN_FILENO);
 	posix_spawnattr_init(&how);
 	/* ^C on a terminal is for us; running commands are to finish. */
-	posix_spawnattr_setflags(&how,
-	    POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP |
+	    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	posix_spawnattr_setsigmask(&how, mask);
+	/* what spool_open() ignores is for us, too */
+	sigemptyset(&dflt);
+	sigaddset(&dflt, SIGXFSZ);
+	posix_spawnattr_setsigdefault(&how, &dflt);
 	error = posix_spawnp(&job->pid, argv[0], &files, &how, argv, environ);
 	posix_spawnattr_destroy(&how);
 	posix_spawn_file_actions_destroy(&files);
