@@ -66,12 +66,14 @@ has_line() {
 	[ "$status" -eq 1 ]
 }
 
-@test "a command ignores no signal that its caller did not" {
+@test "a command is told of a file that is too large as without us" {
 	ns t01/s01
 	start egns-topicd
 	publish 1
-	worker --until-empty -- grep SigIgn /proc/self/status >there
-	grep SigIgn /proc/self/status | cmp - there
+	run -153 bash -c 'ulimit -c 0 -f 1; head -c 4096 /dev/zero >large'
+	worker --until-empty -- bash -c 'ulimit -c 0 -f 1
+		head -c 4096 /dev/zero >large; echo $? >status'
+	[ "$(cat status)" -eq 153 ]
 }
 
 @test "65 rejects, 75 and others release, a signal releases" {
