@@ -20,11 +20,14 @@
 
 static struct {
 	pthread_mutex_t lock;
+	pthread_cond_t more; /* questions */
 	int fd;
 	unsigned port, connections;
 	char *answers[HTTP_MAX], *asked[HTTP_MAX];
 	unsigned nanswers, given, nasked;
-} http = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	unsigned held; /* no answer goes before so many questions */
+} http = { .lock = PTHREAD_MUTEX_INITIALIZER,
+	.more = PTHREAD_COND_INITIALIZER };
 
 /* The next answer: a status line with headers behind, and a body. NULL: hang
  * up. */
@@ -51,6 +54,15 @@ http_say_raw(const char *text)
 	pthread_mutex_unlock(&http.lock);
 }
 
+/* Answer nobody before so many have asked. */
+static inline void
+http_hold(unsigned n)
+{
+	pthread_mutex_lock(&http.lock);
+	http.held = n;
+	pthread_mutex_unlock(&http.lock);
+}
+
 /* What was asked as the n-th, counting from 0; "" when nothing was. */
 static const char *
 http_asked(unsigned n)
@@ -72,7 +84,7 @@ http_reset(void)
 		free(http.answers[--http.nanswers]);
 	while (http.nasked > 0)
 		free(http.asked[--http.nasked]);
-	http.given = 0;
+	http.given = http.held = 0;
 	pthread_mutex_unlock(&http.lock);
 }
 
@@ -108,6 +120,9 @@ http_take(struct buf *in)
 		http.asked[http.nasked++] = strdup(buf_data(in));
 	answer = strdup(http.given < http.nanswers ?
 	    http.answers[http.given++] : "");
+	pthread_cond_broadcast(&http.more);
+	while (http.nasked < http.held)
+		pthread_cond_wait(&http.more, &http.lock);
 	pthread_mutex_unlock(&http.lock);
 	return answer;
 }
