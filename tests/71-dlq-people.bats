@@ -417,7 +417,7 @@ ids() {
 	topic t01
 	subscription t01 s01 "deadLetterDestinationWithResourceIdentity:{deadLetterDestination:{endpointType:Directory,properties:{path:'$PWD/far'}}}"
 	run -3 --separate-stderr egns-dlq check
-	[[ $output == "UNKNOWN - nothing dropped, 0 dead letters; 1 container, blob or line cannot be read | "* ]]
+	[[ $output == "UNKNOWN - nothing dropped, 0 dead letters; 1 container, blob or line cannot be read: "*"/far' is not there"*" | "* ]]
 	# there are some all the same
 	some
 	run -1 egns-dlq check
