@@ -2,7 +2,7 @@
 # fleet.sh [DEVICES [SECONDS [INTERVAL]]] - so many devices (10), each with a
 # certificate, publish a temperature over TLS each INTERVAL seconds (1), SECONDS
 # long (10); what arrives is printed each second. Run it with the programs in PATH:
-#	PATH=build:$PATH examples/fleet.sh 100 30 0.2
+#	PATH=$PWD/build:$PATH examples/fleet.sh 100 30 0.2
 # With EGNS_SPOOL set it uses the namespace there, which has to run and to have a
 # route: clients fleet-NNNN, and a client group, a topic space and a binding, each
 # called fleet, are made there, and stay. Else all is on a throw-away namespace.

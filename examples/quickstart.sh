@@ -3,7 +3,7 @@
 # what they may, messages become events in a topic, subscriptions choose from them, a
 # worker acknowledges, a webhook is sent its events, and what an endpoint does not
 # want becomes a dead letter, and comes back by its reason. Run it with the programs in PATH:
-#	PATH=build:$PATH examples/quickstart.sh
+#	PATH=$PWD/build:$PATH examples/quickstart.sh
 set -eu
 
 webhook=$(dirname "$(readlink -f "$0")")/webhook.py

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The worker loop: a command for each event, which settles it by its status. On a
 # throw-away namespace; run it with the programs in PATH:
-#	PATH=build:$PATH examples/worker.sh
+#	PATH=$PWD/build:$PATH examples/worker.sh
 set -eu
 
 dir=$(mktemp -d)
