@@ -286,9 +286,8 @@ selection_meet(const struct selection *s, const struct letter *l,
 	}
 }
 
-/* The reason of ours that is most like it; NULL: none is. */
-static const char *
-nearest(const char *name)
+const char *
+selection_nearest(const char *name)
 {
 	size_t least = strlen(name) / 3 + 1, d;
 	const char *best = NULL, *one;
@@ -316,7 +315,7 @@ selection_slip(const struct selection *s, uint32_t *strange, struct fault *f)
 		i++;
 	*strange &= ~(UINT32_C(1) << i);
 	name = s->reasons[i];
-	meant = nearest(name);
+	meant = selection_nearest(name);
 	fault_set(f, FAULT_NOT_FOUND, "no dead letter was found with the "
 	    "reason '%s'%s%s%s", quote(q, name, strlen(name)),
 	    meant != NULL ? "; did you mean '" : "",

@@ -189,6 +189,7 @@ EndpointNotFound, Rejected, PayloadTooLarge, SchemaRejected, A comet, no reason)
 	bad_policy 'Unauthorized replay' 'REASON and one of'
 	bad_policy 'Unauthorized hold now' 'REASON and one of'
 	bad_policy '"Unauthorized hold' 'the quotes do not end'
+	bad_policy $'* hold\nUnauthorised hold' "line 2: there is no reason 'Unauthorised'; did you mean 'Unauthorized'?"
 	bad_policy $'Unauthorized hold\nUNAUTHORIZED hold' \
 		"line 2: 'UNAUTHORIZED' stands in line 1 already"
 	bad_policy $'* hold\n\n* hold' "line 3: '*' stands in line 1 already"
@@ -867,6 +868,8 @@ ids_of() {
 		[ "$status" -eq 64 ] || { echo "$args"; false; }
 		[ -z "$output" ]
 	done
+	replay --rate 5/h
+	[ "$stderr" = "egns-replay: --rate '5/h': not N, N/s or N/m" ]
 	for help in -h --help; do
 		replay $help
 		[ "$status" -eq 0 ] && [ -z "$stderr" ]

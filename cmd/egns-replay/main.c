@@ -57,6 +57,18 @@ bad_usage(const char *why)
 	usage(stderr);
 }
 
+static void bad_value(const char *, const char *, const char *)
+    __attribute__((noreturn));
+
+static void
+bad_value(const char *option, const char *value, const char *why)
+{
+	char q[QUOTE_MAX];
+
+	errx(EX_USAGE, "%s '%s': %s", option, quote(q, value, strlen(value)),
+	    why);
+}
+
 /* Events a second, of N, N/s or N/m. */
 static uint64_t
 rate(char *text)
@@ -68,12 +80,12 @@ rate(char *text)
 		if (text[len - 1] == 'm')
 			per = 60;
 		else if (text[len - 1] != 's')
-			bad_usage("--rate: N, N/s or N/m");
+			bad_value("--rate", text, "not N, N/s or N/m");
 		text[len - 2] = '\0';
 	}
 	n = num_option("--rate", text, 1, RATE_MAX);
 	if (n < per)
-		bad_usage("--rate: at least 1/s");
+		errx(EX_USAGE, "--rate: %s/m is less than 1/s", text);
 	return (uint64_t)(n / per);
 }
 
@@ -81,7 +93,7 @@ static const char *
 to(const char *text)
 {
 	if (strcmp(text, "subscription") != 0 && strcmp(text, "topic") != 0)
-		bad_usage("--to: subscription or topic");
+		bad_value("--to", text, "not subscription or topic");
 	return text;
 }
 
@@ -124,13 +136,14 @@ check(const struct options *opt, bool pipe)
 
 	if (opt->plan != NULL && (opt->selected || opt->dry || opt->policy ||
 	    opt->quarantine || pipe))
-		bad_usage("with --plan, its lines say what is done");
+		bad_usage("with --plan, its lines say what is done: no "
+		    "selection, --policy, --quarantine, --dry-run or -");
 	if (pipe && (s->topic != NULL || s->subscription != NULL ||
 	    s->container != NULL || opt->spool != NULL || opt->to != NULL ||
 	    opt->rate != 0 || opt->quarantine || opt->keep || opt->again ||
 	    opt->dry))
-		bad_usage("with -, nothing is published or remembered: that is "
-		    "for whoever reads it");
+		bad_usage("with -, nothing is published or remembered, and the "
+		    "selection has no -t, -s or --container");
 	if (pipe && opt->policy != NULL && strcmp(opt->policy, "-") == 0)
 		bad_usage("standard input cannot be the policy, too");
 }

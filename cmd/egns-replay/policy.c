@@ -10,6 +10,7 @@
 #include "line.h"
 #include "policy.h"
 #include "quote.h"
+#include "selection.h"
 
 #define POLICY_LINE 4096  /* bytes of a line */
 #define POLICY_RULES 1000 /* lines that name a reason */
@@ -139,8 +140,9 @@ add_line(struct policy *p, char *text, unsigned number, struct fault *f)
 {
 	struct rule rule = { .line = number };
 	const struct rule *same;
+	const char *meant = NULL;
 	char *at = text + strspn(text, BLANK), *name, q[QUOTE_MAX];
-	bool any = *at == '*';
+	bool any = *at == '*', quoted = *at == '"';
 
 	if (*at == '\0' || *at == '#')
 		return 0;
@@ -152,6 +154,12 @@ add_line(struct policy *p, char *text, unsigned number, struct fault *f)
 		return fault_set(f, FAULT_BAD_REQUEST, "REASON and one of "
 		    "rehydrate, hold, quarantine; reasons with blanks in "
 		    "\"quotes\"");
+	if (rule.reason == -1 && !quoted)
+		meant = selection_nearest(name);
+	if (meant != NULL)
+		return fault_set(f, FAULT_BAD_REQUEST, "there is no reason '%s'; "
+		    "did you mean '%s'? One of others stands in \"quotes\"",
+		    quote(q, name, strlen(name)), meant);
 	if ((same = find_same(p, name, any)) != NULL)
 		return fault_set(f, FAULT_BAD_REQUEST, "'%s' stands in line %u "
 		    "already", quote(q, name, strlen(name)), same->line);
