@@ -15,6 +15,8 @@ cron_ns() {
 	run -0 replay.sh Unauthorized
 	[ -z "$output" ]
 	[ "$(letters)" = "1 2 3" ]
+	run -0 replay.sh Regected
+	[[ $output == *"'Regected'; did you mean 'Rejected'?" ]]
 	run -0 replay.sh Unauthorized,Rejected --limit 2
 	[ -z "$output" ]
 	[ "$(letters)" = 3 ]
