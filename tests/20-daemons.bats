@@ -388,6 +388,9 @@ while :; do wait; done' brokerd
 	run -64 egns-topicd now
 	run -64 egns-pull
 	run -64 egns-pull -t t01 receive
+	[[ $output == "egns-pull: '-t': a command comes first"* ]]
+	run -64 egns-ctl --hlep
+	[[ $output == "egns-ctl: '--hlep': a command comes first"* ]]
 	run -64 egns-pull recieve -h
 	[[ $output == "egns-pull: 'recieve': no such command"* ]]
 }

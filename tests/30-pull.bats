@@ -235,6 +235,9 @@ nothing_left() {
 	run egns-pull recieve -t t01 -s s01
 	[ "$status" -eq 64 ]
 	[[ ${lines[0]} == *"'recieve': no such command" ]]
+	run egns-pull peek -t t01 -s s01 -w 5
+	[ "$status" -eq 64 ]
+	[[ ${lines[0]} == *"peek takes no --max-wait-time" ]]
 	run egns-pull exec -t t01 -s s01
 	[ "$status" -eq 64 ]
 	[[ $output == *"CMD is missing" ]]

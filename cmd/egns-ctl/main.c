@@ -500,6 +500,12 @@ no_verb(const struct line *l)
 	const char *best = NULL;
 	size_t least, d;
 
+	if (l->n > 0 && leading(l) == 0 && !l->help) {
+		quote(q, l->words[0], strlen(l->words[0]));
+		fprintf(stderr, "egns-ctl: '%s': a command comes first; egns-ctl "
+		    "-h lists them\n", q);
+		return EX_USAGE;
+	}
 	if (!join(l, leading(l), text, sizeof(text)))
 		text[sizeof(text) - 1] = '\0';
 	if (list_verbs(l->help ? stdout : stderr, text)) {

@@ -146,9 +146,27 @@ find(const char *word)
 	}
 	if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)
 		usage(stdout, NULL);
-	if (word[0] != '-')
-		warnx("'%s': no such command", quote(q, word, strlen(word)));
+	quote(q, word, strlen(word));
+	if (word[0] == '-')
+		warnx("'%s': a command comes first", q);
+	else
+		warnx("'%s': no such command", q);
 	usage(stderr, NULL);
+}
+
+static void refuse(int, const struct verb *) __attribute__((noreturn));
+
+/* An option that is none, as getopt has said, or of another verb. */
+static void
+refuse(int ch, const struct verb *v)
+{
+	const struct option *o = names;
+
+	while (o->name != NULL && o->val != ch)
+		o++;
+	if (o->name != NULL)
+		warnx("%s takes no --%s", v->name, o->name);
+	usage(stderr, v);
 }
 
 int
@@ -168,7 +186,7 @@ main(int argc, char *argv[])
 		if (ch == 'h')
 			usage(stdout, v);
 		if (strchr(v->options, ch) == NULL)
-			usage(stderr, v);
+			refuse(ch, v);
 		set(&opt, ch, v);
 	}
 	argc -= optind, argv += optind;
