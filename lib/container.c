@@ -78,14 +78,36 @@ open_directory(const struct container_use *use, const char *name,
 	return c->dir.shown == NULL ? no_memory(c, f) : c;
 }
 
+/* An absolute path that leads into the spool is one of the spool. */
+static const char *
+of_spool(const struct spool *spool, const char *path)
+{
+	char link[32], at[PATH_MAX];
+	ssize_t n;
+	size_t len;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", spool->fd);
+	if ((n = readlink(link, at, sizeof(at))) <= 0)
+		return path;
+	len = (size_t)n;
+	if (strncmp(path, at, len) != 0 ||
+	    (path[len] != '/' && path[len] != '\0'))
+		return path;
+	path += len;
+	path += strspn(path, "/");
+	return *path != '\0' ? path : ".";
+}
+
 /* Of the Directory type. Its name cannot be taken for ACCOUNT/CONTAINER. */
 static struct container *
 open_path(const struct container_use *use, const char *given, struct fault *f)
 {
 	char path[PATH_MAX], name[PATH_MAX + 2];
 	struct fault why;
-	size_t len = strlen(given);
+	size_t len;
 
+	given = of_spool(use->spool, given);
+	len = strlen(given);
 	if (storage_check_path(given, &why) == -1) {
 		fault_set(f, FAULT_BAD_REQUEST, "the path of a container %s",
 		    why.text);

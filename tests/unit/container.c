@@ -1475,6 +1475,32 @@ paths_of_the_spool(void)
 	    "spool has for other things"));
 }
 
+/* And so are absolute ones that lead there. */
+static void
+absolute_paths_of_the_spool(void)
+{
+	static const struct {
+		const char *end, *name;
+	} rows[] = { { "/a/b", "./a/b" }, { "//.a/", ".a" }, { "/topics/x", NULL },
+		{ "/", NULL }, { "", NULL } };
+	char path[sizeof(dir) + 16];
+	struct container *c;
+	struct fault f;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(path, sizeof(path), "%s%s", dir, rows[i].end);
+		c = container_open_name(use(), path, &f);
+		CHECK(c == NULL ? rows[i].name == NULL &&
+		    f.code == FAULT_BAD_REQUEST :
+		    rows[i].name != NULL &&
+		    strcmp(container_name(c), rows[i].name) == 0);
+		container_close(c);
+	}
+	c = named(out);
+	CHECK(strcmp(container_name(c), out) == 0);
+	container_close(c);
+}
+
 static void
 begin(void)
 {
@@ -1505,6 +1531,7 @@ main(void)
 	begin();
 	RUN(words_of_storage);
 	RUN(paths_of_the_spool);
+	RUN(absolute_paths_of_the_spool);
 	RUN(names_of_blobs_are_read);
 	RUN(names_of_blobs_are_written);
 	RUN(destinations);
