@@ -16,7 +16,8 @@
 /*
  * Where dead letters end: blobs in a container, which is a directory or one of
  * Blob Storage. What a destination means:
- *	Directory    its `path`; a relative one is below the spool
+ *	Directory    its `path`; a relative one is below the spool, and an
+ *	             absolute one that leads there is taken as that
  *	StorageBlob  the namespace's endpoint of the account's resource id; else,
  *	             when the spool has containers/ACCOUNT (ACCOUNT is the last
  *	             part of the id), containers/ACCOUNT/CONTAINER

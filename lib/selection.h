@@ -93,14 +93,15 @@ int selection_has(const struct selection *, const struct letter *,
  * Slips of the pen: reasons that were named, are none of ours and no letter's. To
  * begin with the ones that are none of ours, a bit each; what letters have is
  * taken out; and the rest is told, one after the other: false: no more.
- * The reason of ours that is most like a name; NULL: none is.
  */
-const char *selection_nearest(const char *name);
 uint32_t selection_strange(const struct selection *);
 void selection_meet(const struct selection *, const struct letter *,
     uint32_t *strange);
 bool selection_slip(const struct selection *, uint32_t *strange,
     struct fault *);
+
+/* The reason of ours that is most like a name; NULL: none is. */
+const char *selection_nearest(const char *name);
 
 /*
  * The walk, blob after blob. Calls may be NULL. `blob` says whether it is to be
